@@ -1,0 +1,167 @@
+"""Imports point down only: read from the syntax trees, so that nothing has to be imported."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+ARRAYS = {"jax", "jaxtyping", "numpy"}
+BOTTOM = {"jattn._axes", "jattn._precision"}
+ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
+MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
+ANY_OF_JATTN = {"jattn", *ARRAYS}
+PLOTTING = {"matplotlib"}
+
+# What a layer may import beside itself and the standard library; the deepest entry decides.
+ALLOWED = {
+    "jattn": set(),
+    "jattn._axes": ARRAYS,
+    "jattn._precision": ARRAYS | {"jattn._axes"},
+    "jattn.masks": ARRAYS | BOTTOM,
+    "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},
+    "jattn.positions": ARRAYS | BOTTOM,
+    "jattn.attention": ARRAYS | BOTTOM | ROW_MAPS,
+    "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS,
+    "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
+    "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
+    "jattn.oracle": {"numpy"},
+    "jattn.training": {"jattn._axes", "jax", "jaxtyping", "numpy", "optax", "safetensors", "tqdm"},
+    "jattn.catalog": ANY_OF_JATTN,
+    "jattn.testing": ANY_OF_JATTN,
+    "jattn.trace": ANY_OF_JATTN,
+    "jattn.plots": ANY_OF_JATTN | PLOTTING,
+    "jattn.__main__": ANY_OF_JATTN | PLOTTING,
+    "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
+    # The libraries that are compared.
+    "experiments.differences": ANY_OF_JATTN
+    | {"equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"},
+}
+
+# Above everything that is imported by a mechanism: `ANY_OF_JATTN` does not reach these.
+TOP = {"jattn.testing", "jattn.trace", "jattn.plots", "jattn.__main__", "jattn.training"}
+
+FORBIDDEN_NAMES = {"_src", "common", "core", "helpers", "misc", "utils"}
+LONGEST = 150
+LONGER = {"jattn/catalog.py": "a table: one row a mechanism"}
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def within(name: str, packages: set[str]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def imported(path: Path, modules: set[str]) -> Iterator[str]:
+    """Names of the modules that a file imports; `from jattn import masks` is `jattn.masks`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            yield from (name if name in modules else source for name in names)
+
+
+def complaints(root: Path) -> list[str]:
+    """What the tree under `root` does that its layers forbid, one line each."""
+    paths = sorted([*root.glob("jattn/**/*.py"), *root.glob("experiments/**/*.py")])
+    modules = {module_name(path, root) for path in paths}
+    found = []
+    for path in paths:
+        name = module_name(path, root)
+        layer = max((known for known in ALLOWED if within(name, {known})), key=len)
+        public_only = layer.startswith("experiments")
+        if layer == "jattn" and name != "jattn":
+            found.append(f"{name} stands in no layer")
+        for target in sorted(set(imported(path, modules))):
+            top = within(target, TOP) and layer in {"jattn", "jattn.catalog"}
+            private = public_only and any(part.startswith("_") for part in target.split(".")[1:])
+            allowed = within(target, ALLOWED[layer] | {layer} | set(sys.stdlib_module_names))
+            if top or private or not allowed:
+                found.append(f"{name} may not import {target}")
+        relative = path.relative_to(root)
+        found += [f"{relative}: name says nothing" for part in relative.parts if is_vague(part)]
+        length = len(path.read_text().splitlines())
+        if length > LONGEST and str(relative) not in LONGER:
+            found.append(f"{relative} has {length} lines, more than {LONGEST}")
+    return found
+
+
+def is_vague(part: str) -> bool:
+    return part.removesuffix(".py") in FORBIDDEN_NAMES
+
+
+def test_imports_point_down_and_modules_are_short():
+    assert complaints(ROOT) == []
+
+
+def test_experiments_import_each_other_through_their_own_folder_alone():
+    """A folder is read on its own: what two experiments share belongs in `jattn.training`."""
+    paths = sorted(ROOT.glob("experiments/*/*.py"))
+    modules = {module_name(path, ROOT) for path in paths}
+    stray = [
+        f"{module_name(path, ROOT)} imports {target}"
+        for path in paths
+        for target in imported(path, modules)
+        if within(target, {"experiments"})
+        and not within(target, {module_name(path.parent / "__init__.py", ROOT)})
+    ]
+    assert stray == []
+
+
+BAD = {
+    "jattn/_axes.py": ("import jattn.masks", "jattn._axes may not import jattn.masks"),
+    "jattn/masks/window.py": (
+        "from jattn import attention",
+        "jattn.masks.window may not import jattn",
+    ),
+    "jattn/attention/additive.py": (
+        "def f():\n    from jattn.engine.chunks import in_chunks",
+        "jattn.attention.additive may not import jattn.engine.chunks",
+    ),
+    "jattn/attention/dot.py": (
+        "from .attend import attend",
+        "jattn.attention.dot may not import .attend",
+    ),
+    "jattn/oracle/dot.py": ("import jax.numpy as jnp", "jattn.oracle.dot may not import jax.numpy"),
+    "jattn/training/fit.py": ("import jattn", "jattn.training.fit may not import jattn"),
+    "jattn/catalog.py": (
+        "from jattn import testing",
+        "jattn.catalog may not import jattn.testing",
+    ),
+    "jattn/testing.py": ("import torch", "jattn.testing may not import torch"),
+    "jattn/__init__.py": (
+        "from jattn.training import fit as fit",
+        "jattn may not import jattn.training",
+    ),
+    "jattn/extra.py": ("", "jattn.extra stands in no layer"),
+    "jattn/attention/utils.py": ("", "jattn/attention/utils.py: name says nothing"),
+    "jattn/oracle/_src/dot.py": ("", "jattn/oracle/_src/dot.py: name says nothing"),
+    "jattn/positions.py": ("\n" * 151, "jattn/positions.py has 151 lines, more than 150"),
+    "experiments/words/model.py": (
+        "from jattn import _axes",
+        "experiments.words.model may not import jattn._axes",
+    ),
+    "experiments/words/train.py": (
+        "import torch",
+        "experiments.words.train may not import torch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_tree_is_noticed(tmp_path, name):
+    tree = {"jattn/testing.py": "", "jattn/_axes.py": "", name: BAD[name][0]}
+    for file, text in tree.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+    assert complaints(tmp_path) == [BAD[name][1]]
