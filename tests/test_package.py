@@ -1,0 +1,95 @@
+"""What holds of the package as a whole: what its import does, what it says of itself."""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import jattn
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = sorted(
+    name
+    for name, exported in vars(jattn).items()
+    if not name.startswith("_") and not inspect.ismodule(exported)
+)
+
+IMPORT = """
+import json, sys
+import jax
+before = dict(jax.config.values)
+import jattn
+changed = sorted(name for name in before if jax.config.values[name] != before[name])
+loaded = {"matplotlib", "optax", "safetensors", "tqdm"} & set(sys.modules)
+print(json.dumps({"changed": changed, "loaded": sorted(loaded), "flags": len(before)}))
+"""
+
+
+def test_import_loads_what_mechanisms_need_alone_and_sets_no_flag():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORT], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["flags"] > 50  # Guards the guard: jax's flags were really read.
+    assert (report["changed"], report["loaded"]) == ([], [])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_a_docstring_of_its_own(name):
+    exported = getattr(jattn, name)
+    # A NamedTuple that lacks one is given its signature, so that is what may not stand there.
+    assert not (inspect.getdoc(exported) or f"{name}(").startswith(f"{name}(")
+
+
+def test_the_version_is_one():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited is not None
+    assert cited[1] == version
+
+
+def tracked_texts():
+    """The text files of the project: those that git tracks, or all in an unpacked archive."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split("\0")[:-1] or [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*")
+        if path.is_file() and not any(part.startswith(".venv") for part in path.parts)
+    ]
+    for name in names:
+        try:
+            yield name, (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):
+            continue  # A picture, or a file that is being renamed.
+
+
+PRIVATE = {
+    "a home directory": re.compile(r"(?<![\w.~-])/(?:home|root|Users)/\w+"),
+    "a package registry's host": re.compile(r"\bpypi\.(?:org|python)|pythonhosted\."),
+}
+
+
+def test_no_text_names_a_machine_or_a_registry():
+    texts = dict(tracked_texts())
+    assert len(texts) > 5
+    found = [
+        f"{name}: {kind}: {match[0]}"
+        for name, text in texts.items()
+        for kind, pattern in PRIVATE.items()
+        for match in [pattern.search(text)]
+        if match
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text", ["cd /{}/ada/jattn".format("home"), "https://{}.org/".format("pypi")]
+)
+def test_such_a_text_would_be_noticed(text):
+    assert any(pattern.search(text) for pattern in PRIVATE.values())
