@@ -1,0 +1,1 @@
+"""Experiments with jattn, each a folder and a command: `python -m experiments.<name>`."""

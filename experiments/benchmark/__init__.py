@@ -1,0 +1,1 @@
+"""Measurements of time: `python -m experiments.benchmark.import_time`."""
