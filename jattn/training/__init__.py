@@ -1,0 +1,26 @@
+"""Training: state and step, the loop, checkpoints, batches of padded sequences, losses, metrics.
+
+Nothing here knows an attention mechanism: it trains any `loss(params, batch, rng)`.
+"""
+
+from jattn.training.batches import Bucketed as Bucketed
+from jattn.training.batches import bucketed_batches as bucketed_batches
+from jattn.training.batches import shuffled_batches as shuffled_batches
+from jattn.training.checkpoint import Checkpoint as Checkpoint
+from jattn.training.checkpoint import load_checkpoint as load_checkpoint
+from jattn.training.checkpoint import save_checkpoint as save_checkpoint
+from jattn.training.early_stop import Best as Best
+from jattn.training.loop import Fitted as Fitted
+from jattn.training.loop import fit as fit
+from jattn.training.losses import token_accuracy as token_accuracy
+from jattn.training.losses import token_cross_entropy as token_cross_entropy
+from jattn.training.metrics import edit_distance as edit_distance
+from jattn.training.metrics import sequence_error_rate as sequence_error_rate
+from jattn.training.metrics import standard_error as standard_error
+from jattn.training.metrics import token_error_rate as token_error_rate
+from jattn.training.padding import length_buckets as length_buckets
+from jattn.training.padding import length_mask as length_mask
+from jattn.training.padding import pad_to as pad_to
+from jattn.training.state import TrainState as TrainState
+from jattn.training.state import init_train_state as init_train_state
+from jattn.training.state import make_train_step as make_train_step
