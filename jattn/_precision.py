@@ -1,0 +1,41 @@
+"""One dtype inside a function: at least float32, whatever comes in."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.dtypes import canonicalize_dtype
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def at_least_float32(function: Function) -> Function:
+    """Runs `function` in `promote_types(dtype, float32)` and rounds its results once, to `dtype`.
+
+    `dtype` is the promoted dtype of the floating-point positional arrays, those inside parameters
+    included; keyword arrays follow it. float64 in is float64 throughout, and Python numbers
+    promote nothing.
+    """
+
+    @functools.wraps(function)
+    def promoted(*args, **kwargs):
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(args) if _is_floating(leaf)]
+        if not dtypes:
+            return function(*args, **kwargs)
+        with jax.numpy_dtype_promotion("standard"):  # Promoting here is our business, not a slip.
+            dtype = canonicalize_dtype(functools.reduce(jnp.promote_types, dtypes))
+            inner = jnp.promote_types(dtype, jnp.float32)
+        args, kwargs = _cast((args, kwargs), inner)
+        return _cast(function(*args, **kwargs), dtype)
+
+    return promoted  # type: ignore[return-value]
+
+
+def _is_floating(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _cast(tree: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_floating(leaf) else leaf, tree)

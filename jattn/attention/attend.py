@@ -1,0 +1,72 @@
+"""What every score-based mechanism shares: the step before scoring, and the one after it."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Bool, Float
+
+from jattn.masks.algebra import Mask, as_array
+from jattn.normalizers import Normalizer
+
+Bias = Float[Array, "t s"] | None
+MaskLike = Bool[Array, "t s"] | Mask | None
+
+
+class Attended(NamedTuple):
+    """What a mechanism returns; under `jax.jit` an unused field costs nothing."""
+
+    context: Float[Array, "t v"]
+    weights: Float[Array, "t s"]
+
+
+class Readable(NamedTuple):
+    """Queries, keys, values and bias with what nobody may read set to zero."""
+
+    query: Float[Array, "t q"]
+    key: Float[Array, "s k"]
+    value: Float[Array, "s v"]
+    bias: Float[Array, "*h t s"] | None
+    allowed: Bool[Array, "*h t s"] | None
+
+
+def readable(
+    query: Float[Array, "t q"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    mask: MaskLike,
+    bias: Float[Array, "*h t s"] | None,
+) -> Readable:
+    """Zeroes keys and values that no query may read, and queries that may read no key.
+
+    So NaN and infinity in padding reach neither a value nor a gradient. A bias of -inf is a mask.
+    `allowed` is None where everything is.
+    """
+    allowed = as_array(mask, len(query), len(value))
+    if bias is not None:
+        finite = bias != -jnp.inf
+        allowed = finite if allowed is None else jnp.broadcast_to(allowed, bias.shape) & finite
+        bias = jnp.where(allowed, bias, 0.0)
+    if allowed is not None:
+        heads = tuple(range(allowed.ndim - 2))
+        query = jnp.where(allowed.any((*heads, -1))[:, None], query, 0.0)
+        read = allowed.any((*heads, -2))[:, None]
+        key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
+    return Readable(query, key, value, bias, allowed)
+
+
+def attend(
+    scores: Float[Array, "t s"],
+    value: Float[Array, "s v"],
+    allowed: Bool[Array, "t s"] | None,
+    bias: Bias,
+    normalizer: Normalizer,
+) -> Attended:
+    """Adds `bias` to the scores, makes weights of them and averages `value` with these."""
+    scores = checkpoint_name(scores, "score/scores")
+    scores = scores if bias is None else checkpoint_name(scores + bias, "score/biased")
+    if allowed is not None:
+        scores = jnp.where(allowed, scores, 0.0)
+    weights = checkpoint_name(normalizer(scores, allowed), "weight/weights")
+    context = checkpoint_name(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
+    return Attended(context, weights)

@@ -1,0 +1,144 @@
+"""Local attention: Luong, Pham & Manning (2015), arXiv:1508.04025, section 3.2."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key
+
+from jattn._axes import check_length, named_axes
+from jattn._precision import at_least_float32
+from jattn.attention.attend import Attended, Bias, MaskLike, readable
+from jattn.attention.dot import dot_attention
+from jattn.masks.algebra import as_array
+from jattn.masks.patterns import lengths, window
+from jattn.normalizers import Normalizer, softmax
+
+Attention = Callable[..., Attended]
+Integer = int | Int[Array, ""]
+
+
+class LocalPredictiveParams(NamedTuple):
+    """Weights of the network that predicts where to look, `p` units wide."""
+
+    position_weight: Float[Array, "p q"]
+    centre_weight: Float[Array, " p"]
+
+
+def init_local_predictive(
+    rng: Key[Array, ""], *, query_size: int, units: int, dtype: DTypeLike = float
+) -> LocalPredictiveParams:
+    """Draws every weight from a normal with variance 1 / fan-in."""
+    position_rng, centre_rng = jax.random.split(rng)
+    return LocalPredictiveParams(
+        jax.random.normal(position_rng, (units, query_size), dtype) * query_size**-0.5,
+        jax.random.normal(centre_rng, (units,), dtype) * units**-0.5,
+    )
+
+
+@named_axes
+@at_least_float32
+def local_monotonic_attention(
+    query: Float[Array, "t q"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    *,
+    half_width: int,
+    offset: Integer = 0,
+    attention: Attention = dot_attention,
+    mask: MaskLike = None,
+    bias: Bias = None,
+    normalizer: Normalizer = softmax,
+) -> Attended:
+    """Attends within a window round the query's own position.
+
+        weights[t] = attention over the keys s with |s - (t + offset)| ≤ half_width
+
+    The paper calls this local-m, names the half width D and sets p_t = t: source and target are
+    taken to run in step.
+
+    Args:
+        half_width: keys seen on either side of the centre.
+        offset: position of the first query, as when decoding step by step.
+        attention: the mechanism that scores within the window, parameters bound to it.
+        mask: True where a query may attend to a key, beside the window.
+        bias: added to the scores; -inf is the same as a mask.
+        normalizer: makes weights of scores, a row at a time.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis or half_width is negative.
+    """
+    _check_half_width("local_monotonic_attention", half_width, least=0)
+    inside = window(half_width, half_width, offset).dense(len(query), len(key))
+    if mask is not None:
+        inside = inside & as_array(mask, len(query), len(key))
+    return attention(query, key, value, mask=inside, bias=bias, normalizer=normalizer)
+
+
+@named_axes
+@at_least_float32
+def local_predictive_attention(
+    params: LocalPredictiveParams,
+    query: Float[Array, "t q"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    *,
+    half_width: int,
+    length: Integer | None = None,
+    attention: Attention = dot_attention,
+    mask: MaskLike = None,
+    bias: Bias = None,
+    normalizer: Normalizer = softmax,
+) -> Attended:
+    """Attends within a window round a predicted position, more to its centre than to its ends.
+
+        centre[t]     = length sigmoid(centre_weight · tanh(position_weight query[t]))
+        weights[t, s] = align[t, s] exp(-(s - centre[t])² / (2 (half_width / 2)²))
+
+    where align is `attention`'s weights over the keys with |s - centre[t]| ≤ half_width. The paper
+    calls this local-p (equations 9 and 10) and names these p_t, S, v_p, W_p and D. The Gaussian
+    multiplies the weights after the softmax and they are not normalised again, so a row sums to
+    at most one. The centre gets its gradient from the Gaussian; the window's edge has none.
+    Positions count from 0.
+
+    Args:
+        half_width: keys seen on either side of the centre; the Gaussian's deviation is half of it.
+        length: number of keys before the padding, all of them by default. Keys past it are masked.
+        attention: the mechanism that scores within the window, parameters bound to it.
+        mask: True where a query may attend to a key, beside the window.
+        bias: added to the scores; -inf is the same as a mask.
+        normalizer: makes weights of scores, a row at a time.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis, half_width is not at
+            least 1, or length is negative or more than the number of keys.
+    """
+    _check_half_width("local_predictive_attention", half_width, least=1)
+    check_length("local_predictive_attention: length", length, len(key), "s")
+    if length is not None:
+        within = lengths(length).dense(len(query), len(key))
+        mask = within if mask is None else within & as_array(mask, len(query), len(key))
+    query, key, value, bias, allowed = readable(query, key, value, mask, bias)
+
+    hidden = jnp.tanh(jnp.einsum("pq,tq->tp", params.position_weight, query))
+    span = jnp.asarray(len(key) if length is None else length, query.dtype)
+    centre = span * jax.nn.sigmoid(jnp.einsum("p,tp->t", params.centre_weight, hidden))
+    centre = checkpoint_name(centre, "encode/centre")
+    distance = jnp.arange(len(key), dtype=query.dtype)[None] - centre[:, None]
+    inside = jnp.abs(distance) <= half_width
+    allowed = inside if allowed is None else inside & allowed
+    query, key, value, bias, allowed = readable(query, key, value, allowed, bias)
+
+    align = attention(query, key, value, mask=allowed, bias=bias, normalizer=normalizer).weights
+    near = jnp.exp(-2.0 * jnp.where(inside, distance / half_width, 0.0) ** 2)
+    weights = checkpoint_name(align * near, "weight/modulated")
+    context = checkpoint_name(jnp.einsum("ts,sv->tv", weights, value), "decode/modulated_context")
+    return Attended(context, weights)
+
+
+def _check_half_width(function: str, half_width: int, *, least: int) -> None:
+    if half_width < least:
+        raise ValueError(f"{function}: half_width is {half_width}, expected at least {least}")

@@ -1,0 +1,65 @@
+"""Location-based scores: Luong, Pham & Manning (2015), arXiv:1508.04025, section 3.1."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from jattn._axes import named_axes
+from jattn._precision import at_least_float32
+from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
+from jattn.masks.algebra import as_array
+from jattn.normalizers import Normalizer, softmax
+
+
+class LocationBasedParams(NamedTuple):
+    """One row of weights for each of the `m` positions that can be attended to."""
+
+    weight: Float[Array, "m q"]
+
+
+def init_location_based(
+    rng: Key[Array, ""], *, query_size: int, positions: int, dtype: DTypeLike = float
+) -> LocationBasedParams:
+    """Draws the weight from a normal with variance 1 / query_size."""
+    shape = (positions, query_size)
+    return LocationBasedParams(jax.random.normal(rng, shape, dtype) * query_size**-0.5)
+
+
+@named_axes
+@at_least_float32
+def location_based_attention(
+    params: LocationBasedParams,
+    query: Float[Array, "t q"],
+    value: Float[Array, "s v"],
+    *,
+    mask: MaskLike = None,
+    bias: Bias = None,
+    normalizer: Normalizer = softmax,
+) -> Attended:
+    """Scores positions from the query alone, whatever stands at them.
+
+        scores[t, s] = weight[s] · query[t]
+
+    The paper names these W_a and h_t and calls the score "location"; its weight has a fixed number
+    of rows. As there, a shorter sequence uses the first of them, and values past the last row get
+    weight zero.
+
+    Args:
+        mask: True where a query may attend to a value. A query with none gets context zero.
+        bias: added to the scores; -inf is the same as a mask.
+        normalizer: makes weights of scores, a row at a time.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis.
+    """
+    scored, s = len(params.weight), len(value)
+    if s > scored:
+        mask = jnp.ones((len(query), s), bool) if mask is None else as_array(mask, len(query), s)
+        mask = mask & (jnp.arange(s) < scored)[None]
+    query, _, value, bias, allowed = readable(query, value, value, mask, bias)
+    scores = jnp.einsum("tq,sq->ts", query, params.weight[:s])
+    scores = jnp.pad(scores, ((0, 0), (0, max(s - scored, 0))))
+    return attend(scores, value, allowed, bias, normalizer)

@@ -1,0 +1,96 @@
+"""The patterns in use: causal, window, lengths, segments, prefix, dilated, blocks, global tokens."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from jattn.masks.algebra import Mask, first_positions
+
+Integer = int | Int[Array, ""]
+
+
+def causal(offset: Integer = 0) -> Mask:
+    """Keys up to the query's own position: key <= query + offset.
+
+    Offset 0 is top-left; `s - t` is bottom-right; a cache's length is the third use.
+    """
+    return Mask(_causal, (offset,))
+
+
+def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> Mask:
+    """Keys from `left` before to `right` after the query's position, both ends inclusive.
+
+    The query's own position, query + offset, is seen beside them; None leaves a side open.
+    """
+    for name, side in (("left", left), ("right", right)):
+        if isinstance(side, int) and side < 0:
+            raise ValueError(f"masks.window: {name} is {side}, expected at least 0 or None")
+    return Mask(_window, (left, right, offset))
+
+
+def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
+    """The first `key_lengths` keys, for the first `query_lengths` queries (None: for all)."""
+    return Mask(first_positions, (key_lengths, query_lengths))
+
+
+def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = None) -> Mask:
+    """Keys whose id equals the query's, as for documents packed into one sequence."""
+    key_ids = query_ids if key_ids is None else key_ids
+    query_ids, key_ids = (x if hasattr(x, "shape") else np.array(x) for x in (query_ids, key_ids))
+    return Mask(_segments, (query_ids, key_ids), (query_ids.shape[-1], key_ids.shape[-1]))
+
+
+def prefix(length: Integer) -> Mask:
+    """The first `length` keys, for every query; `prefix(n) | causal()` is a prefix language model's."""
+    return Mask(_prefix, (length,))
+
+
+def dilated(step: Integer) -> Mask:
+    """Every `step`-th key, counted from the query's own position."""
+    return Mask(_dilated, (_positive("dilated", "step", step),))
+
+
+def blocks(size: Integer) -> Mask:
+    """Keys of the query's own block, where blocks of `size` positions tile the sequence."""
+    return Mask(_blocks, (_positive("blocks", "size", size),))
+
+
+def global_tokens(count: Integer) -> Mask:
+    """The first `count` positions see every key and are seen by every query."""
+    return Mask(_global_tokens, (count,))
+
+
+def _positive(name: str, argument: str, value: Integer) -> Integer:
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"masks.{name}: {argument} is {value}, expected at least 1")
+    return value
+
+
+def _causal(queries, keys, offset):
+    return keys <= queries + offset
+
+
+def _window(queries, keys, left, right, offset):
+    distance = keys - (queries + offset)
+    inside = jnp.ones_like(distance, bool) if left is None else distance >= -left
+    return inside if right is None else inside & (distance <= right)
+
+
+def _segments(queries, keys, query_ids, key_ids):
+    return jnp.asarray(query_ids)[queries] == jnp.asarray(key_ids)[keys]
+
+
+def _prefix(queries, keys, length):
+    return keys < length
+
+
+def _dilated(queries, keys, step):
+    return (keys - queries) % step == 0
+
+
+def _blocks(queries, keys, size):
+    return keys // size == queries // size
+
+
+def _global_tokens(queries, keys, count):
+    return (keys < count) | (queries < count)

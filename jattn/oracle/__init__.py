@@ -1,0 +1,8 @@
+"""The same mechanisms in NumPy alone, row by row, with gradients derived by hand.
+
+`jattn.oracle.<path>.<name>` takes the arguments of `jattn.<path>.<name>`, masks as dense arrays and
+normalizers as the oracle's own, and returns `(output, pullback)` as `jax.vjp` does. The pullback
+returns the gradients of the positional arrays, then those of the keyword arrays that were given,
+in the order of the signature. Arrays keep the dtype that comes in, so that the same code runs in
+complex128, which proves its gradient, and in longdouble, which judges float64.
+"""

@@ -1,0 +1,82 @@
+"""Multi-head attention in NumPy, one head at a time, with its gradient derived by hand."""
+
+import numpy as np
+
+from jattn.oracle.attention.attend import kept_pairs
+from jattn.oracle.attention.scaled_dot_product import scaled_dot_product_attention
+from jattn.oracle.normalizers import softmax
+
+
+def multi_head_attention(params, query, key, value, *, mask=None, bias=None, normalizer=softmax):
+    """Returns ((context, weights), pullback), as `jax.vjp` does.
+
+    For head h of group g, with Q = query Wqᵀ + bq, K = key Wkᵀ + bk, V = value Wvᵀ + bv and
+    C = attention(Q, K, V), the output is y_t = Σ_h Wo_h C_ht + bo for queries that read a key:
+
+        dC_h  = dy Wo_h        dWo_h = dyᵀ C_h        dbo = Σ_t dy_t
+        dWq_h = dQᵀ query      dbq_h = Σ_t dQ_t       dquery = Σ_h dQ Wq_h
+        and likewise for key and value, where the heads of a group add up.
+    """
+    heads, groups = len(params.query_weight), len(params.key_weight)
+    t, s = len(query), len(key)
+    bias_of = [None if bias is None else bias if bias.ndim == 2 else bias[h] for h in range(heads)]
+    kept = [kept_pairs(mask, bias_of[head], t, s) for head in range(heads)]
+    reads = np.any(kept, axis=0)
+    rows, columns = reads.any(1), reads.any(0)  # What is read by nobody is left out.
+
+    def project(weight, weight_bias, inputs, index, used):
+        projected = np.zeros((len(inputs), weight.shape[1]), np.result_type(weight, inputs))
+        projected[used] = inputs[used] @ weight[index].T
+        if weight_bias is not None:
+            projected = projected + weight_bias[index]
+        return projected
+
+    contexts, all_weights, pullbacks = [], [], []
+    for head in range(heads):
+        group = head // (heads // groups)
+        (context, weights), head_pullback = scaled_dot_product_attention(
+            project(params.query_weight, params.query_bias, query, head, rows),
+            project(params.key_weight, params.key_bias, key, group, columns),
+            project(params.value_weight, params.value_bias, value, group, columns),
+            mask=mask,
+            bias=bias_of[head],
+            normalizer=normalizer,
+        )
+        contexts.append(context)
+        all_weights.append(weights)
+        pullbacks.append(head_pullback)
+    output = sum(context @ params.output_weight[:, head].T for head, context in enumerate(contexts))
+    if params.output_bias is not None:
+        output = output + params.output_bias
+    output = np.where(rows[:, None], output, 0)
+
+    def pullback(cotangent):
+        d_output, d_weights = cotangent
+        d_output = np.where(rows[:, None], d_output, 0)
+        dtype = np.result_type(output, d_output, d_weights)
+        d = type(params)(*(None if x is None else np.zeros(x.shape, dtype) for x in params))
+        d_inputs = [np.zeros(x.shape, dtype) for x in (query, key, value)]
+        d_bias = None if bias is None else np.zeros(bias.shape, dtype)
+        for head in range(heads):
+            group = head // (heads // groups)
+            d.output_weight[:, head] = d_output.T @ contexts[head]
+            d_head = d_output @ params.output_weight[:, head]
+            *d_projected, d_bias_of_head = (*pullbacks[head]((d_head, d_weights[head])), None)[:4]
+            projections = (
+                (params.query_weight, d.query_weight, d.query_bias, query, head, rows),
+                (params.key_weight, d.key_weight, d.key_bias, key, group, columns),
+                (params.value_weight, d.value_weight, d.value_bias, value, group, columns),
+            )
+            for d_part, d_input, projection in zip(d_projected, d_inputs, projections, strict=True):
+                weight, d_weight, d_weight_bias, inputs, index, used = projection
+                d_weight[index] += d_part[used].T @ inputs[used]
+                d_input[used] += d_part[used] @ weight[index]
+                if d_weight_bias is not None:
+                    d_weight_bias[index] += d_part.sum(0)
+            if d_bias is not None:
+                (d_bias if bias.ndim == 2 else d_bias[head])[...] += d_bias_of_head
+        if d.output_bias is not None:
+            d.output_bias[...] = d_output.sum(0)
+        return (d, *d_inputs) if bias is None else (d, *d_inputs, d_bias)
+
+    return (output, np.array(all_weights)), pullback
