@@ -1,0 +1,1 @@
+"""GRU cells, unrolling over time, encoder, decoders, greedy and beam search."""

@@ -1,0 +1,117 @@
+"""GRU cells, resetting after the product or before it: Cho et al. (2014), arXiv:1406.1078."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from jattn._axes import named_axes
+from jattn._precision import at_least_float32
+
+
+class GRUParams(NamedTuple):
+    """Weights of a GRU of `n` units, gates stacked in the order reset, update, candidate."""
+
+    input_weight: Float[Array, "3 n i"]
+    hidden_weight: Float[Array, "3 n n"]
+    input_bias: Float[Array, "3 n"]
+    hidden_bias: Float[Array, "3 n"]
+
+
+Cell = Callable[[GRUParams, Float[Array, " n"], Float[Array, " i"]], Float[Array, " n"]]
+
+
+def init_gru(
+    rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
+) -> GRUParams:
+    """Draws input weights from a normal with variance 1 / input_size; biases start at zero.
+
+    Each gate's hidden weight is a random orthogonal matrix.
+    """
+    input_rng, hidden_rng = jax.random.split(rng)
+    input_weight = jax.random.normal(input_rng, (3, units, input_size), dtype)
+    return GRUParams(
+        input_weight * max(input_size, 1) ** -0.5,
+        jax.random.orthogonal(hidden_rng, units, (3,), dtype=dtype),
+        jnp.zeros((3, units), dtype),
+        jnp.zeros((3, units), dtype),
+    )
+
+
+@named_axes
+@at_least_float32
+def gru_cell(
+    params: GRUParams, hidden: Float[Array, " n"], inputs: Float[Array, " i"]
+) -> Float[Array, " n"]:
+    """One step of a GRU whose reset gate acts after the product with the hidden state.
+
+        reset     = sigmoid(input_weight[0] inputs + input_bias[0]
+                            + hidden_weight[0] hidden + hidden_bias[0])
+        update    = the same with [1]
+        candidate = tanh(input_weight[2] inputs + input_bias[2]
+                         + reset ∘ (hidden_weight[2] hidden + hidden_bias[2]))
+        new       = (1 - update) ∘ candidate + update ∘ hidden
+
+    This is the form of cuDNN, of PyTorch's GRU and of Keras by default. It is that of the first
+    version of arXiv:1406.1078; later versions and Bahdanau reset before the product:
+    `reset_before_gru_cell`.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis.
+    """
+    return reset_after_step(params, hidden, hidden, project(params, inputs))
+
+
+@named_axes
+@at_least_float32
+def reset_before_gru_cell(
+    params: GRUParams, hidden: Float[Array, " n"], inputs: Float[Array, " i"]
+) -> Float[Array, " n"]:
+    """One step of a GRU whose reset gate acts on the hidden state before the product.
+
+        candidate = tanh(input_weight[2] inputs + input_bias[2]
+                         + hidden_weight[2] (reset ∘ hidden) + hidden_bias[2])
+
+    and all else as in `gru_cell`. This is the form of Cho et al. (2014) from the third version on,
+    and of Bahdanau et al. (2015), arXiv:1409.0473, appendix A.1.1, whose update gate z is the
+    complement of this one: it multiplies the candidate. Only the sum of the two biases counts.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis.
+    """
+    return reset_before_step(params, hidden, hidden, project(params, inputs))
+
+
+def project(params: GRUParams, inputs: Float[Array, " i"]) -> Float[Array, "3 n"]:
+    """The part of the gates that does not depend on the hidden state."""
+    return jnp.einsum("gni,i->gn", params.input_weight, inputs) + params.input_bias
+
+
+def reset_after_step(
+    params: GRUParams,
+    hidden: Float[Array, " n"],
+    seen: Float[Array, " n"],
+    projected: Float[Array, "3 n"],
+) -> Float[Array, " n"]:
+    """`gru_cell` from projected inputs; `seen` is the hidden state as its gates see it."""
+    recurrent = jnp.einsum("gnm,m->gn", params.hidden_weight, seen) + params.hidden_bias
+    reset, update = jax.nn.sigmoid(projected[:2] + recurrent[:2])
+    candidate = jnp.tanh(projected[2] + reset * recurrent[2])
+    return (1.0 - update) * candidate + update * hidden
+
+
+def reset_before_step(
+    params: GRUParams,
+    hidden: Float[Array, " n"],
+    seen: Float[Array, " n"],
+    projected: Float[Array, "3 n"],
+) -> Float[Array, " n"]:
+    """`reset_before_gru_cell` from projected inputs; `seen` is what its gates see of the state."""
+    weight, bias = params.hidden_weight, params.hidden_bias
+    recurrent = jnp.einsum("gnm,m->gn", weight[:2], seen) + bias[:2]
+    reset, update = jax.nn.sigmoid(projected[:2] + recurrent)
+    candidate = jnp.tanh(projected[2] + weight[2] @ (reset * seen) + bias[2])
+    return (1.0 - update) * candidate + update * hidden

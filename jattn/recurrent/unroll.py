@@ -1,0 +1,99 @@
+"""A GRU over a sequence, forwards or backwards, with padding."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jattn._axes import check_length, named_axes
+from jattn._precision import at_least_float32
+from jattn.recurrent.cells import (
+    Cell,
+    GRUParams,
+    gru_cell,
+    project,
+    reset_after_step,
+    reset_before_gru_cell,
+    reset_before_step,
+)
+
+
+class Unrolled(NamedTuple):
+    """The state after each step, and the last one."""
+
+    outputs: Float[Array, "s n"]
+    final: Float[Array, " n"]
+
+
+@named_axes
+@at_least_float32
+def gru(
+    params: GRUParams,
+    inputs: Float[Array, "s i"],
+    *,
+    initial: Float[Array, " n"] | None = None,
+    length: int | Int[Array, ""] | None = None,
+    reverse: bool = False,
+    cell: Cell = gru_cell,
+) -> Unrolled:
+    """Runs `cell` over a sequence, the state of one step being the input of the next.
+
+        state[s] = cell(params, state[s - 1], inputs[s]),   state[-1] = initial
+
+    Inputs past `length` are never looked at, whatever they hold; their outputs are zero. With no
+    step to take (`length` 0 or no inputs) the final state is the initial one.
+
+    Args:
+        initial: the state before the first step, zero by default.
+        length: number of valid steps, all of them by default. A traced length is not checked: a
+            negative one acts as 0, one that is too large as all.
+        reverse: steps from the last valid input to the first. `outputs[s]` is then the state
+            after reading inputs s and later, and `final` is `outputs[0]`.
+        cell: `gru_cell`, `reset_before_gru_cell` or a function with their arguments. The two get
+            all input projections from one product.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis, or length is negative or
+            more than the number of inputs.
+    """
+    check_length("gru: length", length, len(inputs), "s")
+    return unroll(params, inputs, initial, length, reverse, cell)
+
+
+def unroll(
+    params: GRUParams,
+    inputs: Float[Array, "s i"],
+    initial: Float[Array, " n"] | None,
+    length: int | Int[Array, ""] | None,
+    reverse: bool,
+    cell: Cell,
+    kept: Float[Array, " n"] | None = None,
+) -> Unrolled:
+    """`gru` whose gates see `kept * hidden`: the mask of recurrent dropout, one for all steps."""
+    valid = None if length is None else jnp.arange(len(inputs)) < length
+    if valid is not None:
+        inputs = jnp.where(valid[:, None], inputs, 0.0)
+    if initial is None:
+        initial = jnp.zeros(params.hidden_bias.shape[1:], inputs.dtype)
+    if cell is gru_cell or cell is reset_before_gru_cell:
+        advance = reset_after_step if cell is gru_cell else reset_before_step
+        inputs = jax.vmap(lambda step: project(params, step))(inputs)
+    else:
+        # Dropping a unit of the state before a product drops the column that meets it.
+        own = params if kept is None else _without_columns(params, kept)
+        advance = lambda params, hidden, seen, step: cell(own, hidden, step)
+
+    def step(hidden, here):
+        inputs, valid = here
+        new = advance(params, hidden, hidden if kept is None else kept * hidden, inputs)
+        if valid is None:
+            return new, new
+        return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
+
+    final, outputs = jax.lax.scan(step, initial, (inputs, valid), reverse=reverse)
+    return Unrolled(outputs, final)
+
+
+def _without_columns(params: GRUParams, kept: Float[Array, " n"]) -> GRUParams:
+    return params._replace(hidden_weight=params.hidden_weight * kept[None, None])
