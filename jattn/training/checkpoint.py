@@ -135,8 +135,9 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, bytearray]
 
 
 def _checksum(body: dict[str, Any], arrays: Mapping[str, Any]) -> str:
-    """Of the JSON and of every array's bytes, in the order of their names."""
+    """Of the JSON, and of the name, length and bytes of every array."""
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
-    for name in sorted(arrays):
-        digest.update(arrays[name])
+    for name, content in sorted(arrays.items()):
+        digest.update(json.dumps([name, len(content)]).encode())
+        digest.update(content)
     return digest.hexdigest()

@@ -44,6 +44,8 @@ def describe(function: str, name: str, leaf: Any) -> Description:
     if leaf is None:
         return Description("None")
     if type(leaf) in NUMBERS:
+        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+            raise ValueError(f"{function}: {name} is {leaf}, which is no int64")
         return Description(f"Python {type(leaf).__name__}")
     dtype = getattr(leaf, "dtype", None)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
@@ -69,8 +71,9 @@ def unpack(description: Description, data: bytearray | None, like: type = np.nda
     if data is None:
         return None
     if impl:
-        words = np.frombuffer(data, np.uint32).reshape(*shape, -1)
-        return jax.random.wrap_key_data(jnp.array(words), impl=impl)
+        words = jax.random.key_data(jax.random.key(0, impl=impl)).shape
+        key_data = np.frombuffer(data, np.uint32).reshape(*shape, *words)
+        return jax.random.wrap_key_data(jnp.array(key_data), impl=impl)
     for number, stored in NUMBERS.items():
         if kind == f"Python {number.__name__}":
             return number(np.frombuffer(data, stored)[0])

@@ -17,7 +17,8 @@ def token_cross_entropy(
         ValueError: the shapes disagree, or the mask is not boolean.
     """
     _check("token_cross_entropy", logits, labels, mask)
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    if jnp.finfo(logits.dtype).bits < 32:
+        logits = logits.astype(jnp.float32)
     logits = jnp.where(jnp.expand_dims(mask, -1), logits, jnp.zeros_like(logits))
     labels = jnp.where(mask, labels, jnp.zeros_like(labels))
     if label_smoothing:

@@ -1,0 +1,315 @@
+"""The loop: what it logs, when it stops, what it refuses."""
+
+import dataclasses
+import errno
+import json
+import math
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jattn import training
+from jattn.training.log import cut_back
+
+START = {"x": np.float32(0.0)}
+
+
+def loss(params, batch, rng):
+    """Its gradient is 1, so that gradient descent takes x down by the learning rate each step."""
+    return params["x"], {"batch": batch}
+
+
+def run(steps=12, **changes):
+    """From x = 0, subtracts 0.5 a step."""
+    arguments = {
+        "loss": loss,
+        "optimizer": optax.sgd(0.5),
+        "params": START,
+        "batches": lambda step: np.int32(step),
+        "steps": steps,
+        "rng": jax.random.key(0),
+    }
+    return training.fit(**{**arguments, **changes})
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_it_takes_the_steps_on_the_batches_in_order(tmp_path):
+    fitted = run(log=tmp_path / "log", log_every=1)
+    assert (fitted.reason, fitted.best) == ("steps", None)
+    assert int(fitted.state.step) == 12
+    assert float(fitted.state.params["x"]) == -6
+    assert [line["batch"] for line in lines(tmp_path / "log")] == list(range(12))
+    assert [line["loss"] for line in lines(tmp_path / "log")] == [-0.5 * n for n in range(12)]
+
+
+def test_the_log_has_a_line_every_so_often_and_at_the_end(tmp_path):
+    path = tmp_path / "run" / "log"
+    evaluate = lambda params: {"loss": params["x"] ** 2}
+    run(steps=11, log=path, log_every=4, evaluate=evaluate, evaluate_every=5)
+    seen = [(line["step"], line["phase"], line["loss"]) for line in lines(path)]
+    assert seen == [
+        (4, "train", -1.5),
+        (5, "evaluate", 6.25),
+        (8, "train", -3.5),
+        (10, "evaluate", 25.0),
+        (11, "train", -5.0),
+        (11, "evaluate", 30.25),
+    ]
+
+
+def test_each_line_is_in_the_file_before_the_next_step(tmp_path):
+    def batches(step):
+        if step:
+            assert len(lines(tmp_path / "log")) == step
+        return np.int32(step)
+
+    run(log=tmp_path / "log", log_every=1, batches=batches)
+
+
+def test_values_that_are_not_finite_are_logged_as_null(tmp_path):
+    evaluate = lambda params: {"loss": jnp.nan, "other": -math.inf, "x": 1}
+    fitted = run(steps=1, log=tmp_path / "log", evaluate=evaluate)
+    assert lines(tmp_path / "log")[-1]["loss"] is None
+    assert lines(tmp_path / "log")[-1]["other"] is None
+    assert lines(tmp_path / "log")[-1]["x"] == 1
+    assert fitted.best[1:] == (math.inf, 0, 1)
+
+
+def test_it_stops_when_there_is_no_better_value_for_long_enough(tmp_path):
+    """(x + 2)^2 is lowest at step 4; with an evaluation every 2 steps, 6, 8 and 10 are worse."""
+    options = {
+        "evaluate": lambda params: {"far": (params["x"] + 2) ** 2},
+        "evaluate_every": 2,
+        "monitor": "far",
+        "patience": 3,
+        "checkpoint": tmp_path / "checkpoint",
+    }
+    fitted = run(steps=30, **options)
+    assert (fitted.reason, int(fitted.state.step)) == ("patience", 10)
+    assert fitted.best[1:] == (0.0, 4, 3)
+    assert float(fitted.best.params["x"]) == -2
+    assert float(fitted.state.params["x"]) == -5
+    again = run(steps=30, **options, resume=True)
+    assert (again.reason, int(again.state.step), again.best[1:]) == ("patience", 10, (0.0, 4, 3))
+
+
+def test_optax_makes_the_schedule_and_the_clip():
+    schedule = optax.piecewise_constant_schedule(0.5, {2: 0.5})
+    chain = optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(schedule))
+    assert float(run(steps=4, optimizer=chain).state.params["x"]) == -2 * 0.25 - 2 * 0.125
+
+
+def test_an_optimizer_that_reads_the_loss_gets_it():
+    plateau = optax.contrib.reduce_on_plateau(factor=0.5, patience=1, atol=10.0, rtol=0.0)
+    fitted = run(steps=6, optimizer=optax.chain(optax.sgd(0.5), plateau))
+    assert float(fitted.state.params["x"]) > -2.5
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.bfloat16])
+def test_a_step_is_compiled_once(dtype, tmp_path):
+    traces = []
+
+    def counted(params, batch, rng):
+        traces.append(rng)
+        return jnp.sum(params["w"] ** 2) + params["weak"].astype(dtype), {}
+
+    params = {"w": np.ones(3, dtype), "weak": 1.0}
+    options = {"loss": counted, "params": params, "optimizer": optax.adamw(1e-2)}
+    options |= {"checkpoint": tmp_path / "checkpoint", "checkpoint_every": 1}
+    fitted = run(steps=3, **options)
+    assert len(traces) == 1
+    assert fitted.state.params["w"].dtype == dtype
+    run(steps=6, **options, resume=True)
+    assert len(traces) == 2
+
+
+def test_the_parameters_passed_in_are_left_alone():
+    params = {"x": jnp.float32(0.0)}
+    rng = jax.random.key(0)
+    fitted = run(params=params, rng=rng, evaluate=lambda params: {"loss": params["x"]})
+    assert float(params["x"]) == 0
+    assert (jax.random.key_data(rng) == jax.random.key_data(fitted.state.rng)).all()
+    assert float(fitted.best.params["x"]) == float(fitted.state.params["x"]) == -6
+
+
+def test_the_state_passed_to_a_step_is_donated_unless_told():
+    state = training.init_train_state(START, optax.sgd(0.5), jax.random.key(0))
+    kept, metrics = training.make_train_step(loss, optax.sgd(0.5), donates=False)(
+        state, np.int32(1)
+    )
+    assert [float(x) for x in (state.params["x"], kept.params["x"])] == [0, -0.5]
+    training.make_train_step(loss, optax.sgd(0.5))(state, np.int32(1))
+    assert state.params["x"].is_deleted()
+    assert metrics.keys() == {"loss", "batch"}
+
+
+def test_every_step_has_random_numbers_of_its_own(tmp_path):
+    def noisy(params, batch, rng):
+        return params["x"], {"noise": jax.random.normal(rng, (), jnp.float32)}
+
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        run(loss=noisy, rng=jax.random.key(seed), log=tmp_path / name, log_every=1)
+    one, two, three = ([x["noise"] for x in lines(tmp_path / n)] for n in ("one", "two", "three"))
+    assert one == two
+    assert len({*one, *three}) == 24
+
+
+def test_the_bar_is_shown_on_demand_alone(capsys):
+    run()
+    assert capsys.readouterr() == ("", "")
+    run(progress=True)
+    shown = capsys.readouterr()
+    assert "12/12" in shown.err
+    assert shown.out == ""
+    run(progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("torn", ["", '{"step": 4, "pha', '{"step": 4, "phase": "train"}'])
+def test_later_lines_and_a_torn_one_are_cut_from_the_log(torn, tmp_path):
+    path = tmp_path / "log"
+    entries = [{"step": step, "loss": 1.0, "seconds": 0.25 * step} for step in (1, 2, 2, 3, 4)]
+    written = [json.dumps(entry) + "\n" for entry in entries]
+    path.write_text("".join(written) + torn)
+    assert cut_back(path, 2) == 0.5
+    assert path.read_text() == "".join(written[:3])
+    path.write_text("".join(written) + torn)
+    assert cut_back(path, 9) == 1.0
+    assert path.read_text() == "".join(written)
+    path.write_text(torn)
+    assert cut_back(path, 9) == 0.0
+    assert path.read_text() == ""
+
+
+def test_a_file_that_is_no_log_is_not_cut(tmp_path):
+    options = {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log"}
+    run(**options)
+    for text in ("a letter\nto a friend\n", "[1]\n", '{"step": 1}\n', '{"step": "1"}\n'):
+        (tmp_path / "log").write_text(text)
+        with pytest.raises(ValueError, match=r"fit: line 1 of .*log is not a line of a log"):
+            run(**options, resume=True)
+        assert (tmp_path / "log").read_text() == text
+
+
+def test_the_seconds_go_on_where_they_were(tmp_path):
+    options = {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log", "log_every": 1}
+    run(steps=2, **options)
+    first, second = lines(tmp_path / "log")
+    entries = [first, second | {"seconds": 900}]
+    (tmp_path / "log").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    run(steps=3, **options, resume=True)
+    assert 900 < lines(tmp_path / "log")[2]["seconds"] < 960
+
+
+def test_without_resume_everything_begins_anew(tmp_path):
+    options = {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log", "log_every": 1}
+    run(steps=5, **options)
+    run(steps=3, **options)
+    assert [line["step"] for line in lines(tmp_path / "log")] == [1, 2, 3]
+    assert training.load_checkpoint(tmp_path / "checkpoint").metadata["step"] == 3
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    path, fsync = tmp_path / "checkpoint", os.fsync
+    calls = iter([fsync] * 4)  # Two saves: the file and the folder it is in.
+
+    def fill(descriptor):
+        call = next(calls, None)
+        if call is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        call(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(OSError, match=f"cannot write: No space left on device: '{path}'"):
+        run(checkpoint=path, checkpoint_every=5)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["checkpoint"]
+    assert training.load_checkpoint(path).metadata["step"] == 5
+    assert float(run(checkpoint=path, resume=True).state.params["x"]) == -6
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_a_log_on_a_full_disk_is_named():
+    with pytest.raises(OSError, match="cannot write: No space left on device: '/dev/full'"):
+        run(log="/dev/full")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    rate: float
+    sizes: tuple[int, ...] = (1, 2)
+
+
+def test_another_configuration_is_refused_by_name(tmp_path):
+    path = tmp_path / "checkpoint"
+    run(steps=2, checkpoint=path, config=Config(0.5))
+    saved = training.load_checkpoint(path).metadata
+    assert saved == {"step": 2, "config": {"rate": 0.5, "sizes": [1, 2]}}
+    run(steps=3, checkpoint=path, config={"sizes": [1, 2], "rate": 0.5}, resume=True)
+    with pytest.raises(ValueError, match=r"was written with rate=0.5 and cannot .* with rate=0.1"):
+        run(steps=4, checkpoint=path, config=Config(0.1), resume=True)
+    with pytest.raises(ValueError, match=r"was written with rate=0.5 and cannot .* with rate=None"):
+        run(steps=4, checkpoint=path, config={"sizes": [1, 2]}, resume=True)
+
+
+def test_another_model_is_refused_by_name(tmp_path):
+    path = tmp_path / "checkpoint"
+    run(checkpoint=path)
+    other = {"x": np.zeros(2, np.float32)}
+    with pytest.raises(ValueError, match=r"state/params/x is float32 \(\) in the file"):
+        run(checkpoint=path, params=other, resume=True)
+    with pytest.raises(ValueError, match=r"best is None in the file and missing in like"):
+        run(checkpoint=path, evaluate=lambda params: {"loss": 0}, resume=True)
+
+
+def test_there_must_be_a_whole_checkpoint_to_resume_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint: .*checkpoint'"):
+        run(checkpoint=tmp_path / "checkpoint", resume=True)
+    (tmp_path / "checkpoint").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="checkpoint is damaged"):
+        run(checkpoint=tmp_path / "checkpoint", resume=True)
+
+
+def test_it_does_not_go_back(tmp_path):
+    run(steps=5, checkpoint=tmp_path / "checkpoint")
+    with pytest.raises(ValueError, match=r"fit: .*checkpoint is at step 5, past steps=3"):
+        run(steps=3, checkpoint=tmp_path / "checkpoint", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": -1}, "steps is -1, expected at least 0"),
+        ({"log_every": 0}, "log_every is 0, expected at least 1"),
+        ({"evaluate_every": 0}, "evaluate_every is 0, expected at least 1"),
+        ({"checkpoint_every": -2}, "checkpoint_every is -2, expected at least 1"),
+        ({"patience": 0}, "patience is 0, expected at least 1"),
+        ({"patience": 2}, "patience needs evaluate"),
+        ({"resume": True}, "resume needs checkpoint"),
+        ({"config": {1, 2}}, "config is set, expected a dataclass or mapping"),
+        ({"config": {"rate": 1j}}, "config is not JSON: .*complex"),
+        (
+            {"evaluate": lambda _: {"accuracy": 1.0}},
+            "evaluate returned .'accuracy'., without monitor='loss'",
+        ),
+        ({"evaluate": lambda _: {"loss": np.ones(3)}}, r"metric loss has shape \(3,\), expected a"),
+        ({"evaluate": lambda _: {"step": 1}}, "a metric may not be called step"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message):
+    with pytest.raises(ValueError, match=f"^fit: {message}"):
+        run(**changes)
+
+
+def test_other_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"rng is int, expected a jax.random.key"):
+        run(rng=0)
+    with pytest.raises(ValueError, match="a metric may not be called loss"):
+        run(loss=lambda params, batch, rng: (params["x"], {"loss": 0.0}))

@@ -1,0 +1,169 @@
+"""Losses under a mask, and error rates against several references."""
+
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jattn.training import (
+    edit_distance,
+    sequence_error_rate,
+    standard_error,
+    token_accuracy,
+    token_cross_entropy,
+    token_error_rate,
+)
+
+MASK = np.array([[True, True, False], [False] * 3, [True] * 3])
+
+
+def drawn(dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(3, 3, 7)).astype(dtype), rng.integers(0, 7, (3, 3), np.int32)
+
+
+def by_hand(logits, labels, mask, smoothing):
+    """Token by token: -sum p log softmax, with p = (1 - smoothing) label + smoothing / w."""
+    losses = []
+    for place in zip(*np.nonzero(mask), strict=True):
+        row = logits[place]
+        log_probability = row - np.log(np.sum(np.exp(row)))
+        target = np.full(len(row), smoothing / len(row))
+        target[labels[place]] += 1 - smoothing
+        losses.append(-target @ log_probability)
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_is_the_mean_over_the_kept_tokens(smoothing):
+    logits, labels = drawn()
+    actual = token_cross_entropy(logits, labels, MASK, label_smoothing=smoothing)
+    np.testing.assert_allclose(actual, by_hand(logits, labels, MASK, smoothing), rtol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_masked_tokens_influence_nothing(smoothing):
+    logits, labels = drawn()
+    value_and_gradient = jax.jit(
+        jax.value_and_grad(functools.partial(token_cross_entropy, label_smoothing=smoothing))
+    )
+    value, gradient = value_and_gradient(logits, labels, MASK)
+    for poison in (np.nan, np.inf, -np.inf, 1e300):
+        poisoned = np.where(MASK[..., None], logits, poison)
+        other = value_and_gradient(poisoned, np.where(MASK, labels, -1), MASK)
+        assert value == other[0]
+        assert (gradient == other[1]).all()
+    assert (gradient[~MASK] == 0).all()
+    value, gradient = value_and_gradient(logits, labels, np.zeros_like(MASK))
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+def test_half_precision_is_computed_in_float32():
+    logits, labels = drawn(jnp.bfloat16)
+    actual = token_cross_entropy(jnp.array(logits), labels, MASK)
+    assert actual.dtype == jnp.float32
+    expected = by_hand(logits.astype(np.float64), labels, MASK, 0.0)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    assert token_cross_entropy(drawn()[0], labels, MASK).dtype == jnp.float64
+
+
+def test_accuracy_counts_the_kept_tokens():
+    logits, labels = drawn()
+    hits = logits.argmax(-1) == labels
+    labels[0, 0] = logits[0, 0].argmax()
+    hits[0, 0] = True
+    assert token_accuracy(logits, labels, MASK) == np.float32(hits[MASK].mean())
+    assert token_accuracy(logits, labels, np.zeros_like(MASK)) == 0
+
+
+@pytest.mark.parametrize("function", [token_cross_entropy, token_accuracy])
+def test_arguments_that_disagree_are_named(function):
+    logits, labels = drawn()
+    with pytest.raises(
+        ValueError, match=rf"{function.__name__}: labels has shape \(3, 2\), expected"
+    ):
+        function(logits, labels[:, :2], MASK)
+    with pytest.raises(ValueError, match=r"mask has shape \(3,\), expected \(3, 3\)"):
+        function(logits, labels, MASK[0])
+    with pytest.raises(ValueError, match="mask has dtype float64, expected bool"):
+        function(logits, labels, MASK.astype(float))
+
+
+@functools.cache
+def defined(hypothesis, reference):
+    """The distance as it is defined, by recursion over the first tokens."""
+    if not hypothesis or not reference:
+        return len(hypothesis) + len(reference)
+    return min(
+        defined(hypothesis[1:], reference) + 1,
+        defined(hypothesis, reference[1:]) + 1,
+        defined(hypothesis[1:], reference[1:]) + (hypothesis[0] != reference[0]),
+    )
+
+
+WORDS = st.text("abc", max_size=7)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(WORDS, WORDS, WORDS)
+def test_edit_distance_is_the_defined_metric(left, middle, right):
+    distance = edit_distance(left, right)
+    assert distance == defined(left, right) == edit_distance(right, left)
+    assert (distance == 0) == (left == right)
+    assert distance <= edit_distance(left, middle) + edit_distance(middle, right)
+
+
+def test_the_closest_reference_counts_and_its_length_divides():
+    hypotheses = [["K", "AE", "T"], ["D", "AO", "K"], []]
+    references = [[["D"], ["K", "AE", "T", "S"]], [["D", "AO", "G"]], [["AH"]]]
+    assert token_error_rate(hypotheses, references) == (1 + 1 + 1) / (4 + 3 + 1)
+    assert sequence_error_rate(hypotheses, references) == 1
+    references[0].append(["K", "AE", "T"])
+    assert token_error_rate(hypotheses, references) == (0 + 1 + 1) / (3 + 3 + 1)
+    assert sequence_error_rate(hypotheses, references) == 2 / 3
+    assert sequence_error_rate([("K", "AE", "T")], references[:1]) == 0
+
+
+def test_of_references_equally_close_the_first_counts():
+    assert token_error_rate(["ab"], [["abc", "a"]]) == 1 / 3
+    assert token_error_rate(["ab"], [["a", "abc"]]) == 1
+
+
+@pytest.mark.parametrize("rate", [token_error_rate, sequence_error_rate])
+def test_error_rates_refuse_what_has_no_answer(rate):
+    with pytest.raises(
+        ValueError, match=f"{rate.__name__}: 1 hypotheses and 2 lists of references"
+    ):
+        rate(["a"], [["a"], ["b"]])
+    with pytest.raises(ValueError, match="0 hypotheses"):
+        rate([], [])
+    with pytest.raises(ValueError, match="hypothesis 1 has no reference"):
+        rate(["a", "b"], [["a"], []])
+
+
+def test_references_without_a_token_have_no_token_error_rate():
+    with pytest.raises(ValueError, match="token_error_rate: the references hold no token"):
+        token_error_rate(["a"], [[""]])
+
+
+def test_the_standard_error_is_the_spread_of_the_proportion():
+    draws = np.random.default_rng(0).binomial(400, 0.3, 100_000) / 400
+    np.testing.assert_allclose(standard_error(0.3, 400), draws.std(), rtol=0.01)
+    assert standard_error(0.0, 5) == standard_error(1.0, 5) == 0
+    for proportion, count in ((1.1, 5), (-0.1, 5), (0.5, 0), (float("nan"), 5)):
+        with pytest.raises(ValueError, match="standard_error: proportion="):
+            standard_error(proportion, count)
+
+
+def test_twelve_thousand_words_take_a_moment():
+    rng = np.random.default_rng(0)
+    words = [rng.integers(0, 40, length).tolist() for length in rng.integers(3, 12, 12_000)]
+    start = time.process_time()
+    token_error_rate(words, [[words[place - 1], word] for place, word in enumerate(words)])
+    assert time.process_time() - start < 10  # 0.5 s where nothing else runs.
