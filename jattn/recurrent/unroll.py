@@ -36,6 +36,7 @@ def gru(
     length: int | Int[Array, ""] | None = None,
     reverse: bool = False,
     cell: Cell = gru_cell,
+    hidden_scale: Float[Array, " n"] | None = None,
 ) -> Unrolled:
     """Runs `cell` over a sequence, the state of one step being the input of the next.
 
@@ -52,25 +53,15 @@ def gru(
             after reading inputs s and later, and `final` is `outputs[0]`.
         cell: `gru_cell`, `reset_before_gru_cell` or a function with their arguments. The two get
             all input projections from one product.
+        hidden_scale: multiplies the hidden state where it enters the products, at every step, but
+            not where the update gate keeps it. A mask drawn once by `dropout` makes this the
+            recurrent dropout of Gal & Ghahramani (2016), arXiv:1512.05287.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, or length is negative or
             more than the number of inputs.
     """
     check_length("gru: length", length, len(inputs), "s")
-    return unroll(params, inputs, initial, length, reverse, cell)
-
-
-def unroll(
-    params: GRUParams,
-    inputs: Float[Array, "s i"],
-    initial: Float[Array, " n"] | None,
-    length: int | Int[Array, ""] | None,
-    reverse: bool,
-    cell: Cell,
-    kept: Float[Array, " n"] | None = None,
-) -> Unrolled:
-    """`gru` whose gates see `kept * hidden`: the mask of recurrent dropout, one for all steps."""
     valid = None if length is None else jnp.arange(len(inputs)) < length
     if valid is not None:
         inputs = jnp.where(valid[:, None], inputs, 0.0)
@@ -80,13 +71,14 @@ def unroll(
         advance = reset_after_step if cell is gru_cell else reset_before_step
         inputs = jax.vmap(lambda step: project(params, step))(inputs)
     else:
-        # Dropping a unit of the state before a product drops the column that meets it.
-        own = params if kept is None else _without_columns(params, kept)
-        advance = lambda params, hidden, seen, step: cell(own, hidden, step)
+        # Scaling a unit before a product is scaling the column of weights that meets it.
+        own = params if hidden_scale is None else _scale_columns(params, hidden_scale)
+        advance = lambda _params, hidden, _seen, inputs: cell(own, hidden, inputs)
 
     def step(hidden, here):
         inputs, valid = here
-        new = advance(params, hidden, hidden if kept is None else kept * hidden, inputs)
+        seen = hidden if hidden_scale is None else hidden_scale * hidden
+        new = advance(params, hidden, seen, inputs)
         if valid is None:
             return new, new
         return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
@@ -95,5 +87,5 @@ def unroll(
     return Unrolled(outputs, final)
 
 
-def _without_columns(params: GRUParams, kept: Float[Array, " n"]) -> GRUParams:
-    return params._replace(hidden_weight=params.hidden_weight * kept[None, None])
+def _scale_columns(params: GRUParams, scale: Float[Array, " n"]) -> GRUParams:
+    return params._replace(hidden_weight=params.hidden_weight * scale[None, None])

@@ -1,0 +1,1 @@
+"""GRU cells and their unrolling in NumPy, with gradients derived by hand."""

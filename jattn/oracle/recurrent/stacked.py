@@ -1,0 +1,46 @@
+"""GRUs in layers in NumPy: the gradient goes down the layers as the values went up."""
+
+from jattn.oracle.recurrent.bidirectional import bidirectional_gru
+from jattn.oracle.recurrent.cells import gru_cell
+from jattn.oracle.recurrent.unroll import gru
+
+
+def stacked_gru(
+    layers,
+    inputs,
+    *,
+    initial=None,
+    length=None,
+    cell=gru_cell,
+    dropout_rate=0.0,
+    recurrent_dropout_rate=0.0,
+    rng=None,
+):
+    """Returns ((outputs, final), pullback), as `jax.vjp` does, without dropout.
+
+    The inputs of one layer are the outputs of the layer below: doutputs of the lower one is
+    dinputs of the upper one, and each layer's final state has a cotangent of its own.
+    """
+    if dropout_rate or recurrent_dropout_rate or rng is not None:
+        raise ValueError("stacked_gru: the oracle draws nothing, so it has no dropout")
+    final, pullbacks = [], []
+    for index, layer in enumerate(layers):
+        both_ways = hasattr(layer, "forward")
+        start = None if initial is None else initial[index]
+        (inputs, last), back = (bidirectional_gru if both_ways else gru)(
+            layer, inputs, initial=start, length=length, cell=cell
+        )
+        final.append(last)
+        pullbacks.append(back)
+
+    def pullback(cotangent):
+        d_inputs, d_final = cotangent
+        d_layers, d_initial = [], []
+        for back, d_last in zip(reversed(pullbacks), reversed(d_final), strict=True):
+            d_layer, d_inputs, *rest = back((d_inputs, d_last))
+            d_layers.insert(0, d_layer)
+            d_initial.insert(0, rest[0] if rest else None)
+        gradients = (tuple(d_layers), d_inputs)
+        return gradients if initial is None else (*gradients, tuple(d_initial))
+
+    return (inputs, tuple(final)), pullback

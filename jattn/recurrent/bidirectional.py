@@ -1,0 +1,87 @@
+"""A GRU in both directions: Schuster & Paliwal (1997), https://doi.org/10.1109/78.650093."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key
+
+from jattn._axes import check_length, named_axes
+from jattn._precision import at_least_float32
+from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
+from jattn.recurrent.unroll import gru
+
+
+class BidirectionalGRUParams(NamedTuple):
+    """One GRU for each direction, of the same sizes."""
+
+    forward: GRUParams
+    backward: GRUParams
+
+
+class BothWays(NamedTuple):
+    """The states of both directions after each step, side by side, and the last one of each."""
+
+    outputs: Float[Array, "s n+n"]
+    final: Float[Array, "2 n"]
+
+
+def init_bidirectional_gru(
+    rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
+) -> BidirectionalGRUParams:
+    """Draws both directions as `init_gru` does; `units` is the size of one."""
+    forward, backward = jax.random.split(rng)
+    return BidirectionalGRUParams(
+        init_gru(forward, input_size=input_size, units=units, dtype=dtype),
+        init_gru(backward, input_size=input_size, units=units, dtype=dtype),
+    )
+
+
+@named_axes
+@at_least_float32
+def bidirectional_gru(
+    params: BidirectionalGRUParams,
+    inputs: Float[Array, "s i"],
+    *,
+    initial: Float[Array, "2 n"] | None = None,
+    length: int | Int[Array, ""] | None = None,
+    cell: Cell = gru_cell,
+    hidden_scale: Float[Array, "2 n"] | None = None,
+) -> BothWays:
+    """Reads a sequence forwards and backwards; each position knows what stands on both sides.
+
+        outputs[s] = [forward state after inputs 0 ... s; backward state after inputs s and later]
+
+    Both directions run over the valid part alone, so the backward one starts at the last valid
+    input. Outputs past `length` are zero. `final` holds the last forward state and the last
+    backward one, which is that at position 0.
+
+    Args:
+        initial: the states before the first step, forward then backward, zero by default.
+        length: number of valid steps, all of them by default, as in `gru`.
+        cell: as in `gru`.
+        hidden_scale: as in `gru`, forward then backward.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis, or length is negative or
+            more than the number of inputs.
+    """
+    check_length("bidirectional_gru: length", length, len(inputs), "s")
+
+    def run(direction: int, reverse: bool):
+        return gru(
+            params[direction],
+            inputs,
+            initial=None if initial is None else initial[direction],
+            length=length,
+            reverse=reverse,
+            cell=cell,
+            hidden_scale=None if hidden_scale is None else hidden_scale[direction],
+        )
+
+    forward, backward = run(0, False), run(1, True)
+    return BothWays(
+        jnp.concatenate([forward.outputs, backward.outputs], axis=-1),
+        jnp.stack([forward.final, backward.final]),
+    )
