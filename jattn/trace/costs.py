@@ -1,0 +1,90 @@
+"""What one equation of a jaxpr costs: floating-point operations and bytes, by a stated rule."""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+# Primitives by what they do, each a pattern for the whole name.
+MOVES = re.compile(
+    "broadcast_in_dim|concatenate|convert_element_type|copy|copy_p|device_put|dynamic_slice"
+    "|dynamic_update_slice|expand_dims|gather|iota|name|optimization_barrier|pad|pvary|reshape"
+    "|rev|scatter|select_n|sharding_constraint|slice|split|squeeze|stop_gradient|transpose"
+)
+CALLS = re.compile("(closed|core|custom_jvp|custom_vjp|custom_vmap)_call|checkpoint|p?jit|remat2?")
+COMBINES = re.compile("(reduce|scatter|select_and_scatter).*")  # Their jaxpr joins two elements.
+UNCOUNTED = re.compile(
+    "cholesky|eigh?|ffi_call|fft|geqrf|householder_product|lu|qr|schur|svd|triangular_solve"
+    "|tridiagonal_solve|while"
+)
+
+
+class Cost(NamedTuple):
+    operations: int
+    bytes: int
+
+
+def inner_jaxprs(equation: Any) -> list[Any]:
+    """The jaxprs that an equation runs: the body of a call or a loop, the branches of a choice."""
+    groups = (x if isinstance(x, tuple) else (x,) for x in equation.params.values())
+    return [x for group in groups for x in group if hasattr(x, "eqns")]
+
+
+def cost(equation: Any) -> Cost:
+    """Operations and bytes of one equation; a loop's are those of all its turns.
+
+    A matrix product of (m, k) and (k, n) takes 2 m n k operations and a convolution two for each
+    entry of the kernel and place of it; a reduction or scan one for each element it reads; a sort
+    of n elements n ⌈log2 n⌉; anything else, a division or a tanh too, one for each element it
+    writes. What handles no floating-point number, or only moves data, takes none. Bytes are those
+    of every operand and every result, as if nothing were fused. Of the branches of a conditional
+    the dearest counts.
+
+    Raises:
+        ValueError: for what this rule does not cover, such as a loop without a fixed number of
+            turns, a decomposition or a kernel in another language.
+    """
+    primitive = equation.primitive.name
+    inner = [] if COMBINES.fullmatch(primitive) else inner_jaxprs(equation)
+    known = not inner or primitive in ("cond", "scan") or CALLS.fullmatch(primitive)
+    if UNCOUNTED.fullmatch(primitive) or not known:
+        raise ValueError(f"trace: there is no rule for the operations of {primitive}")
+    if not inner:
+        return Cost(_operations(equation), sum(map(_bytes, (*equation.invars, *equation.outvars))))
+    costs = [[cost(one) for one in jaxpr.eqns] for jaxpr in inner]
+    turns = equation.params["length"] if primitive == "scan" else 1
+    return max(
+        Cost(turns * sum(c.operations for c in one), turns * sum(c.bytes for c in one))
+        for one in costs
+    )
+
+
+def _operations(equation: Any) -> int:
+    primitive, operands = equation.primitive.name, [atom.aval for atom in equation.invars]
+    results = [variable.aval for variable in equation.outvars]
+    floating = any(jnp.issubdtype(x.dtype, jnp.inexact) for x in (*operands, *results))
+    if not floating or MOVES.fullmatch(primitive):
+        return 0
+    written, read = sum(x.size for x in results), operands[0].size if operands else 0
+    if primitive == "dot_general":
+        ((contracted, _), _) = equation.params["dimension_numbers"]
+        return 2 * written * math.prod(operands[0].shape[axis] for axis in contracted)
+    if primitive == "conv_general_dilated":
+        kernel = operands[1]
+        out_features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+        return 2 * written * kernel.size // out_features
+    if primitive == "sort":
+        length = operands[0].shape[equation.params["dimension"]]
+        return read * math.ceil(math.log2(length)) if length else 0
+    if primitive.startswith("reduce_window"):
+        return written * math.prod(equation.params["window_dimensions"])
+    if primitive.startswith("scatter"):
+        return operands[2].size
+    if primitive.startswith(("reduce_", "arg", "cum")) and primitive != "reduce_precision":
+        return read
+    return written
+
+
+def _bytes(atom: Any) -> int:
+    return atom.aval.size * atom.aval.dtype.itemsize
