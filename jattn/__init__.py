@@ -26,8 +26,30 @@ from jattn.attention.multi_head import multi_head_attention as multi_head_attent
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from jattn.layers import EmbeddingParams as EmbeddingParams
+from jattn.layers import LinearParams as LinearParams
+from jattn.layers import dropout as dropout
+from jattn.layers import embedding as embedding
+from jattn.layers import init_embedding as init_embedding
+from jattn.layers import init_linear as init_linear
+from jattn.layers import linear as linear
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.recurrent.bidirectional import BidirectionalGRUParams as BidirectionalGRUParams
+from jattn.recurrent.bidirectional import BothWays as BothWays
+from jattn.recurrent.bidirectional import bidirectional_gru as bidirectional_gru
+from jattn.recurrent.bidirectional import init_bidirectional_gru as init_bidirectional_gru
+from jattn.recurrent.cells import GRUParams as GRUParams
+from jattn.recurrent.cells import gru_cell as gru_cell
+from jattn.recurrent.cells import init_gru as init_gru
+from jattn.recurrent.cells import reset_before_gru_cell as reset_before_gru_cell
+from jattn.recurrent.stacked import Stacked as Stacked
+from jattn.recurrent.stacked import init_stacked_gru as init_stacked_gru
+from jattn.recurrent.stacked import stacked_gru as stacked_gru
+from jattn.recurrent.unroll import Unrolled as Unrolled
+from jattn.recurrent.unroll import gru as gru
+from jattn.trace import Trace as Trace
+from jattn.trace import trace as trace
