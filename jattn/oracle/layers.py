@@ -28,12 +28,14 @@ def linear(params, inputs):
     For y = W x + b: dW = Σ dy xᵀ, db = Σ dy, dx = Wᵀ dy, summed over the vectors of a sequence.
     """
     weight, bias = params
+    dtype = np.result_type(*(x for x in (*params, inputs) if x is not None))
     vectors = inputs.reshape(-1, inputs.shape[-1])
-    outputs = [weight @ vector if bias is None else weight @ vector + bias for vector in vectors]
-    shape = (*inputs.shape[:-1], len(weight))
+    outputs = np.zeros((len(vectors), len(weight)), dtype)
+    for place, vector in enumerate(vectors):
+        outputs[place] = weight @ vector if bias is None else weight @ vector + bias
 
     def pullback(d_outputs):
-        kind = np.result_type(*(x for x in (*params, inputs, d_outputs) if x is not None))
+        kind = np.result_type(dtype, d_outputs)
         d_weight, d_bias = np.zeros(weight.shape, kind), np.zeros(len(weight), kind)
         d_vectors = np.zeros(vectors.shape, kind)
         for place, d_output in enumerate(d_outputs.reshape(-1, len(weight))):
@@ -43,4 +45,4 @@ def linear(params, inputs):
         d_params = type(params)(d_weight, None if bias is None else d_bias)
         return d_params, d_vectors.reshape(inputs.shape)
 
-    return np.array(outputs, np.result_type(weight, inputs)).reshape(shape), pullback
+    return outputs.reshape(*inputs.shape[:-1], len(weight)), pullback
