@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 
 def token_cross_entropy(
-    logits: jax.Array, labels: jax.Array, mask: jax.Array, *, label_smoothing: float = 0.0
+    logits: ArrayLike, labels: ArrayLike, mask: ArrayLike, *, label_smoothing: float = 0.0
 ) -> jax.Array:
     """Mean cross entropy in nats over the tokens that `mask` keeps; 0 if it keeps none.
 
@@ -16,7 +17,7 @@ def token_cross_entropy(
     Raises:
         ValueError: the shapes disagree, or the mask is not boolean.
     """
-    _check("token_cross_entropy", logits, labels, mask)
+    logits, labels, mask = _checked("token_cross_entropy", logits, labels, mask)
     if jnp.finfo(logits.dtype).bits < 32:
         logits = logits.astype(jnp.float32)
     logits = jnp.where(jnp.expand_dims(mask, -1), logits, jnp.zeros_like(logits))
@@ -30,13 +31,13 @@ def token_cross_entropy(
     return _mean_of_kept(losses, mask)
 
 
-def token_accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> jax.Array:
+def token_accuracy(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> jax.Array:
     """The share of the tokens that `mask` keeps whose largest logit is the label's; 0 of none.
 
     Raises:
         ValueError: the shapes disagree, or the mask is not boolean.
     """
-    _check("token_accuracy", logits, labels, mask)
+    logits, labels, mask = _checked("token_accuracy", logits, labels, mask)
     hits = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
     return _mean_of_kept(hits.astype(jnp.float32), mask)
 
@@ -46,9 +47,11 @@ def _mean_of_kept(values, mask):
     return total / jnp.maximum(jnp.sum(mask, dtype=jnp.int32), 1).astype(values.dtype)
 
 
-def _check(function, logits, labels, mask):
+def _checked(function, logits, labels, mask):
+    logits, labels, mask = map(jnp.asarray, (logits, labels, mask))
     for name, array, shape in (("labels", labels, logits.shape[:-1]), ("mask", mask, labels.shape)):
         if array.shape != shape:
             raise ValueError(f"{function}: {name} has shape {array.shape}, expected {shape}")
     if mask.dtype != jnp.bool_:
         raise ValueError(f"{function}: mask has dtype {mask.dtype}, expected bool")
+    return logits, labels, mask

@@ -154,8 +154,8 @@ def test_what_cannot_be_stored_is_named(tree, named, tmp_path):
 def test_metadata_that_json_cannot_say_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"save_checkpoint: metadata is not JSON: .* set "):
         save_checkpoint(tmp_path / "file", {}, metadata={"names": {1}})
-    save_checkpoint(tmp_path / "file", {}, metadata={10: 1, 9: (2,)})
-    assert load_checkpoint(tmp_path / "file").metadata == {"10": 1, "9": [2]}
+    save_checkpoint(tmp_path / "file", {}, metadata={"sizes": {10: 1, 9: (2,)}})
+    assert load_checkpoint(tmp_path / "file").metadata == {"sizes": {"10": 1, "9": [2]}}
 
 
 def test_equal_contents_are_equal_bytes(tmp_path):
@@ -226,12 +226,12 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
 @pytest.mark.parametrize("failure", [no_space, interrupted])
-def test_a_failure_leaves_the_previous_checkpoint(call, failure, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_previous_checkpoint(broken, failure, tmp_path, monkeypatch):
     path = tmp_path / "file"
     save_checkpoint(path, {"a": np.ones(2)})
-    monkeypatch.setattr(os, call, failure)
+    monkeypatch.setattr(os, broken, failure)
     with pytest.raises((OSError, KeyboardInterrupt)) as caught:
         save_checkpoint(path, {"a": np.zeros(2)})
     monkeypatch.undo()

@@ -21,6 +21,7 @@ import pytest
 
 import jattn
 from jattn import training
+from jattn.training import loop
 from jattn.training.state import make_train_step
 
 STEPS = 60
@@ -75,7 +76,7 @@ def result(folder):
 def compile_once():
     """The runs of this file share their step; the processes that are killed compile their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jattn.training.loop, "make_train_step", functools.cache(make_train_step))
+        patch.setattr(loop, "make_train_step", functools.cache(make_train_step))
         yield
 
 
@@ -87,11 +88,9 @@ def uninterrupted(tmp_path_factory):
 
 
 def start(folder, **environment):
-    settings = {
-        "JAX_ENABLE_X64": str(jax.config.jax_enable_x64),
-        "JAX_NUMPY_DTYPE_PROMOTION": jax.config.jax_numpy_dtype_promotion,
-        "PYTHONPATH": str(Path(jattn.__file__).parents[1]),
-    }
+    flags = ("jax_enable_x64", "jax_numpy_dtype_promotion")
+    settings = {flag.upper(): str(getattr(jax.config, flag)) for flag in flags}
+    settings["PYTHONPATH"] = str(Path(jattn.__file__).parents[1])
     command = [sys.executable, __file__, str(folder)]
     return subprocess.Popen(command, env={**os.environ, **settings, **environment})
 
