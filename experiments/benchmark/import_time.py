@@ -22,9 +22,7 @@ def main() -> int:
         parser.error(f"--repeats is {options.repeats}, expected at least 1")
     for module in ("jax", "jattn"):
         seconds_to_import(module)  # Files are read into the system's cache, bytecode is written.
-    pairs = [
-        (seconds_to_import("jax"), seconds_to_import("jattn")) for _ in range(options.repeats)
-    ]
+    pairs = [(seconds_to_import("jax"), seconds_to_import("jattn")) for _ in range(options.repeats)]
     jax_median, jattn_median = map(statistics.median, zip(*pairs, strict=True))
     ratio = jattn_median / jax_median
     print(f"import jax    {jax_median:.3f} s, median of {options.repeats}")

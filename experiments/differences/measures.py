@@ -1,0 +1,106 @@
+"""What is asked of a library, whatever it computes."""
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.differences.libraries import LIBRARIES
+
+Function = Callable[..., Any]
+
+
+class Runner(NamedTuple):
+    """One function: `run(*arrays, fixed, cotangent)` gives its output and its gradients."""
+
+    run: Function
+    compiled: Function | None = None
+
+
+class Unsupported(Exception):
+    """What a library has no way to be asked for; the message is its cell in the table."""
+
+
+def by_jax(function: Function) -> Runner:
+    """Gradients of a JAX function with respect to every argument but the last."""
+
+    def run(*arguments, cotangent):
+        *arrays, fixed = arguments
+        output, pullback = jax.vjp(lambda *given: function(*given, fixed), *arrays)
+        # Keras turns float64 into float32, and is measured all the same.
+        cast = lambda given, like: np.asarray(given, like.dtype)
+        return output, pullback(jax.tree.map(cast, cotangent, output))
+
+    return Runner(run, jax.jit(function))
+
+
+def one_head(function: Function) -> Runner:
+    """For JAX functions of `b t h k` arrays and a mask `b h t s`, most of them."""
+
+    def attention(query, key, value, mask):
+        batched = (array[None, :, None] for array in (query, key, value))
+        return function(*batched, mask=mask[None, None])[0, :, 0]
+
+    return by_jax(attention)
+
+
+def rows_of(library: str, kind: str, columns: Mapping[str, Function]) -> list[dict[str, str]]:
+    """One row a function of a library; a measurement that raises says so in its cell."""
+    try:
+        module = importlib.import_module(f"experiments.differences.libraries.{library}_functions")
+    except ImportError:
+        return [{"library": library, "version": "not installed"}]
+    version = version_of(LIBRARIES[library])
+    return [
+        {"library": name, "version": version}
+        | {column: cell(measure, runner) for column, measure in columns.items()}
+        for name, runner in getattr(module, kind).items()
+    ]
+
+
+def cell(measure: Function, runner: Runner) -> str:
+    try:
+        return measure(runner)
+    except Unsupported as missing:
+        return str(missing)
+    except Exception as error:  # Each library has exceptions of its own.
+        return f"raises {type(error).__name__}"
+
+
+def version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "of the checkout"
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def scaled_error(actual: Any, expected: Any) -> float:
+    """The largest difference in any array, over the largest entry of that array."""
+    pairs = zip(leaves(actual), leaves(expected), strict=True)
+    return max(float(abs(got - wanted).max() / abs(wanted).max()) for got, wanted in pairs)
+
+
+def errors(actual: tuple, expected: tuple) -> str:
+    """Errors of the output and, where the library has them, of the gradients."""
+    value = f"{scaled_error(actual[0], expected[0]):.0e}"
+    if actual[1] is None:
+        return f"{value}, no gradient"
+    return f"{value}, gradient {scaled_error(actual[1], expected[1]):.0e}"
+
+
+def what_poison_reaches(clean: tuple, poisoned: tuple) -> str:
+    """Whether NaN that nobody may read comes through, given output and gradients of both runs."""
+    output_differs = any(
+        not np.allclose(got, wanted, rtol=1e-6, atol=1e-6)
+        for got, wanted in zip(leaves(poisoned[0]), leaves(clean[0]), strict=True)
+    )
+    gradient_differs = any(np.isnan(leaf).any() for leaf in leaves(poisoned[1]))
+    reached = ["output"] * output_differs + ["gradients"] * gradient_differs
+    return " and ".join(reached) or ("nothing" if poisoned[1] is not None else "not the output")
