@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
-from jattn.attention.attend import Attended, MaskLike, readable
+from jattn.attention.attend import MaskLike, readable
 from jattn.attention.scaled_dot_product import scaled_dot_product_attention
 from jattn.normalizers import Normalizer, softmax
 

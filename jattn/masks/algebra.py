@@ -83,7 +83,7 @@ jax.tree_util.register_pytree_node(Mask, _flatten, _unflatten)
 
 def dense(array: Bool[Array, "t s"]) -> Mask:
     """A mask given by an array of booleans."""
-    if getattr(array, "dtype", None) != bool or array.ndim < 2:
+    if str(getattr(array, "dtype", None)) != "bool" or array.ndim < 2:
         given = f"{getattr(array, 'dtype', type(array).__name__)}{list(np.shape(array))}"
         raise ValueError(
             f"masks.dense: array is {given}, expected bool[t, s]; pass an additive mask as bias"

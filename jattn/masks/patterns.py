@@ -1,4 +1,4 @@
-"""The patterns in use: causal, window, lengths, segments, prefix, dilated, blocks, global tokens."""
+"""The patterns in use: causal, window, lengths, segments, prefix, dilated, blocks, global."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +41,7 @@ def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = Non
 
 
 def prefix(length: Integer) -> Mask:
-    """The first `length` keys, for every query; `prefix(n) | causal()` is a prefix language model's."""
+    """The first `length` keys; `prefix(n) | causal()` is a prefix language model's mask."""
     return Mask(_prefix, (length,))
 
 

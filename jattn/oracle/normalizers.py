@@ -1,14 +1,11 @@
 """Normalizers in NumPy, one row at a time: masked scores are left out, never set to -inf."""
 
-import functools
-
 import numpy as np
 
 
 def _by_row(row_map):
     """Makes a normalizer of a function that maps one row of kept scores to weights, pullback."""
 
-    @functools.wraps(row_map)
     def normalizer(scores, mask=None):
         weights = np.zeros_like(scores)
         rows = []
@@ -28,6 +25,7 @@ def _by_row(row_map):
 
         return weights, pullback
 
+    normalizer.__name__, normalizer.__doc__ = row_map.__name__, row_map.__doc__
     return normalizer
 
 

@@ -1,0 +1,161 @@
+"""A row of the catalog, its cases, and each case as a function of differentiable arrays."""
+
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from jattn.masks import Mask
+
+# Sizes are distinct, so that no two axes can be taken for each other.
+SIZES = {"t": 3, "s": 5, "k": 7, "q": 11, "v": 13, "p": 2, "i": 3, "n": 2, "d": 7, "w": 5}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Drawn:
+    """Stands in a case's options for a keyword array that is drawn, and differentiated too."""
+
+
+DRAWN = Drawn()
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One way to call a mechanism: keyword arguments, sizes other than the row's, fields left out.
+
+    An option named `params.bias` sets that field of the drawn parameters.
+    """
+
+    options: Mapping[str, Any]
+    sizes: Mapping[str, int]
+
+
+def case(sizes: Mapping[str, int] = NOTHING, /, **options: Any) -> Case:
+    return Case(options, sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mechanism:
+    """One row: a public function, where it was published, and how to exercise it.
+
+    Floating-point positional arguments are drawn from a normal of deviation 1/2, divided by the
+    root of the fan-in for parameters, and are differentiated; others come from `draw` and are not.
+    `tolerance` is that of float64 against the oracle. `exceptions` maps the id of a numerical rule
+    that does not hold for this row to the reason.
+    """
+
+    function: Callable[..., Any]
+    family: str
+    paper: str
+    cost: str
+    cases: tuple[Case, ...] = (case(),)
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    draw: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    tolerance: float = 1e-12
+    exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def oracle(self) -> Callable[..., Any]:
+        """The function of the same name in the module of the same path under `jattn.oracle`."""
+        return oracle_of(self.function)
+
+    def calls(self) -> tuple["Call", ...]:
+        return tuple(Call(self, one) for one in self.cases)
+
+    def hardest(self) -> "Call":
+        """The case with the most options, for what is too dear to be done for each."""
+        return Call(self, max(self.cases, key=lambda one: len(one.options)))
+
+
+def oracle_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    path = function.__module__.replace("jattn.", "jattn.oracle.", 1)
+    return getattr(importlib.import_module(path), function.__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A mechanism and one of its cases, as a function of differentiable arrays alone."""
+
+    mechanism: Mechanism
+    case: Case
+
+    @property
+    def name(self) -> str:
+        shown = [*self.case.options, *(f"{axis}={size}" for axis, size in self.case.sizes.items())]
+        shown += [
+            value.__name__
+            for name, value in self.case.options.items()
+            if callable(value) and hasattr(value, "__name__")
+        ]
+        return "-".join([self.mechanism.name, *shown])
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return SIZES | dict(self.mechanism.sizes) | dict(self.case.sizes)
+
+    def function(self, *inputs: Any) -> Any:
+        args, options = self._arguments(inputs)
+        return self.mechanism.function(*args, **options)
+
+    def oracle(self, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
+        args, options = self._arguments(inputs)
+        return self.mechanism.oracle(*args, **{n: self._plain(o) for n, o in options.items()})
+
+    def inputs(self, seed: int = 0) -> tuple[Any, ...]:
+        """The differentiable arrays in float64: positional ones, then the keyword ones drawn."""
+        rng = np.random.default_rng(seed)
+        hints = get_type_hints(self.mechanism.function)
+        return tuple(self._draw(rng, name, name, hints[name]) for name in self._drawn_names())
+
+    def _arguments(self, inputs: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
+        options = {n: o for n, o in self.case.options.items() if "." not in n}
+        given = dict(zip(self._drawn_names(), inputs, strict=True))
+        fixed = {n: d(np.random.default_rng(0), self.sizes) for n, d in self._constants().items()}
+        args = [{**given, **fixed}[name] for name in self._positional()]
+        return args, options | {n: a for n, a in given.items() if n in options}
+
+    def _plain(self, option: Any) -> Any:
+        """The option as the oracle takes it: dense masks, and the oracle's own functions."""
+        if isinstance(option, Mask):
+            return np.asarray(option.dense(self.sizes["t"], self.sizes["s"]))
+        if callable(option) and getattr(option, "__module__", "").startswith("jattn."):
+            return oracle_of(option)
+        return option
+
+    def _positional(self) -> list[str]:
+        parameters = inspect.signature(self.mechanism.function).parameters.values()
+        return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+
+    def _constants(self) -> dict[str, Callable[..., Any]]:
+        """Positional arguments that are not differentiable, each with what draws it."""
+        draw = self.mechanism.draw
+        return {n: draw[n] for n in self._positional() if n in draw}
+
+    def _drawn_names(self) -> list[str]:
+        signature = inspect.signature(self.mechanism.function).parameters
+        keywords = [n for n in signature if isinstance(self.case.options.get(n), Drawn)]
+        return [n for n in self._positional() if n not in self._constants()] + keywords
+
+    def _draw(self, rng: np.random.Generator, path: str, name: str, hint: Any) -> Any:
+        if path in self.case.options and not isinstance(self.case.options[path], Drawn):
+            return self.case.options[path]
+        choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        hint = next(c for c in choices if hasattr(c, "_fields") or hasattr(c, "dim_str"))
+        if hasattr(hint, "_fields"):
+            fields = get_type_hints(hint)
+            return hint(*(self._draw(rng, f"{path}.{f}", f, h) for f, h in fields.items()))
+        shape = [sum(self._size(part) for part in axis.split("+")) for axis in hint.dim_str.split()]
+        fan_in = shape[-1] if "." in path and shape else 1
+        # Half of the usual deviation: saturated weights are a subject of their own.
+        return np.asarray(rng.standard_normal(shape) / 2 / np.sqrt(fan_in))
+
+    def _size(self, axis: str) -> int:
+        return int(axis) if axis.isdigit() else self.sizes[axis]

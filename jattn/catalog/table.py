@@ -1,0 +1,215 @@
+"""The table of mechanisms."""
+
+import numpy as np
+
+import jattn
+from jattn.catalog.row import DRAWN, Mechanism, case
+
+
+def pattern(*rows: str) -> np.ndarray:
+    """A mask drawn with # for the keys that a query may attend to."""
+    return np.array([[mark == "#" for mark in row] for row in rows])
+
+
+# A query that sees some keys, one that sees none, one that sees others; nobody sees the last key.
+RAGGED = pattern("##.#.", ".....", "#.#..")
+FUNCTIONAL = jattn.masks.window(1, 1) & ~jattn.masks.lengths(1)
+SCORED = (
+    case(),
+    case(mask=RAGGED),
+    case(mask=FUNCTIONAL, bias=DRAWN),
+    case(mask=RAGGED, normalizer=jattn.sparsemax),
+)
+BY_POSITION = "keys are told apart by their position"
+SPARSE = "weights of zero are exact, so a derivative jumps where one appears"
+
+# Three gates and two directions are axes too.
+RECURRENT = {"s": 4, "i": 2, "n": 5}
+
+MECHANISMS: tuple[Mechanism, ...] = (
+    Mechanism(
+        jattn.softmax,
+        family="normalizer",
+        paper="Bridle 1990",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.off_by_one_softmax,
+        family="normalizer",
+        paper="Miller 2023",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.sigmoid,
+        family="normalizer",
+        paper="Ramapuram et al. 2024, arXiv:2409.04431",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.sparsemax,
+        family="normalizer",
+        paper="Martins & Astudillo 2016, arXiv:1602.02068",
+        cost="t s log s",
+        cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.entmax15,
+        family="normalizer",
+        paper="Peters et al. 2019, arXiv:1905.05702",
+        cost="t s log s",
+        cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.dot_attention,
+        family="score",
+        paper="Luong et al. 2015, arXiv:1508.04025, 3.1",
+        cost="t s (k + v)",
+        cases=(
+            *SCORED,
+            case(mask=RAGGED, normalizer=jattn.entmax15),
+            case(mask=RAGGED, normalizer=jattn.sigmoid),
+            case(mask=RAGGED, normalizer=jattn.off_by_one_softmax),
+        ),
+    ),
+    Mechanism(
+        jattn.scaled_dot_product_attention,
+        family="score",
+        paper="Vaswani et al. 2017, arXiv:1706.03762, eq. 1",
+        cost="t s (k + v)",
+        cases=(*SCORED, case(mask=jattn.masks.causal(), bias=DRAWN, scale=DRAWN)),
+    ),
+    Mechanism(
+        jattn.general_attention,
+        family="score",
+        paper="Luong et al. 2015, arXiv:1508.04025, 3.1",
+        cost="t s (k + v) + t q k",
+        cases=SCORED,
+    ),
+    Mechanism(
+        jattn.concat_attention,
+        family="score",
+        paper="Luong et al. 2015, arXiv:1508.04025, 3.1",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=SCORED,
+    ),
+    Mechanism(
+        jattn.additive_attention,
+        family="score",
+        paper="Bahdanau et al. 2015, arXiv:1409.0473, A.1.2",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=(*SCORED, case(**{"params.bias": None}, mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.location_based_attention,
+        family="score",
+        paper="Luong et al. 2015, arXiv:1508.04025, 3.1",
+        cost="t s (q + v)",
+        cases=(*SCORED, case({"m": 2}, mask=RAGGED)),
+        sizes={"m": 8},
+        exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.local_monotonic_attention,
+        family="local",
+        paper="Luong et al. 2015, arXiv:1508.04025, 3.2",
+        cost="t s (k + v)",
+        cases=(
+            case(half_width=1),
+            case(half_width=1, offset=2, mask=RAGGED),
+            case(
+                half_width=2,
+                mask=RAGGED,
+                bias=DRAWN,
+                attention=jattn.scaled_dot_product_attention,
+            ),
+        ),
+        sizes={"q": 7},
+        exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.local_predictive_attention,
+        family="local",
+        paper="Luong et al. 2015, arXiv:1508.04025, eq. 9 and 10",
+        cost="t s (k + v) + t q p",
+        cases=(
+            case(half_width=1),
+            case(half_width=2, length=4, mask=RAGGED),
+            case(
+                half_width=2,
+                mask=RAGGED,
+                bias=DRAWN,
+                attention=jattn.scaled_dot_product_attention,
+            ),
+        ),
+        sizes={"q": 7},
+        exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.multi_head_attention,
+        family="multi-head",
+        paper="Vaswani et al. 2017, arXiv:1706.03762, 3.2.2",
+        cost="h t s (e + u) + projections",
+        cases=(
+            case(),
+            case(
+                {"g": 6}, **{f"params.{f}_bias": None for f in ("query", "key", "value", "output")}
+            ),
+            case({"g": 1}, mask=RAGGED),
+            case(mask=FUNCTIONAL, bias=DRAWN),
+        ),
+        sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
+    ),
+    Mechanism(
+        jattn.embedding,
+        family="layer",
+        paper="Bengio et al. 2003, Journal of Machine Learning Research 3",
+        cost="s d",
+        draw={"tokens": lambda rng, sizes: rng.integers(0, sizes["w"], sizes["s"])},
+    ),
+    Mechanism(
+        jattn.linear,
+        family="layer",
+        paper="",
+        cost="s i o",
+        cases=(case(), case(**{"params.bias": None})),
+        sizes={"o": 7},
+    ),
+    Mechanism(
+        jattn.gru_cell,
+        family="recurrent",
+        paper="Cho et al. 2014, arXiv:1406.1078v1",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.reset_before_gru_cell,
+        family="recurrent",
+        paper="Cho et al. 2014, arXiv:1406.1078v3",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.gru,
+        family="recurrent",
+        paper="Cho et al. 2014, arXiv:1406.1078",
+        cost="s (i n + n²)",
+        cases=(
+            case(),
+            case(initial=DRAWN, length=0),
+            case(initial=DRAWN, length=3, hidden_scale=DRAWN),
+            case(initial=DRAWN, length=3, reverse=True, cell=jattn.reset_before_gru_cell),
+        ),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.bidirectional_gru,
+        family="recurrent",
+        paper="Schuster & Paliwal 1997, doi:10.1109/78.650093",
+        cost="s (i n + n²)",
+        cases=(case(), case(initial=DRAWN, length=3, cell=jattn.reset_before_gru_cell)),
+        sizes=RECURRENT,
+    ),
+)
