@@ -1,0 +1,74 @@
+"""The article's model: embedding, GRU, Linear, additive self-attention, Linear."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import jattn
+
+
+class ArticleParams(NamedTuple):
+    """One field for each layer, in the article's order."""
+
+    embedding: jattn.LinearParams
+    gru: jattn.GRUParams
+    between: jattn.LinearParams
+    attention: jattn.AdditiveParams
+    output: jattn.LinearParams
+
+
+def init_article(
+    rng: Key[Array, ""], inputs: Float[Array, "s i"], *, hidden_size: int
+) -> ArticleParams:
+    """Draws the parameters in the dtype of `inputs`, of which size, scale and mean are read.
+
+    It is the library's initialisation of every layer with two changes:
+
+    - the weights of `embedding` are divided by the root mean square of the inputs: numbers up to 9
+      would drive the gates of the GRU to 0 and 1, after which its states look alike;
+    - the bias of `output` is the mean of the rows: else the first hundreds of steps go into
+      reaching that mean, and all layers grow into the same saturation on the way.
+    """
+    features, dtype = inputs.shape[1], inputs.dtype
+    rngs = jax.random.split(rng, len(ArticleParams._fields))
+    embedding = jattn.init_linear(
+        rngs[0], input_size=features, output_size=hidden_size, dtype=dtype
+    )
+    output = jattn.init_linear(rngs[4], input_size=features, output_size=features, dtype=dtype)
+    return ArticleParams(
+        embedding=embedding._replace(weight=embedding.weight / jnp.sqrt(jnp.mean(inputs**2))),
+        gru=jattn.init_gru(rngs[1], input_size=hidden_size, units=hidden_size, dtype=dtype),
+        between=jattn.init_linear(
+            rngs[2], input_size=hidden_size, output_size=features, dtype=dtype
+        ),
+        attention=jattn.init_additive(
+            rngs[3], query_size=features, key_size=features, units=hidden_size, dtype=dtype
+        ),
+        output=output._replace(bias=inputs.mean(axis=0)),
+    )
+
+
+def zero_attention(params: ArticleParams) -> ArticleParams:
+    """The article's start: W, U and v of the attention are all zero."""
+    return params._replace(attention=jax.tree.map(jnp.zeros_like, params.attention))
+
+
+def apply_article(
+    params: ArticleParams, inputs: Float[Array, "s i"]
+) -> tuple[Float[Array, "s i"], Float[Array, "s s"]]:
+    """Returns the output and the attention weights, as the article's model does."""
+    embedded = jattn.linear(params.embedding, inputs)
+    states, _ = jattn.gru(params.gru, embedded)
+    encoded = jattn.linear(params.between, states)
+    context, weights = jattn.additive_attention(params.attention, encoded, encoded, encoded)
+    return jattn.linear(params.output, context), weights
+
+
+def squared_error(
+    params: ArticleParams, inputs: Float[Array, "s i"], rng: object = None
+) -> tuple[Float[Array, ""], dict]:
+    """The article's loss, the mean squared difference of output and input; it draws nothing."""
+    output, _ = apply_article(params, inputs)
+    return jnp.mean((output - inputs) ** 2), {}
