@@ -8,8 +8,8 @@ from experiments.differences.measures import (
     scaled_error,
     what_poison_reaches,
 )
+from jattn import GRUParams
 from jattn.oracle.recurrent.unroll import gru as oracle
-from jattn.recurrent.cells import GRUParams
 
 STEPS, INPUTS, UNITS = 7, 3, 5
 LENGTH = 4  # Of the steps, where there is padding.
