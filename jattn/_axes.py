@@ -33,10 +33,7 @@ def named_axes(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        try:
-            arguments = signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise TypeError(f"{function.__name__}: {error}") from None
+        arguments = signature.bind(*args, **kwargs).arguments
         _check(function.__name__, forms_of(), arguments)
         return function(*args, **kwargs)
 

@@ -51,9 +51,8 @@ def init_multi_head(
 ) -> MultiHeadParams:
     """Draws every weight from a normal with variance 1 / fan-in; biases start at zero.
 
-    Sizes left out: key_size is query_size, value_size is key_size, head_size is
-    query_size // heads, value_head_size is head_size, output_size is query_size, and every query
-    head has a key-value head of its own.
+    Left out, key_size and output_size are query_size, value_size is key_size, head_size is
+    query_size // heads, value_head_size is head_size and key_value_heads is heads.
     """
     key_size = query_size if key_size is None else key_size
     value_size = key_size if value_size is None else value_size
@@ -73,8 +72,8 @@ def init_multi_head(
         jax.random.normal(key, shape, dtype) * fan**-0.5
         for key, shape, fan in zip(jax.random.split(rng, 4), shapes, fans, strict=True)
     )
-    sizes = (*(shape[:2] for shape in shapes[:3]), (output_size,))
-    biases = (jnp.zeros(size, dtype) if bias else None for size in sizes)
+    sizes = [*(shape[:2] for shape in shapes[:3]), (output_size,)]
+    biases = [jnp.zeros(size, dtype) if bias else None for size in sizes]
     return MultiHeadParams(*weights, *biases)
 
 
@@ -124,35 +123,28 @@ def multi_head_attention(
     key_heads = project(params.key_weight, params.key_bias, key, "key_heads")
     value_heads = project(params.value_weight, params.value_bias, value, "value_heads")
 
-    def one_head(query, key, value, mask, bias):
-        return scaled_dot_product_attention(
-            query, key, value, mask=mask, bias=bias, normalizer=normalizer
-        )
+    def one_head(q, k, v, mask, bias):
+        return scaled_dot_product_attention(q, k, v, mask=mask, bias=bias, normalizer=normalizer)
 
     def by_group(array):
-        return array.reshape(groups, heads // groups, *array.shape[1:])
+        per_head = array is not None and array.ndim == 3
+        return array.reshape(groups, heads // groups, *array.shape[1:]) if per_head else array
 
-    def axis(array):
-        return 0 if array is not None and array.ndim == 3 else None
-
-    each = (0, None, None, axis(allowed), axis(bias))
-    grouped = (0, 0, 0, axis(allowed), axis(bias))
-    mask, bias = (by_group(x) if axis(x) == 0 else x for x in (allowed, bias))
-    context, weights = jax.vmap(jax.vmap(one_head, each), grouped)(
-        by_group(query_heads), key_heads, value_heads, mask, bias
+    axes = [None if x is None or x.ndim == 2 else 0 for x in (allowed, bias)]
+    in_group = jax.vmap(one_head, (0, None, None, *axes))
+    context, weights = jax.vmap(in_group, (0, 0, 0, *axes))(
+        by_group(query_heads), key_heads, value_heads, by_group(allowed), by_group(bias)
     )
     context, weights = (x.reshape(heads, *x.shape[2:]) for x in (context, weights))
     output = jnp.einsum("dhu,htu->td", params.output_weight, context)
     if params.output_bias is not None:
         output = output + params.output_bias[None]
-    if allowed is not None:
-        reads = allowed.any((*range(allowed.ndim - 2), -1))
-        output = jnp.where(reads[:, None], output, 0.0)
+    allowed = jnp.ones((len(query), len(key)), bool) if allowed is None else allowed
+    reads = allowed.any((*range(allowed.ndim - 2), -1))
+    output = jnp.where(reads[:, None], output, 0.0)
     return MultiHeadAttended(checkpoint_name(output, "decode/output"), weights)
 
 
 def _check_heads(function: str, heads: int, groups: int) -> None:
     if groups == 0 or heads % groups:
-        raise ValueError(
-            f"{function}: {heads} query heads do not divide among {groups} key-value heads"
-        )
+        raise ValueError(f"{function}: {heads} heads do not divide among {groups} key-value heads")

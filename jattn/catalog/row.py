@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -12,15 +12,8 @@ import numpy as np
 from jattn.masks import Mask
 
 # Sizes are distinct, so that no two axes can be taken for each other.
-SIZES = {"t": 3, "s": 5, "k": 7, "q": 11, "v": 13, "p": 2, "i": 3, "n": 2, "d": 7, "w": 5}
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class Drawn:
-    """Stands in a case's options for a keyword array that is drawn, and differentiated too."""
-
-
-DRAWN = Drawn()
+SIZES = {"t": 3, "s": 5, "k": 7, "q": 11, "v": 13, "p": 2, "i": 7, "n": 2, "d": 11, "w": 17}
+DRAWN = object()  # In a case's options: a keyword array to draw, and to differentiate too.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +27,8 @@ class Case:
     sizes: Mapping[str, int]
 
 
-def case(sizes: Mapping[str, int] = NOTHING, /, **options: Any) -> Case:
-    return Case(options, sizes)
+def case(sizes: Mapping[str, int] | None = None, /, **options: Any) -> Case:
+    return Case(options, sizes or {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +64,9 @@ class Mechanism:
         return tuple(Call(self, one) for one in self.cases)
 
     def hardest(self) -> "Call":
-        """The case with the most options, for what is too dear to be done for each."""
-        return Call(self, max(self.cases, key=lambda one: len(one.options)))
+        """The case that gives the most, for what is too dear to be done for each."""
+        given = lambda one: sum(value is not None for value in one.options.values())
+        return Call(self, max(self.cases, key=given))
 
 
 def oracle_of(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,13 +83,9 @@ class Call:
 
     @property
     def name(self) -> str:
-        shown = [*self.case.options, *(f"{axis}={size}" for axis, size in self.case.sizes.items())]
-        shown += [
-            value.__name__
-            for name, value in self.case.options.items()
-            if callable(value) and hasattr(value, "__name__")
-        ]
-        return "-".join([self.mechanism.name, *shown])
+        options = [getattr(value, "__name__", name) for name, value in self.case.options.items()]
+        sizes = [f"{axis}={size}" for axis, size in self.case.sizes.items()]
+        return "-".join([self.mechanism.name, *options, *sizes])
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -113,7 +103,7 @@ class Call:
         """The differentiable arrays in float64: positional ones, then the keyword ones drawn."""
         rng = np.random.default_rng(seed)
         hints = get_type_hints(self.mechanism.function)
-        return tuple(self._draw(rng, name, name, hints[name]) for name in self._drawn_names())
+        return tuple(self._draw(rng, name, hints[name]) for name in self._drawn_names())
 
     def _arguments(self, inputs: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
         options = {n: o for n, o in self.case.options.items() if "." not in n}
@@ -141,21 +131,19 @@ class Call:
 
     def _drawn_names(self) -> list[str]:
         signature = inspect.signature(self.mechanism.function).parameters
-        keywords = [n for n in signature if isinstance(self.case.options.get(n), Drawn)]
+        keywords = [n for n in signature if self.case.options.get(n) is DRAWN]
         return [n for n in self._positional() if n not in self._constants()] + keywords
 
-    def _draw(self, rng: np.random.Generator, path: str, name: str, hint: Any) -> Any:
-        if path in self.case.options and not isinstance(self.case.options[path], Drawn):
+    def _draw(self, rng: np.random.Generator, path: str, hint: Any) -> Any:
+        if self.case.options.get(path, DRAWN) is not DRAWN:
             return self.case.options[path]
         choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         hint = next(c for c in choices if hasattr(c, "_fields") or hasattr(c, "dim_str"))
         if hasattr(hint, "_fields"):
             fields = get_type_hints(hint)
-            return hint(*(self._draw(rng, f"{path}.{f}", f, h) for f, h in fields.items()))
-        shape = [sum(self._size(part) for part in axis.split("+")) for axis in hint.dim_str.split()]
+            return hint(*(self._draw(rng, f"{path}.{f}", h) for f, h in fields.items()))
+        size = lambda part: int(part) if part.isdigit() else self.sizes[part]
+        shape = [sum(map(size, axis.split("+"))) for axis in hint.dim_str.split()]
         fan_in = shape[-1] if "." in path and shape else 1
         # Half of the usual deviation: saturated weights are a subject of their own.
         return np.asarray(rng.standard_normal(shape) / 2 / np.sqrt(fan_in))
-
-    def _size(self, axis: str) -> int:
-        return int(axis) if axis.isdigit() else self.sizes[axis]
