@@ -61,7 +61,7 @@ def embedding(
     """
     words = len(params.weight)
     if not isinstance(tokens, Tracer) and np.size(tokens):
-        least, most = int(np.min(tokens)), int(np.max(tokens))
+        least, most = int(np.asarray(tokens).min()), int(np.asarray(tokens).max())
         if least < 0 or most >= words:
             wrong = least if least < 0 else most
             raise ValueError(f"embedding: tokens holds {wrong}, expected 0 to {words - 1} (w)")

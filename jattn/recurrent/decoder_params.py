@@ -1,0 +1,84 @@
+"""The weights of both decoders: an embedding, a start, a cell, and what reads the output off."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Key
+
+from jattn.layers import EmbeddingParams, LinearParams, init_embedding, init_linear
+from jattn.recurrent.cells import GRUParams, init_gru
+
+
+class BahdanauDecoderParams(NamedTuple):
+    """Weights of the decoder; `attention` holds the mechanism's own, None where it has none."""
+
+    embedding: EmbeddingParams
+    start: LinearParams
+    cell: GRUParams
+    readout: LinearParams
+    attention: Any = None
+
+
+class LuongDecoderParams(NamedTuple):
+    """Weights of the decoder; `attention` holds the mechanism's own, None where it has none."""
+
+    embedding: EmbeddingParams
+    start: LinearParams
+    cell: GRUParams
+    combine: LinearParams
+    readout: LinearParams
+    attention: Any = None
+
+
+def init_bahdanau_decoder(
+    rng: Key[Array, ""],
+    *,
+    words: int,
+    embedding_size: int,
+    units: int,
+    value_size: int,
+    summary_size: int,
+    attention: Any = None,
+    dtype: DTypeLike = float,
+) -> BahdanauDecoderParams:
+    """Draws each part as its own `init` does; `attention` is what the caller drew for it."""
+    keys = jax.random.split(rng, 4)
+    read_size = units + embedding_size + value_size
+    return BahdanauDecoderParams(
+        init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
+        init_linear(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
+        init_gru(keys[2], input_size=embedding_size + value_size, units=units, dtype=dtype),
+        init_linear(keys[3], input_size=read_size, output_size=words, dtype=dtype),
+        attention,
+    )
+
+
+def init_luong_decoder(
+    rng: Key[Array, ""],
+    *,
+    words: int,
+    embedding_size: int,
+    units: int,
+    value_size: int,
+    summary_size: int,
+    attentional_size: int | None = None,
+    input_feeding: bool = False,
+    attention: Any = None,
+    dtype: DTypeLike = float,
+) -> LuongDecoderParams:
+    """Draws each part as its own `init` does; `attention` is what the caller drew for it.
+
+    attentional_size is units unless given.
+    """
+    keys = jax.random.split(rng, 5)
+    size = units if attentional_size is None else attentional_size
+    fed = embedding_size + (size if input_feeding else 0)
+    return LuongDecoderParams(
+        init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
+        init_linear(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
+        init_gru(keys[2], input_size=fed, units=units, dtype=dtype),
+        init_linear(keys[3], input_size=value_size + units, output_size=size, dtype=dtype),
+        init_linear(keys[4], input_size=size, output_size=words, dtype=dtype),
+        attention,
+    )

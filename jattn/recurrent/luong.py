@@ -1,0 +1,115 @@
+"""A decoder that attends after its step: Luong, Pham & Manning (2015), arXiv:1508.04025."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jattn._precision import at_least_float32
+from jattn.layers import embedding, linear
+from jattn.recurrent.bahdanau import Decoded
+from jattn.recurrent.cells import Cell, gru_cell
+from jattn.recurrent.decoder_params import LuongDecoderParams
+from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
+from jattn.recurrent.unroll import gru
+
+
+class LuongState(NamedTuple):
+    """The state between two steps, and the attentional vector and weights of the last one."""
+
+    hidden: Float[Array, " n"]
+    attentional: Float[Array, " a"]
+    position: Int[Array, ""]
+    weights: Float[Array, "*h s"]
+
+
+@at_least_float32
+def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> LuongState:
+    """The state before the first step: hidden = tanh(start(memory.summary)), the rest zero.
+
+    The paper copies the encoder's last state; a layer between them allows for other sizes.
+    `read` is what `attention(params.attention, memory)` returned.
+    """
+    hidden = jnp.tanh(linear(params.start, memory.summary))
+    shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
+    attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
+    return LuongState(hidden, attentional, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
+
+
+@at_least_float32
+def luong_step(
+    params: LuongDecoderParams,
+    state: LuongState,
+    token: Int[Array, ""],
+    read: Reader,
+    *,
+    input_feeding: bool = False,
+    cell: Cell = gru_cell,
+) -> tuple[Float[Array, " w"], LuongState]:
+    """Steps, then attends with the new state.
+
+        hidden      = cell(hidden, embedding(token)), with input feeding [embedding; attentional]
+        context     = read(hidden)
+        attentional = tanh(combine([context; hidden]))
+        logits      = readout(attentional)
+
+    The paper names these h_t, c_t and h̃_t (equations 5 and 6); its cell is an LSTM. Input feeding
+    (its section 3.3) tells the next step what this one attended to.
+
+    Args:
+        token: the previous token of the target.
+        read: what `attention(params.attention, memory)` returned.
+        input_feeding: whether the cell also reads the attentional vector of the step before.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis, or the token is not a row
+            of the embedding.
+    """
+    state = _advance(params, state, embedding(params.embedding, token), read, input_feeding, cell)
+    return linear(params.readout, state.attentional), state
+
+
+@at_least_float32
+def luong_decode(
+    params: LuongDecoderParams,
+    memory: Memory,
+    tokens: Int[Array, " t"],
+    *,
+    attention: Attention = by_addition,
+    input_feeding: bool = False,
+    cell: Cell = gru_cell,
+) -> Decoded:
+    """`luong_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
+
+    Start `tokens` with the token that begins every target. Padding after the target changes
+    nothing before it. Without input feeding no step waits for attention, so all states attend at
+    once: that is much faster.
+    """
+    read = attention(params.attention, memory)
+    embedded = embedding(params.embedding, tokens)
+    start = luong_start(params, memory, read)
+    if not input_feeding:
+        hidden = gru(params.cell, embedded, initial=start.hidden, cell=cell).outputs
+        context, weights = read(hidden, 0)
+        attentional = _combine(params, context, hidden)
+        return Decoded(linear(params.readout, attentional), jnp.moveaxis(weights, -2, 0))
+
+    def step(state, embedded):
+        state = _advance(params, state, embedded, read, input_feeding, cell)
+        return state, (state.attentional, state.weights)
+
+    _, (attentional, weights) = jax.lax.scan(step, start, embedded)
+    return Decoded(linear(params.readout, attentional), weights)
+
+
+def _advance(params, state, embedded, read, input_feeding, cell):
+    inputs = jnp.concatenate([embedded, state.attentional]) if input_feeding else embedded
+    hidden = cell(params.cell, state.hidden, inputs)
+    context, weights = read(hidden[None], state.position)
+    attentional = _combine(params, context[0], hidden)
+    return LuongState(hidden, attentional, state.position + 1, weights[..., 0, :])
+
+
+def _combine(params, context, hidden):
+    return jnp.tanh(linear(params.combine, jnp.concatenate([context, hidden], axis=-1)))
