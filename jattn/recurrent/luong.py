@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jattn._precision import at_least_float32
-from jattn.layers import embedding, linear
+from jattn.layers import check_dropout, dropout, embedding, linear
 from jattn.recurrent.bahdanau import Decoded
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams
@@ -79,20 +79,38 @@ def luong_decode(
     attention: Attention = by_addition,
     input_feeding: bool = False,
     cell: Cell = gru_cell,
+    dropout_rate: float = 0.0,
+    rng: Key[Array, ""] | None = None,
 ) -> Decoded:
     """`luong_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
 
     Start `tokens` with the token that begins every target. Padding after the target changes
     nothing before it. Without input feeding no step waits for attention, so all states attend at
     once: that is much faster.
+
+    Args:
+        dropout_rate: share that is dropped of the embedded tokens, of the attentional vectors
+            before the readout and, without input feeding, of the states that attend.
+        rng: what dropout is drawn from.
+
+    Raises:
+        ValueError: as `luong_step` does, or if dropout_rate is not in [0, 1) or comes without rng.
     """
+    check_dropout("luong_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)
-    embedded = embedding(params.embedding, tokens)
     start = luong_start(params, memory, read)
+
+    def drop(index, values):
+        return dropout(
+            None if rng is None else jax.random.fold_in(rng, index), values, dropout_rate
+        )
+
+    embedded = drop(0, embedding(params.embedding, tokens))
     if not input_feeding:
         hidden = gru(params.cell, embedded, initial=start.hidden, cell=cell).outputs
+        hidden = drop(1, hidden)
         context, weights = read(hidden, 0)
-        attentional = _combine(params, context, hidden)
+        attentional = drop(2, _combine(params, context, hidden))
         return Decoded(linear(params.readout, attentional), jnp.moveaxis(weights, -2, 0))
 
     def step(state, embedded):
@@ -100,7 +118,7 @@ def luong_decode(
         return state, (state.attentional, state.weights)
 
     _, (attentional, weights) = jax.lax.scan(step, start, embedded)
-    return Decoded(linear(params.readout, attentional), weights)
+    return Decoded(linear(params.readout, drop(2, attentional)), weights)
 
 
 def _advance(params, state, embedded, read, input_feeding, cell):
