@@ -106,17 +106,19 @@ def test_imports_point_down_and_modules_are_short():
     assert complaints(ROOT) == []
 
 
-def test_experiments_import_each_other_through_their_own_folder_alone():
-    """A folder is read on its own: what two experiments share belongs in `jattn.training`."""
-    paths = sorted(ROOT.glob("experiments/*/*.py"))
+def test_no_experiment_imports_another():
+    """A folder is read on its own; what two share is a module of `experiments` itself."""
+    folders = {f"experiments.{path.parent.name}" for path in ROOT.glob("experiments/*/__init__.py")}
+    paths = sorted(ROOT.glob("experiments/*/**/*.py"))
     modules = {module_name(path, ROOT) for path in paths}
     stray = [
-        f"{module_name(path, ROOT)} imports {target}"
+        f"{name} imports {target}"
         for path in paths
+        for name in [module_name(path, ROOT)]
         for target in imported(path, modules)
-        if within(target, {"experiments"})
-        and not within(target, {module_name(path.parent / "__init__.py", ROOT)})
+        if within(target, {folder for folder in folders if not within(name, {folder})})
     ]
+    assert folders
     assert stray == []
 
 
