@@ -43,7 +43,7 @@ def test_the_output_is_the_mechanisms_bit_for_bit(row):
 def test_the_named_values_are_the_mechanisms():
     params, query, key, value = additive_inputs()
     mask = np.tri(T, S, dtype=bool)
-    options = {"mask": mask, "bias": draw(T, S), "normalizer": jattn.sparsemax}
+    options = {"mask": mask, "bias": draw(T, S), "normalizer": jattn.softmax}
     traced = trace(jattn.additive_attention, params, query, key, value, **options)
     context, weights = jattn.additive_attention(params, query, key, value, **options)
     np.testing.assert_array_equal(traced["weights"].value, weights)
