@@ -1,0 +1,150 @@
+"""The documents: their code runs and prints what they say, their links lead somewhere."""
+
+import doctest
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jattn
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in PAGES}
+FENCE = re.compile(r"^```(\w*)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+
+# Fences marked `no-run`, by page, with the reason: what they do takes minutes.
+NOT_RUN: dict[str, str] = {}
+
+# Runs one page as its reader would, in one session, and returns what each fence printed.
+SESSION = """
+import contextlib, io, json, sys
+page, fences = json.load(sys.stdin)
+namespace = {"__name__": "__main__"}
+printed = []
+for line, code in fences:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(compile("\\n" * line + code, page, "exec"), namespace)
+    printed.append(output.getvalue())
+print(json.dumps(printed))
+"""
+
+
+def examples(text):
+    """The line, code and expected output of each Python fence that is run.
+
+    The output is that of the text fence below it, with nothing in between; without one it is empty.
+    """
+    fences = list(FENCE.finditer(text))
+    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+        if fence[1] != "python" or "no-run" in fence[2]:
+            continue
+        below = following and not text[fence.end() : following.start()].strip()
+        expected = following[3] if below and following[1] == "text" else ""
+        yield text[: fence.start()].count("\n") + 1, fence[3], expected
+
+
+def run(name, text, directory):
+    """Runs a page; raises AssertionError where it raises, warns or prints something else."""
+    found = list(examples(text))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SESSION],
+        input=json.dumps([name, [example[:2] for example in found]]),
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    checker = doctest.OutputChecker()
+    for (line, _, expected), printed in zip(found, json.loads(done.stdout), strict=True):
+        assert checker.check_output(expected, printed, doctest.ELLIPSIS), (
+            f"{name}:{line} printed\n{printed}\nand not\n{expected}"
+        )
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if list(examples(text))])
+def test_the_code_of_a_page_runs_and_prints_what_it_says(name, tmp_path):
+    run(name, TEXTS[name], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("```python\nprint(1)\n```\n\n```text\n2\n```", "page:1 printed\n1"),
+        ("```python\nprint(1)\n```\n", "page:1 printed\n1"),
+        ("```python\nx = 1\n```\n\nThen\n\n```python\nprint(x / 0)\n```", "ZeroDivisionError"),
+        ("```python\nimport warnings\nwarnings.warn('old')\n```", "UserWarning: old"),
+    ],
+)
+def test_a_page_that_is_wrong_is_noticed(page, complaint, tmp_path):
+    with pytest.raises(AssertionError) as raised:
+        run("page", page, tmp_path)
+    assert complaint in str(raised.value)
+
+
+def test_code_that_is_not_run_is_listed():
+    marked = {
+        name
+        for name, text in TEXTS.items()
+        if any(fence[1] == "python" and "no-run" in fence[2] for fence in FENCE.finditer(text))
+    }
+    assert marked == set(NOT_RUN)
+
+
+def anchors(text):
+    """The anchors of a page's headings, as they are made where the project is read."""
+    for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        yield re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_relative_link_leads_somewhere(name):
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", TEXTS[name]))
+    broken = []
+    for link in links:
+        target, _, anchor = link.partition("#")
+        if re.match(r"\w+:", link):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        if not file.exists() or not file.is_relative_to(ROOT):
+            broken.append(link)
+        elif anchor and anchor not in set(anchors(file.read_text("utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_public_name_stands_in_a_page():
+    names = {
+        name
+        for name, exported in vars(jattn).items()
+        if not name.startswith("_") and not inspect.ismodule(exported)
+    }
+    written = set(re.findall(r"\w+", "\n".join(TEXTS.values())))
+    assert len(names) > 40
+    assert sorted(names - written) == []
+
+
+def test_every_rule_of_the_conventions_is_a_test():
+    """The contract names, for each promise, the rules that show it; a rule is part of a test."""
+    contract = TEXTS["docs/conventions.md"].partition("## The contract")[2].partition("\n## ")[0]
+    rules = set(re.findall(r"`([A-Z]\d)`", contract))
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    shown = {rule for name in re.findall(r"def test_(\w+)", tests) for rule in name.split("_")}
+    assert len(rules) > 15
+    assert sorted(rules - shown) == []
+
+
+def test_readme_has_the_commands_of_the_continuous_integration():
+    commands = re.findall(r"^# +(python3 -m venv .*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert f"```sh\n{command}\n```" in TEXTS["README.md"]
+    assert f"<!-- test command -->\n```sh\n{commands[1]}\n```" in TEXTS["README.md"]
