@@ -146,5 +146,6 @@ def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
     """Raises ValueError unless 0 <= length <= longest; a traced length cannot be looked at."""
     if length is None or isinstance(length, jax.core.Tracer):
         return
-    if np.size(length) and (np.min(length) < 0 or np.max(length) > longest):
+    known = np.asarray(length)
+    if known.size and (known.min() < 0 or known.max() > longest):
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")

@@ -40,7 +40,7 @@ def first_order(
             complex_step(oracle, inputs, cotangent),
             tolerance,
         ),
-        Finding("forward = reverse", "", abs(forward - reverse) / size, tolerance / 10),
+        Finding("forward = reverse", "", float(abs(forward - reverse)) / size, tolerance / 10),
     )
 
 

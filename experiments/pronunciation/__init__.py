@@ -1,0 +1,1 @@
+"""Letters to phones: a GRU encoder and decoder with attention, on the CMU dictionary."""

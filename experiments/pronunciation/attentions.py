@@ -1,0 +1,83 @@
+"""The mechanisms that `--attention` offers, and none at all."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+import jattn
+from experiments.pronunciation.config import Config
+
+Attention = Callable[[Any, jattn.Memory], Callable[..., jattn.Attended]]
+
+
+class Choice(NamedTuple):
+    """A mechanism as the decoder takes it, and what draws its weights."""
+
+    attention: Attention
+    init: Callable[[Key[Array, ""], Config], Any] = lambda rng, config: None
+
+
+def read_nothing(params: None, memory: jattn.Memory) -> Callable[..., jattn.Attended]:
+    """No attention: each step gets a context of zeros, and the start state is all that is known."""
+
+    def read(query, position):
+        shape = (len(query), memory.values.shape[0])
+        return jattn.Attended(
+            jnp.zeros((len(query), memory.values.shape[1]), query.dtype),
+            jnp.zeros(shape, query.dtype),
+        )
+
+    return read
+
+
+def sizes(config: Config) -> dict[str, int]:
+    return {"query_size": config.decoder_units, "key_size": 2 * config.units}
+
+
+LONGEST_WORD = 34
+ATTENTIONS: dict[str, Choice] = {
+    "none": Choice(read_nothing),
+    "dot": Choice(jattn.read_by(jattn.dot_attention)),
+    "scaled-dot-product": Choice(jattn.read_by(jattn.scaled_dot_product_attention)),
+    "general": Choice(
+        jattn.read_by(jattn.general_attention),
+        lambda rng, c: jattn.init_general(rng, **sizes(c)),
+    ),
+    "concat": Choice(
+        jattn.read_by(jattn.concat_attention),
+        lambda rng, c: jattn.init_concat(rng, **sizes(c), units=c.score_units),
+    ),
+    "additive": Choice(
+        jattn.read_by(jattn.additive_attention),
+        lambda rng, c: jattn.init_additive(rng, **sizes(c), units=c.score_units, bias=True),
+    ),
+    "location-based": Choice(
+        jattn.read_by(jattn.location_based_attention),
+        lambda rng, c: jattn.init_location_based(
+            rng, query_size=c.decoder_units, positions=LONGEST_WORD
+        ),
+    ),
+    "local-monotonic": Choice(
+        jattn.read_by(
+            jattn.local_monotonic_attention, half_width=3, attention=jattn.general_attention
+        ),
+        lambda rng, c: jattn.init_general(rng, **sizes(c)),
+    ),
+    "local-predictive": Choice(
+        jattn.read_by(
+            jattn.local_predictive_attention, half_width=3, attention=jattn.general_attention
+        ),
+        lambda rng, c: (
+            jattn.init_local_predictive(rng, query_size=c.decoder_units, units=c.score_units),
+            jattn.init_general(rng, **sizes(c)),
+        ),
+    ),
+    "multi-head": Choice(
+        jattn.read_by(jattn.multi_head_attention),
+        lambda rng, c: jattn.init_multi_head(
+            rng, heads=4, **sizes(c), head_size=c.units // 4, output_size=2 * c.units
+        ),
+    ),
+}

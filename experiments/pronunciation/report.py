@@ -1,0 +1,88 @@
+"""What a run prints and draws: errors beside published ones, attention maps, the learning curve."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.pronunciation import model
+from experiments.pronunciation.config import Config
+from experiments.pronunciation.evaluation import pronounce
+from experiments.pronunciation.train import load_weights
+from jattn import plots
+
+# Word and phone error rate in percent, without stress unless said; each on its own split.
+PUBLISHED = (
+    ("transformer 2x256, g2p-seq2seq's README, newest dictionary", "31", "-"),
+    ("Phonetisaurus, g2p-seq2seq's README, newest dictionary", "33.9", "-"),
+    ("transformer 2x256, the same README, dictionary of 2007", "20.2", "-"),
+    ("LSTMs with attention, an ensemble, Toshniwal & Livescu 2016", "20.2", "4.7"),
+)
+DRAWN = (
+    "jattn", "attention", "phonograph", "knight", "thoroughly", "xylophone",
+    "queue", "chemistry", "psychology", "yacht", "reference", "mechanism",
+)  # fmt: skip
+
+
+def table(results: dict[str, Any]) -> str:
+    """Error rates on the test words beside published ones."""
+    wrong, config = results["test"], results["config"]
+    ours = f"this run: attention {config['attention']}, {results['weights']:,} weights"
+    rows = [
+        ("", "words wrong", "phones wrong"),
+        (ours, f"{wrong['words']:.2%} ± {results['standard_error']:.2%}", f"{wrong['phones']:.2%}"),
+        (
+            "  with stress",
+            f"{wrong['words_with_stress']:.2%}",
+            f"{wrong['phones_with_stress']:.2%}",
+        ),
+        *((name, f"{words} %", f"{phones} %") for name, words, phones in PUBLISHED),
+    ]
+    held = {"stem": "no stem of which is in the training words", "word": "drawn at random"}
+    lines = [
+        (
+            f"{results['test_words']:,} test words, {held[config['split']]}; stress not counted,"
+            " any of a word's pronunciations is right"
+        )
+    ]
+    return "\n".join(lines + [f"{a:66} {b:>18} {c:>13}" for a, b, c in rows])
+
+
+def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:
+    """How far the model with attention is below the same model without it."""
+    gap = without["test"]["words"] - attentive["test"]["words"]
+    error = (attentive["standard_error"] ** 2 + without["standard_error"] ** 2) ** 0.5
+    return (
+        f"without attention {without['test']['words']:.2%} of words and "
+        f"{without['test']['phones']:.2%} of phones are wrong: "
+        f"{gap:.2%} more words, {gap / error:.1f} standard errors of the difference"
+    )
+
+
+def draw(out: Path) -> Iterator[str]:
+    """Draws a dozen words' attention and the learning curve; says what it wrote."""
+    params, config, phones = load_weights(out)
+    maps = [
+        (one.weights, [*one.phones, "·"][: len(one.weights)], list(one.word), one.word)
+        for one in pronounce(params, DRAWN, phones, config)
+    ]
+    drawn = {
+        "attention.png": lambda: plots.attention_grid(maps),
+        "learning_curve.png": lambda: plots.learning_curve(out / "log.jsonl"),
+    }
+    for name, picture in drawn.items():
+        try:
+            plots.save(picture(), out / name)
+            yield f"wrote {out / name}"
+        except ImportError as error:
+            yield f"no {name}: {error}"
+
+
+def said(
+    params: model.Params, config: Config, phones: Sequence[str], words: Sequence[str]
+) -> Iterator[str]:
+    """Each word's phones, and the letters that each of them attended to, as text."""
+    for one in pronounce(params, words, phones, config):
+        yield f"{one.word}: {' '.join(one.phones)}"
+        yield plots.attention_text(
+            one.weights, [*one.phones, "·"][: len(one.weights)], list(one.word)
+        )
