@@ -6,3 +6,8 @@ returns the gradients of the positional arrays, then those of the keyword arrays
 in the order of the signature. Arrays keep the dtype that comes in, so that the same code runs in
 complex128, which proves its gradient, and in longdouble, which judges float64.
 """
+
+from jattn.oracle import attention as attention
+from jattn.oracle import layers as layers
+from jattn.oracle import normalizers as normalizers
+from jattn.oracle import recurrent as recurrent

@@ -1,1 +1,6 @@
 """GRU cells and their unrolling in NumPy, with gradients derived by hand."""
+
+from jattn.oracle.recurrent import bidirectional as bidirectional
+from jattn.oracle.recurrent import cells as cells
+from jattn.oracle.recurrent import stacked as stacked
+from jattn.oracle.recurrent import unroll as unroll
