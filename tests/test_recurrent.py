@@ -1,0 +1,313 @@
+"""What is particular to recurrence: sides of the reset gate, padding, empty sequences, dropout."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from compiled import assert_same_bits
+
+import jattn
+from jattn import testing
+from jattn.oracle.recurrent import stacked as oracle
+from jattn.oracle.recurrent.cells import reset_before_gru_cell as oracle_cell
+
+CELLS = [jattn.gru_cell, jattn.reset_before_gru_cell]
+S, INPUT_SIZE, N = 7, 3, 5
+RNG = np.random.default_rng(0)
+each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.__name__)
+
+
+def draw(*shape):
+    return RNG.standard_normal(shape) / 2
+
+
+def draw_gru(inputs=INPUT_SIZE, units=N):
+    return jattn.GRUParams(
+        draw(3, units, inputs), draw(3, units, units), draw(3, units), draw(3, units)
+    )
+
+
+PARAMS, INPUTS, INITIAL = draw_gru(), draw(4, S, INPUT_SIZE), draw(4, N)
+LENGTHS = np.array([0, 1, 4, S])
+
+
+@partial(jax.jit, static_argnames=("cell", "reverse"))
+def run(params, inputs, initial, lengths, cell=jattn.gru_cell, reverse=False):
+    """A padded batch."""
+    one = lambda inputs, initial, length: jattn.gru(
+        params, inputs, initial=initial, length=length, cell=cell, reverse=reverse
+    )
+    return jax.vmap(one)(inputs, initial, lengths)
+
+
+@partial(jax.jit, static_argnames=("cell", "reverse"))
+def run_with_gradients(params, inputs, initial, lengths, cell, reverse):
+    loss = lambda *arrays: sum(
+        jnp.sum(jnp.sin(leaf)) for leaf in run(*arrays, lengths, cell, reverse)
+    )
+    output = run(params, inputs, initial, lengths, cell, reverse)
+    return output, jax.grad(loss, (0, 1, 2))(params, inputs, initial)
+
+
+def test_R3_gates_and_states_are_those_computed_by_hand():
+    """Two units with sigmoid(±ln 3) = 3/4, 1/4 and tanh(k/2 ln 2) = (2ᵏ - 1) / (2ᵏ + 1).
+
+    The reset gates are 3/4 and 1/4, the update gates 1/4 and 3/4, the state is (1, 2). Unit 0 of
+    the candidate reads unit 1 of the state with weight ln 2 and has the hidden bias 2 ln 2, unit 1
+    has the bias 4 ln 2 alone. With -2 ln 2 and 0 from the inputs:
+
+        after:   -2 + 3/4 (1 · 2 + 2) = 1    and 1/4 · 4 = 1   times ln 2
+        before:  -2 + 1 · (1/4 · 2) + 2 = 1/2  and 4           times ln 2
+    """
+    two, three = np.log(2.0), np.log(3.0)
+    input_weight, hidden_weight = np.zeros((3, 2, 3)), np.zeros((3, 2, 2))
+    input_bias, hidden_bias = np.zeros((3, 2)), np.zeros((3, 2))
+    inputs, hidden = np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0])
+    input_weight[:, :, 1] = 9.0  # Meets the input that is zero.
+    input_weight[0, :, 0] = [3 * three, 0.0]
+    hidden_weight[0] = [[0.0, -three], [three, 0.0]]
+    input_bias[0] = [0.0, -three]
+    hidden_bias[0] = [0.0, -three]
+    input_weight[1, :, 2] = [-three, three / 2]
+    hidden_bias[1] = [three, 0.0]
+    input_weight[2, 0, 2] = -two
+    hidden_weight[2, 0, 1] = two
+    hidden_bias[2] = [2 * two, 4 * two]
+    params = jattn.GRUParams(input_weight, hidden_weight, input_bias, hidden_bias)
+    after = [3 / 4 * 3 / 5 + 1 / 4 * 1, 1 / 4 * 3 / 5 + 3 / 4 * 2]
+    before = [3 / 4 * 1 / 3 + 1 / 4 * 1, 1 / 4 * 255 / 257 + 3 / 4 * 2]
+    testing.assert_close(jattn.gru_cell(params, hidden, inputs), np.array(after), 1e-15)
+    testing.assert_close(
+        jattn.reset_before_gru_cell(params, hidden, inputs), np.array(before), 1e-15
+    )
+
+
+def test_R3_the_two_sides_of_the_reset_gate_differ():
+    hidden, inputs = draw(N), draw(INPUT_SIZE)
+    after, before = (cell(PARAMS, hidden, inputs) for cell in CELLS)
+    assert float(jnp.abs(after - before).max()) > 1e-2
+    # A reset gate that is open makes them one.
+    opened = PARAMS._replace(input_bias=PARAMS.input_bias + np.array([[50.0], [0.0], [0.0]]))
+    testing.assert_close(CELLS[0](opened, hidden, inputs), CELLS[1](opened, hidden, inputs), 1e-15)
+
+
+@each_cell
+def test_R3_projecting_all_inputs_at_once_changes_nothing(cell):
+    own = lambda params, hidden, inputs: cell(params, hidden, inputs)
+    scale = draw(N)
+    for reverse in (False, True):
+        options = {"length": 4, "reverse": reverse, "hidden_scale": scale}
+        hoisted = jattn.gru(PARAMS, INPUTS[0], cell=cell, **options)
+        testing.assert_close(jattn.gru(PARAMS, INPUTS[0], cell=own, **options), hoisted, 1e-14)
+
+
+@each_cell
+@pytest.mark.parametrize("reverse", [False, True])
+def test_R1_a_padded_sequence_is_the_sequence_alone(cell, reverse):
+    padded = run(PARAMS, INPUTS, INITIAL, LENGTHS, cell, reverse)
+    # As many sequences and more padding: not a bit changes.
+    longer = np.concatenate([INPUTS, draw(4, 4, INPUT_SIZE)], axis=1)
+    again = run(PARAMS, longer, INITIAL, LENGTHS, cell, reverse)
+    assert_same_bits((again.outputs[:, :S], again.final), tuple(padded))
+    assert not np.any(again.outputs[:, S:])
+    for index, length in enumerate(LENGTHS):
+        alone = jattn.gru(
+            PARAMS, INPUTS[index, :length], initial=INITIAL[index], cell=cell, reverse=reverse
+        )
+        testing.assert_close(padded.outputs[index, :length], alone.outputs, 1e-14)
+        testing.assert_close(padded.final[index], alone.final, 1e-14)
+        assert not np.any(padded.outputs[index, length:])
+
+
+@each_cell
+def test_R1_backwards_is_forwards_over_the_valid_part_reversed(cell):
+    backwards = run(PARAMS, INPUTS, INITIAL, LENGTHS, cell, reverse=True)
+    turned = np.zeros_like(INPUTS)
+    for index, length in enumerate(LENGTHS):
+        turned[index, :length] = INPUTS[index, :length][::-1]
+    forwards = run(PARAMS, turned, INITIAL, LENGTHS, cell)
+    testing.assert_close(backwards.final, forwards.final, 1e-14)
+    for index, length in enumerate(LENGTHS):
+        expected = forwards.outputs[index, :length][::-1]
+        testing.assert_close(backwards.outputs[index, :length], expected, 1e-14)
+
+
+@each_cell
+def test_R1_a_sequence_in_two_parts_with_the_state_carried_on(cell):
+    whole = run(PARAMS, INPUTS, INITIAL, np.full(4, S), cell)
+    first = run(PARAMS, INPUTS[:, :3], INITIAL, np.full(4, 3), cell)
+    second = run(PARAMS, INPUTS[:, 3:], first.final, np.full(4, S - 3), cell)
+    joined = np.concatenate([first.outputs, second.outputs], axis=1)
+    assert_same_bits((joined, second.final), tuple(whole))
+
+
+def test_R1_both_directions_and_layers_stop_at_the_valid_part():
+    layers = (
+        jattn.BidirectionalGRUParams(draw_gru(), draw_gru()),
+        draw_gru(2 * N),
+        jattn.BidirectionalGRUParams(draw_gru(N, 2), draw_gru(N, 2)),
+    )
+    for length in (0, 4):
+        padded = jattn.stacked_gru(layers, INPUTS[0], length=length)
+        alone = jattn.stacked_gru(layers, INPUTS[0, :length])
+        testing.assert_close(padded.outputs[:length], alone.outputs, 1e-14)
+        testing.assert_close(padded.final, alone.final, 1e-14)
+        assert not np.any(padded.outputs[length:])
+
+
+@each_cell
+@pytest.mark.parametrize("reverse", [False, True])
+def test_R2_what_stands_in_padding_changes_no_value_and_no_gradient(cell, reverse):
+    padding = (np.arange(S) >= LENGTHS[:, None])[..., None]
+    plain = run_with_gradients(PARAMS, INPUTS, INITIAL, LENGTHS, cell, reverse)
+    for poison in (np.nan, np.inf, -np.inf, np.finfo(np.float64).max):
+        inputs = np.where(padding, poison, INPUTS)
+        poisoned = run_with_gradients(PARAMS, inputs, INITIAL, LENGTHS, cell, reverse)
+        assert_same_bits(poisoned, plain, str(poison))
+    d_inputs = plain[1][1]
+    assert not np.any(np.where(padding, d_inputs, 0.0))
+    assert np.any(d_inputs)
+
+
+@each_cell
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_E2_no_step_gives_back_the_initial_state(cell, reverse, steps):
+    """With no inputs, and with inputs of which none is valid."""
+
+    def function(params, inputs, initial):
+        options = {"length": 0} if steps else {}
+        return jattn.gru(params, inputs, initial=initial, cell=cell, reverse=reverse, **options)
+
+    output, pullback = jax.vjp(function, PARAMS, INPUTS[0, :steps], INITIAL[0])
+    assert output.outputs.shape == (steps, N)
+    assert not np.any(output.outputs)
+    assert_same_bits(output.final, INITIAL[0])
+    d_final = draw(N)
+    d_params, d_inputs, d_initial = pullback(jattn.Unrolled(draw(steps, N), d_final))
+    assert_same_bits(d_initial, d_final)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves((d_params, d_inputs)))
+
+
+def test_E2_layers_without_a_step_give_back_their_initial_states():
+    layers = (jattn.BidirectionalGRUParams(draw_gru(), draw_gru()), draw_gru(2 * N))
+    initial = (draw(2, N), draw(N))
+    for inputs, length in ((INPUTS[0, :0], None), (INPUTS[0], 0)):
+        output = jattn.stacked_gru(layers, inputs, initial=initial, length=length)
+        assert output.outputs.shape == (len(inputs), N)
+        assert not np.any(output.outputs)
+        assert_same_bits(output.final, initial)
+
+
+def test_G1_G2_layers_match_their_oracle():
+    layers = (
+        draw_gru(2, 3),
+        jattn.BidirectionalGRUParams(draw_gru(3, 2), draw_gru(3, 2)),
+        draw_gru(4, 3),
+    )
+    initial = (draw(3), draw(2, 2), draw(3))
+    ours = lambda layers, inputs, initial: jattn.stacked_gru(
+        layers, inputs, initial=initial, length=2, cell=jattn.reset_before_gru_cell
+    )
+    theirs = lambda layers, inputs, initial: oracle.stacked_gru(
+        layers, inputs, initial=initial, length=2, cell=oracle_cell
+    )
+    found = testing.first_order(ours, theirs, (layers, draw(3, 2), initial), tolerance=1e-12)
+    report = testing.Report("stacked_gru", tuple(found))
+    assert report.passed, str(report)
+
+
+def test_a_length_outside_its_axis_is_refused_by_name():
+    for length in (-1, S + 1):
+        with pytest.raises(ValueError, match=rf"^gru: length is {length}, expected 0 to {S} \(s\)"):
+            jattn.gru(PARAMS, INPUTS[0], length=length)
+    layers = (PARAMS, PARAMS)
+    with pytest.raises(ValueError, match=r"^stacked_gru: layers\[1\]: inputs has shape \(7, 5\)"):
+        jattn.stacked_gru(layers, INPUTS[0])
+    with pytest.raises(ValueError, match=r"^stacked_gru: initial has 1 states, expected 2"):
+        jattn.stacked_gru(layers, INPUTS[0], initial=(INITIAL[0],))
+
+
+def test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key():
+    layers, rng = (draw_gru(), draw_gru(N)), jax.random.key(0)
+    assert_same_bits(
+        jattn.stacked_gru(layers, INPUTS[0], rng=rng), jattn.stacked_gru(layers, INPUTS[0])
+    )
+    assert_same_bits(
+        jattn.stacked_gru(layers[:1], INPUTS[0], dropout_rate=0.5, rng=rng),
+        jattn.stacked_gru(layers[:1], INPUTS[0]),
+    )
+    assert_same_bits(jattn.dropout(None, INPUTS, 0.0), INPUTS)
+    for name in ("dropout_rate", "recurrent_dropout_rate"):
+        with pytest.raises(ValueError, match=rf"^stacked_gru: {name} is 0.5 but rng is None"):
+            jattn.stacked_gru(layers, INPUTS[0], **{name: 0.5})
+        with pytest.raises(ValueError, match=rf"^stacked_gru: {name} is 1.0, expected at least 0"):
+            jattn.stacked_gru(layers, INPUTS[0], rng=rng, **{name: 1.0})
+
+
+def test_K1_dropout_keeps_the_mean():
+    inputs, rate, draws = draw(6), 0.3, 4000
+    dropped = jax.vmap(lambda rng: jattn.dropout(rng, inputs, rate))(
+        jax.random.split(jax.random.key(1), draws)
+    )
+    assert_same_bits(np.unique(dropped[:, 0] / inputs[0]), np.array([0.0, 1.0 / (1.0 - rate)]))
+    deviation = np.abs(inputs) * np.sqrt(rate / (1.0 - rate) / draws)
+    assert np.all(np.abs(dropped.mean(0) - inputs) < 4 * deviation)
+
+
+def echo(units, *, keeps):
+    """A GRU with h' = tanh(x + h), or with h' = h where the update gate keeps all."""
+    square = np.zeros((3, units, units))
+    square[2] = np.eye(units)
+    gates = np.zeros((3, units))
+    gates[0], gates[1] = 50.0, 50.0 if keeps else -50.0
+    return jattn.GRUParams(square, square, gates, np.zeros((3, units)))
+
+
+def test_K1_recurrent_dropout_draws_one_mask_for_all_steps():
+    units, rate = 64, 0.25
+    layer, inputs = echo(units, keeps=False), np.full((5, units), 0.3)
+    options = {"recurrent_dropout_rate": rate, "rng": jax.random.key(2)}
+    outputs = np.asarray(jattn.stacked_gru((layer,), inputs, **options).outputs)
+    expected = {}
+    for scale in (0.0, 1 / (1 - rate)):
+        hidden, states = 0.0, []
+        for _ in range(5):
+            hidden = np.tanh(0.3 + scale * hidden)
+            states.append(hidden)
+        expected[scale] = np.array(states)
+    dropped, kept = (
+        np.isclose(outputs, expected[scale][:, None], rtol=1e-12).all(0) for scale in expected
+    )
+    assert np.all(dropped ^ kept)
+    assert 4 < dropped.sum() < 32  # 16 are expected, with a deviation of 3.5.
+    # What the update gate keeps is whole.
+    initial = (draw(units),)
+    held = jattn.stacked_gru((echo(units, keeps=True),), inputs, initial=initial, **options)
+    testing.assert_close(held.final, initial, 1e-14)
+
+
+def test_K1_dropout_between_layers_falls_anew_at_each_step():
+    units, rate = 16, 0.5
+    lower, upper = draw_gru(INPUT_SIZE, units), echo(units, keeps=False)
+    upper = upper._replace(hidden_weight=np.zeros((3, units, units)))
+    layers = (lower, upper)
+    whole = np.asarray(jattn.gru(lower, INPUTS[0]).outputs)
+    outputs = jattn.stacked_gru(layers, INPUTS[0], dropout_rate=rate, rng=jax.random.key(3)).outputs
+    seen = np.arctanh(np.asarray(outputs)) / whole
+    assert np.all(np.isclose(seen, 0.0) | np.isclose(seen, 2.0))
+    assert len(np.unique(np.isclose(seen, 0.0), axis=0)) == S
+
+
+def test_embedding_refuses_tokens_it_has_no_row_for():
+    params = jattn.EmbeddingParams(draw(5, 2))
+    for tokens, wrong in (([0, 5], 5), ([-1, 2], -1)):
+        with pytest.raises(ValueError, match=rf"embedding: tokens holds {wrong}, expected 0 to 4"):
+            jattn.embedding(params, np.array(tokens))
+    # Traced, they cannot be looked at: the row says that it is none.
+    rows = jax.jit(jattn.embedding)(params, np.array([-1, 4, 5], np.int8))
+    assert np.isnan(rows[0]).all()
+    assert_same_bits(rows[1], params.weight[4])
+    assert np.isnan(rows[2]).all()
