@@ -33,8 +33,7 @@ def named_axes(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        arguments = signature.bind(*args, **kwargs).arguments
-        _check(function.__name__, forms_of(), arguments)
+        _check(function.__name__, forms_of(), signature.bind(*args, **kwargs).arguments)
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]
