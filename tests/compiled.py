@@ -50,6 +50,11 @@ def having(*arguments: str) -> list[Mechanism]:
     return [mechanism for mechanism in MECHANISMS if takes(mechanism, *arguments)]
 
 
+def representatives() -> list[Mechanism]:
+    """The first row of each family, for what is too dear to be done for every row."""
+    return list({row.family: row for row in reversed(MECHANISMS)}.values())
+
+
 def each(name: str, rows: Iterable[Any]) -> pytest.MarkDecorator:
     """Parametrises a test over rows or calls."""
     return pytest.mark.parametrize(name, list(rows), ids=lambda row: row.name)

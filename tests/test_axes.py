@@ -1,0 +1,129 @@
+"""Every mistake in an argument of a public function is a ValueError that says what and where."""
+
+import re
+from collections import Counter
+
+import jax
+import numpy as np
+import pytest
+from compiled import change, each, having, leaves_of, masked, with_options
+
+import jattn
+from jattn import masks
+from jattn._axes import forms_of_arguments
+
+SHAPE = r"[\w.]+ has shape \(.*\), expected \(.*\)"
+SOURCES = r" with \w+=\d+ \(from [\w.]+\)(, \w+=\d+ \(from [\w.]+\))*"
+
+
+def refused(call, inputs, message):
+    with pytest.raises(ValueError, match=rf"^{call.mechanism.name}: {message}$"):
+        call.function(*inputs)
+
+
+def edit_one(call, wrong, edit):
+    return change(call, call.inputs(), lambda leaf, x: edit(x) if leaf == wrong else x)
+
+
+def test_every_shared_axis_is_checked(call):
+    """One entry more on an axis is refused, with the place that the size was known from."""
+    leaves = leaves_of(call)
+    uses = Counter(part for leaf in leaves for axis in leaf.axes for part in axis.split("+"))
+    for leaf in leaves:
+        for position, axis in enumerate(leaf.axes):
+            if axis.isdigit() or all(uses[part] > 1 for part in axis.split("+")):
+                longer = edit_one(
+                    call,
+                    leaf,
+                    lambda x, position=position: np.concatenate(
+                        [x, np.take(x, [0], position)], position
+                    ),
+                )
+                refused(call, longer, SHAPE + (f"({SOURCES})?" if axis.isdigit() else SOURCES))
+
+
+def test_wrong_ranks_are_refused(hardest):
+    forms = forms_of_arguments(hardest.mechanism.function)
+    for leaf in leaves_of(hardest):
+        ranks = {len(form.axes) for form in forms[leaf.path]}
+        path = re.escape(leaf.path)
+        refused(hardest, edit_one(hardest, leaf, lambda x: x[None, None]), rf"{path} has shape .*")
+        if leaf.axes and len(leaf.axes) - 1 not in ranks:
+            refused(hardest, edit_one(hardest, leaf, lambda x: x[0]), rf"{path} has shape .*")
+
+
+def test_what_is_no_floating_point_array_is_refused(hardest):
+    forms = forms_of_arguments(hardest.mechanism.function)
+    for leaf in leaves_of(hardest):
+        path = re.escape(leaf.path)
+        for dtype in (np.int32, np.bool_, np.complex64):
+            refused(
+                hardest,
+                edit_one(hardest, leaf, lambda x, dtype=dtype: x.astype(dtype)),
+                rf"{path} has dtype {np.dtype(dtype)}, expected a floating-point dtype",
+            )
+        leaves, structure = jax.tree.flatten(hardest.inputs())
+        index = leaves_of(hardest).index(leaf)
+        for wrong, message in (([1.0], "a list"), ("text", "a str"), (None, "None")):
+            if wrong is not None or not forms[leaf.path][0].optional:
+                given = [*leaves[:index], wrong, *leaves[index + 1 :]]
+                refused(
+                    hardest,
+                    jax.tree.unflatten(structure, given),
+                    rf"{path} is {message}, expected an array",
+                )
+
+
+@each("row", having("params"))
+def test_parameters_of_another_kind_are_refused(row):
+    call = row.hardest()
+    for wrong in ((1.0, 2.0), np.zeros((2, 2))):
+        kind = type(wrong).__name__
+        refused(call, (wrong, *call.inputs()[1:]), rf"params is a {kind}, expected fields .*")
+
+
+@each("row", having("mask"))
+def test_masks_are_boolean_and_of_the_right_size(row):
+    call = masked(row)
+    t, s = call.sizes["t"], call.sizes["s"]
+    bias = r"; pass an additive mask as bias"
+    for mask, message in (
+        (np.zeros((t, s)), rf"mask has dtype float64, expected bool{bias}"),
+        (np.zeros((t, s), np.float32), rf"mask has dtype float32, expected bool{bias}"),
+        (np.ones((t, s), int), "mask has dtype int64, expected bool"),
+        ([[True] * s] * t, "mask is a list, expected an array"),
+        (np.ones((t + 1, s), bool), rf"mask has shape .*, expected \(t, s\){SOURCES}"),
+        (np.ones((t, s + 1), bool), rf"mask has shape .*, expected \(t, s\){SOURCES}"),
+        (np.ones((1, s), bool), rf"mask has shape .*, expected \(t, s\){SOURCES}"),
+        (np.ones(s, bool), rf"mask has shape .*, expected \(t, s\){SOURCES}"),
+        (masks.dense(np.ones((t, s + 1), bool)), rf"mask has shape .*{SOURCES}"),
+        (masks.segments(np.zeros(t, int)), rf"mask has shape .*{SOURCES}"),
+    ):
+        refused(with_options(call, mask=mask), call.inputs(), message)
+
+
+def test_tokens_are_whole_numbers():
+    params = jattn.EmbeddingParams(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^embedding: tokens has dtype float64, expected an int"):
+        jattn.embedding(params, np.zeros(4))
+
+
+def test_the_message_says_function_argument_shape_and_where_the_size_came_from():
+    query, key, value = np.zeros((3, 7)), np.zeros((5, 11)), np.zeros((6, 13))
+    params = jattn.AdditiveParams(np.zeros((2, 7)), np.zeros((2, 11)), np.zeros(2))
+    message = "additive_attention: value has shape (6, 13), expected (s, v) with s=5 (from key)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        jattn.additive_attention(params, query, key, value)
+    wrong = params._replace(key_weight=np.zeros((3, 11)))
+    message = (
+        "additive_attention: params.key_weight has shape (3, 11), expected (p, k)"
+        " with p=2 (from params.query_weight)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        jattn.additive_attention(wrong, query, key, value[:5])
+
+
+def test_mistakes_are_named_under_jit_and_vmap_too():
+    query, key, value = np.zeros((2, 3, 7)), np.zeros((2, 5, 7)), np.zeros((2, 6, 13))
+    with pytest.raises(ValueError, match=r"^dot_attention: value has shape \(6, 13\)"):
+        jax.jit(jax.vmap(jattn.dot_attention))(query, key, value)
