@@ -52,6 +52,11 @@ class Mask:
         for operand in self.operands:
             if isinstance(operand, Mask):
                 operand._check_lengths(t, s)
+            elif self.sizes == (None, None) and np.ndim(operand):
+                raise ValueError(
+                    f"mask has a length or an offset of shape {np.shape(operand)}, expected one"
+                    " number; a batch of masks is mapped by jax.vmap"
+                )
 
     def __and__(self, other: "Mask | Array") -> "Mask":
         return _combine(_both, self, other)
