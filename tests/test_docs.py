@@ -21,6 +21,9 @@ FENCE = re.compile(r"^```(\w*)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 # Fences marked `no-run`, by page, with the reason: what they do takes minutes.
 NOT_RUN: dict[str, str] = {}
 
+# Pages compile hundreds of small programs and run each of them once.
+COMPILED_QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 # Runs one page as its reader would, in one session, and returns what each fence printed.
 SESSION = """
 import contextlib, io, json, sys
@@ -58,7 +61,7 @@ def run(name, text, directory):
         capture_output=True,
         text=True,
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": COMPILED_QUICKLY},
     )
     assert done.returncode == 0, done.stderr
     checker = doctest.OutputChecker()
