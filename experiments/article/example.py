@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 import jattn
@@ -32,7 +33,7 @@ def work(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> Worked:
 def worked_example() -> str:
     """The example as text, and how far `jattn.scaled_dot_product_attention` is from it."""
     worked = work(QUERIES, KEYS, VALUES)
-    attended = jattn.scaled_dot_product_attention(QUERIES, KEYS, VALUES)
+    attended = jattn.scaled_dot_product_attention(*map(jnp.asarray, (QUERIES, KEYS, VALUES)))
     apart = np.abs(attended.context - worked.output).max()
     steps = {
         "Q, five queries of d_k = 4": QUERIES,

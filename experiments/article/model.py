@@ -1,9 +1,11 @@
 """The article's model: embedding, GRU, Linear, additive self-attention, Linear."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Key
 
 import jattn
@@ -19,6 +21,7 @@ class ArticleParams(NamedTuple):
     output: jattn.LinearParams
 
 
+@functools.partial(jax.jit, static_argnames="hidden_size")
 def init_article(
     rng: Key[Array, ""], inputs: Float[Array, "s i"], *, hidden_size: int
 ) -> ArticleParams:
@@ -71,4 +74,4 @@ def squared_error(
 ) -> tuple[Float[Array, ""], dict]:
     """The article's loss, the mean squared difference of output and input; it draws nothing."""
     output, _ = apply_article(params, inputs)
-    return jnp.mean((output - inputs) ** 2), {}
+    return optax.losses.squared_error(output, inputs).mean(), {}

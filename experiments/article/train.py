@@ -47,9 +47,14 @@ class Run(NamedTuple):
     last_gradients: dict[str, jax.Array]
 
 
-def train(params: ArticleParams, steps: int, learning_rate: float = 0.01) -> Run:
-    """Takes `steps` steps of Adam on the article's one input, in one `jax.lax.scan`."""
-    inputs, unseen = jnp.asarray(INPUT), jnp.asarray(UNSEEN)
+def train(
+    params: ArticleParams, steps: int, learning_rate: float
+) -> tuple[ArticleParams, jax.Array]:
+    """Takes `steps` steps of Adam on the article's one input, in one `jax.lax.scan`.
+
+    Returns the parameters after the last step and the loss before each.
+    """
+    inputs = jnp.asarray(INPUT)
     optimizer = optax.adam(learning_rate)
     step = training.make_train_step(squared_error, optimizer, donates=False)
     state, metrics = jax.lax.scan(
@@ -57,21 +62,12 @@ def train(params: ArticleParams, steps: int, learning_rate: float = 0.01) -> Run
         training.init_train_state(params, optimizer, jax.random.key(0)),
         length=steps,
     )
-    output, weights = apply_article(state.params, inputs)
-    return Run(
-        params=state.params,
-        losses=jnp.append(metrics["loss"], squared_error(state.params, inputs)[0]),
-        output=output,
-        weights=weights,
-        unseen_loss=squared_error(state.params, unseen)[0],
-        first_gradients=largest_gradients(params, inputs),
-        last_gradients=largest_gradients(state.params, inputs),
-    )
+    return state.params, metrics["loss"]
 
 
-def largest_gradients(params: ArticleParams, inputs: jax.Array) -> dict[str, jax.Array]:
+def largest_gradients(params: ArticleParams) -> dict[str, jax.Array]:
     """The largest absolute entry of the gradient of the loss, by layer."""
-    gradients, _ = jax.grad(squared_error, has_aux=True)(params, inputs)
+    gradients, _ = jax.grad(squared_error, has_aux=True)(params, jnp.asarray(INPUT))
     return {
         name: jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(layer)]).max()
         for name, layer in gradients._asdict().items()
@@ -96,6 +92,16 @@ def train_all(config: Config) -> tuple[Run, Run]:
     drawn = draw(config)
     zero = zero_attention(jax.tree.map(lambda leaf: leaf[:1], drawn))
     together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), drawn, zero)
-    run = jax.jit(jax.vmap(lambda params: train(params, config.steps, config.learning_rate)))
-    runs = jax.device_get(run(together))
+    gradients = jax.jit(jax.vmap(largest_gradients))
+
+    @jax.jit
+    @jax.vmap
+    def run(params):
+        trained, losses = train(params, config.steps, config.learning_rate)
+        output, weights = apply_article(trained, jnp.asarray(INPUT))
+        last, unseen = (squared_error(trained, jnp.asarray(x))[0] for x in (INPUT, UNSEEN))
+        return trained, jnp.append(losses, last), output, weights, unseen
+
+    trained, *rest = run(together)
+    runs = jax.device_get(Run(trained, *rest, gradients(together), gradients(trained)))
     return jax.tree.map(lambda leaf: leaf[:-1], runs), jax.tree.map(lambda leaf: leaf[-1], runs)
