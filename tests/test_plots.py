@@ -111,6 +111,9 @@ def test_a_learning_curve_shows_losses_and_errors(tmp_path):
     log.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     assert [lines(ax) for ax in plots.learning_curve(log).axes] == [lines(above), lines(below)]
     assert len(plots.learning_curve(ROWS, errors=()).axes) == 1
+    larger = [{**row, "larger": 0.9} for row in ROWS]
+    highest = plots.learning_curve(larger).axes[1].get_ylim()[1]
+    assert highest > 90  # All errors are in the picture, not those drawn first alone.
 
 
 def test_text_lines_up_whatever_the_letters():

@@ -57,6 +57,7 @@ def learning_curve(
             raise ValueError(f"learning_curve: no evaluation has {name}")
         label = f"{name.replace('_', ' ')}: {100 * values[-1]:.1f} % at the end"
         axes[1].plot(steps, 100 * values, "o-", color=hue, markersize=3, label=label)
+    if errors:  # Once all are drawn: a limit that is set no longer grows.
         axes[1].set(ylabel="error [%]", ylim=(0, None))
     axes[-1].set_xlabel("step")
     for ax in axes:
