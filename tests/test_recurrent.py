@@ -311,3 +311,13 @@ def test_embedding_refuses_tokens_it_has_no_row_for():
     assert np.isnan(rows[0]).all()
     assert_same_bits(rows[1], params.weight[4])
     assert np.isnan(rows[2]).all()
+
+
+def test_initial_weights_keep_the_scale_of_what_comes_in():
+    params = jattn.init_gru(jax.random.key(0), input_size=400, units=25, dtype=jnp.float32)
+    assert {leaf.dtype for leaf in params} == {np.dtype(np.float32)}
+    testing.assert_close(params.input_weight.std(), np.float32(1 / 20), 0.02)
+    for gate in np.asarray(params.hidden_weight, np.float64):
+        assert np.abs(gate @ gate.T - np.eye(25)).max() < 1e-6
+    assert not np.any(params.input_bias)
+    assert not np.any(params.hidden_bias)

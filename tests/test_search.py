@@ -1,6 +1,7 @@
 """Greedy and beam search against plain loops and against all sequences there are."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -116,18 +117,16 @@ def test_more_steps_change_nothing_once_all_have_stopped():
 
 def translator(seed=0):
     """A small encoder and decoder, and the search over both as a function of source and length."""
-    rngs = jax.random.split(jax.random.key(seed), 3)
-    encoder = jattn.init_encoder(rngs[0], words=7, embedding_size=3, units=2, bidirectional=True)
-    attention = jattn.init_additive(rngs[1], query_size=5, key_size=4, units=3)
-    decoder = jattn.init_bahdanau_decoder(
-        rngs[2],
-        words=WORDS,
-        embedding_size=3,
-        units=5,
-        value_size=4,
-        summary_size=4,
-        attention=attention,
-    )
+    rng = np.random.default_rng(seed)
+
+    def drawn(init, **sizes):
+        shapes = jax.eval_shape(partial(init, **sizes), jax.random.key(0))
+        return jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape)), shapes)
+
+    encoder = drawn(jattn.init_encoder, words=7, embedding_size=3, units=2, bidirectional=True)
+    attention = drawn(jattn.init_additive, query_size=5, key_size=4, units=3)
+    sizes = {"words": WORDS, "embedding_size": 3, "units": 5, "value_size": 4, "summary_size": 4}
+    decoder = drawn(jattn.init_bahdanau_decoder, **sizes)._replace(attention=attention)
     attend = jattn.read_by(jattn.additive_attention)
 
     def search(tokens, length, *, beam_size=3, max_steps=4):
