@@ -44,11 +44,14 @@ def examples(text):
     The output is that of the text fence below it, with nothing in between; without one it is empty.
     """
     fences = list(FENCE.finditer(text))
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for index, fence in enumerate(fences):
         if fence[1] != "python" or "no-run" in fence[2]:
             continue
-        below = following and not text[fence.end() : following.start()].strip()
-        expected = following[3] if below and following[1] == "text" else ""
+        expected = ""
+        for following in fences[index + 1 : index + 2]:
+            between = text[fence.end() : following.start()]
+            if following[1] == "text" and not between.strip():
+                expected = following[3]
         yield text[: fence.start()].count("\n") + 1, fence[3], expected
 
 
@@ -66,9 +69,8 @@ def run(name, text, directory):
     assert done.returncode == 0, done.stderr
     checker = doctest.OutputChecker()
     for (line, _, expected), printed in zip(found, json.loads(done.stdout), strict=True):
-        assert checker.check_output(expected, printed, doctest.ELLIPSIS), (
-            f"{name}:{line} printed\n{printed}\nand not\n{expected}"
-        )
+        if not checker.check_output(expected, printed, doctest.ELLIPSIS):
+            raise AssertionError(f"{name}:{line} printed\n{printed}\nand not\n{expected}")
 
 
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if list(examples(text))])
@@ -118,9 +120,9 @@ def test_every_relative_link_leads_somewhere(name):
             continue
         file = (page.parent / target).resolve() if target else page
         if not file.exists() or not file.is_relative_to(ROOT):
-            broken.append(link)
+            broken.append(f"{link}: there is no such file")
         elif anchor and anchor not in set(anchors(file.read_text("utf-8"))):
-            broken.append(link)
+            broken.append(f"{link}: it has no such heading")
     assert broken == []
 
 
@@ -146,7 +148,9 @@ def test_every_rule_of_the_conventions_is_a_test():
 
 
 def test_readme_has_the_commands_of_the_continuous_integration():
-    commands = re.findall(r"^# +(python3 -m venv .*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    commands = re.findall(
+        r"^# +(python3 -m venv .*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE
+    )
     assert len(commands) == 2
     for command in commands:
         assert f"```sh\n{command}\n```" in TEXTS["README.md"]
