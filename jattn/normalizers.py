@@ -61,7 +61,8 @@ def sparsemax(scores: Scores, mask: Allowed = None) -> Weights:
     The threshold makes a row sum to one. Source: Martins & Astudillo (2016), arXiv:1602.02068.
     """
     mask, scores = _hide(scores, mask)
-    scores = scores - _maximum(scores, mask)
+    # Far below the maximum there is no weight, but sums of such numbers overflow.
+    scores = jnp.maximum(scores - _maximum(scores, mask), -2.0)
     counts, ordered, kept = _ordered(scores, mask)
     thresholds = (jnp.cumsum(jnp.where(kept, ordered, 0.0), -1) - 1.0) / counts
     support = _support(scores, mask, ordered, kept & (ordered > thresholds))
@@ -79,7 +80,7 @@ def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
     arXiv:1905.05702, with alpha = 1.5.
     """
     mask, scores = _hide(scores, mask)
-    halves = (scores - _maximum(scores, mask)) / 2.0
+    halves = jnp.maximum((scores - _maximum(scores, mask)) / 2.0, -2.0)
     counts, ordered, kept = _ordered(halves, mask)
     mean = jnp.cumsum(jnp.where(kept, ordered, 0.0), -1) / counts
     square = jnp.cumsum(jnp.where(kept, ordered**2, 0.0), -1) / counts
