@@ -14,7 +14,7 @@ def scaled_dot_product_attention(
     It is dot-product attention of the queries q' = λ q, so dq = λ dq' and dλ = Σ_t q_t · dq'_t.
     λ is 1 / √k unless given; its gradient comes last, when it is given as an array.
     """
-    factor = 1 / np.sqrt(query.real.dtype.type(query.shape[1])) if scale is None else scale
+    factor = 1 / np.sqrt(query.real.dtype.type(max(query.shape[1], 1))) if scale is None else scale
     output, dot_pullback = dot_attention(
         query * factor, key, value, mask=mask, bias=bias, normalizer=normalizer
     )
