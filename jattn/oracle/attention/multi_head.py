@@ -21,7 +21,7 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
     t, s = len(query), len(key)
     bias_of = [None if bias is None else bias if bias.ndim == 2 else bias[h] for h in range(heads)]
     kept = [kept_pairs(mask, bias_of[head], t, s) for head in range(heads)]
-    reads = np.any(kept, axis=0)
+    reads = np.reshape(kept, (heads, t, s)).any(0) if heads else kept_pairs(mask, None, t, s)
     rows, columns = reads.any(1), reads.any(0)  # What is read by nobody is left out.
 
     def project(weight, weight_bias, inputs, index, used):
@@ -45,7 +45,9 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
         contexts.append(context)
         all_weights.append(weights)
         pullbacks.append(head_pullback)
-    output = sum(context @ params.output_weight[:, head].T for head, context in enumerate(contexts))
+    output = np.zeros((t, len(params.output_weight)), np.result_type(query, params.output_weight))
+    for head, context in enumerate(contexts):
+        output = output + context @ params.output_weight[:, head].T
     if params.output_bias is not None:
         output = output + params.output_bias
     output = np.where(rows[:, None], output, 0)
@@ -79,4 +81,4 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
             d.output_bias[...] = d_output.sum(0)
         return (d, *d_inputs) if bias is None else (d, *d_inputs, d_bias)
 
-    return (output, np.array(all_weights)), pullback
+    return (output, np.reshape(all_weights, (heads, t, s))), pullback
