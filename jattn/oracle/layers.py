@@ -1,5 +1,7 @@
 """Embedding and linear layers in NumPy, one token or vector at a time."""
 
+import math
+
 import numpy as np
 
 
@@ -29,7 +31,7 @@ def linear(params, inputs):
     """
     weight, bias = params
     dtype = np.result_type(*(x for x in (*params, inputs) if x is not None))
-    vectors = inputs.reshape(-1, inputs.shape[-1])
+    vectors = inputs.reshape(math.prod(inputs.shape[:-1]), inputs.shape[-1])
     outputs = np.zeros((len(vectors), len(weight)), dtype)
     for place, vector in enumerate(vectors):
         outputs[place] = weight @ vector if bias is None else weight @ vector + bias
@@ -38,7 +40,7 @@ def linear(params, inputs):
         kind = np.result_type(dtype, d_outputs)
         d_weight, d_bias = np.zeros(weight.shape, kind), np.zeros(len(weight), kind)
         d_vectors = np.zeros(vectors.shape, kind)
-        for place, d_output in enumerate(d_outputs.reshape(-1, len(weight))):
+        for place, d_output in enumerate(d_outputs.reshape(len(vectors), len(weight))):
             d_weight += np.outer(d_output, vectors[place])
             d_bias += d_output
             d_vectors[place] = weight.T @ d_output
