@@ -21,6 +21,7 @@ SCORED = (
     case(mask=RAGGED, normalizer=jattn.sparsemax),
 )
 BY_POSITION = "keys are told apart by their position"
+NOT_ONE = "a row of weights does not sum to one"
 SPARSE = "weights of zero are exact, so a derivative jumps where one appears"
 
 # Three gates and two directions are axes too.
@@ -40,6 +41,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Miller 2023",
         cost="t s",
         cases=(case(), case(mask=RAGGED)),
+        exceptions={"S6": NOT_ONE},
     ),
     Mechanism(
         jattn.sigmoid,
@@ -47,6 +49,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Ramapuram et al. 2024, arXiv:2409.04431",
         cost="t s",
         cases=(case(), case(mask=RAGGED)),
+        exceptions={"S6": NOT_ONE},
     ),
     Mechanism(
         jattn.sparsemax,
@@ -145,7 +148,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             ),
         ),
         sizes={"q": 7},
-        exceptions={"S5": BY_POSITION},
+        exceptions={"S5": BY_POSITION, "S6": NOT_ONE},
     ),
     Mechanism(
         jattn.multi_head_attention,
@@ -157,17 +160,20 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(
                 {"g": 6}, **{f"params.{f}_bias": None for f in ("query", "key", "value", "output")}
             ),
-            case({"g": 1}, mask=RAGGED),
+            # Softmax does not see a bias of the keys.
+            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid),
             case(mask=FUNCTIONAL, bias=DRAWN),
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
+        exceptions={"E1 g": "heads divide among at least one key-value head"},
     ),
     Mechanism(
         jattn.embedding,
         family="layer",
         paper="Bengio et al. 2003, Journal of Machine Learning Research 3",
         cost="s d",
-        draw={"tokens": lambda rng, sizes: rng.integers(0, sizes["w"], sizes["s"])},
+        draw={"tokens": lambda rng, sizes: rng.integers(0, max(sizes["w"], 1), sizes["s"])},
+        exceptions={"E1 w": "no token stands for no word"},
     ),
     Mechanism(
         jattn.linear,
