@@ -108,7 +108,7 @@ def test_unpacking_splits_the_batch():
 def test_any_hidden_size_fits():
     """L6: the listing's product of what its Linear gives with what its attention wants."""
     with pytest.raises(ValueError, match="matmul"):
-        np.zeros((9, 3)) @ np.zeros((4, 4))
+        _ = np.zeros((9, 3)) @ np.zeros((4, 4))
 
     def run(rng):
         params = init_article(rng, jnp.asarray(INPUT), hidden_size=4)
@@ -158,7 +158,7 @@ def test_the_loss_broadcasts():
     assert (output - INPUT).shape == (3, 3, 3)
     assert np.mean((output - INPUT) ** 2) == 6
     with pytest.raises(ValueError, match="rank_promotion"):
-        jnp.asarray(output) - jnp.asarray(INPUT)
+        _ = jnp.asarray(output) - jnp.asarray(INPUT)
     with pytest.raises(ValueError, match="Shape mismatch"):
         optax.losses.squared_error(jnp.asarray(output), jnp.asarray(INPUT))
 
