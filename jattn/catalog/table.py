@@ -22,7 +22,6 @@ SCORED = (
 )
 BY_POSITION = "keys are told apart by their position"
 NOT_ONE = "a row of weights does not sum to one"
-SPARSE = "weights of zero are exact, so a derivative jumps where one appears"
 
 # Three gates and two directions are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
