@@ -1,6 +1,7 @@
 """Encoder and decoders: any mechanism plugs in, whole targets equal single steps."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ MECHANISMS = {
 }
 
 
-def decoder(order, kind):
+def decoder(order, kind) -> Any:
     """The parameters and the functions of one decoder: start, step, decode."""
     function, own, options = MECHANISMS[kind]
     sizes = {"words": WORDS, "embedding_size": 5, "units": N, "value_size": N, "summary_size": N}

@@ -1,6 +1,7 @@
 """What is particular to recurrence: sides of the reset gate, padding, empty sequences, dropout."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ RNG = np.random.default_rng(0)
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.__name__)
 
 
-def draw(*shape):
+def draw(*shape) -> Any:
     return RNG.standard_normal(shape) / 2
 
 
@@ -30,7 +31,7 @@ def draw_gru(inputs=INPUT_SIZE, units=N):
 
 
 PARAMS, INPUTS, INITIAL = draw_gru(), draw(4, S, INPUT_SIZE), draw(4, N)
-LENGTHS = np.array([0, 1, 4, S])
+LENGTHS: Any = np.array([0, 1, 4, S])
 
 
 @partial(jax.jit, static_argnames=("cell", "reverse"))
@@ -64,7 +65,7 @@ def test_R3_gates_and_states_are_those_computed_by_hand():
     two, three = np.log(2.0), np.log(3.0)
     input_weight, hidden_weight = np.zeros((3, 2, 3)), np.zeros((3, 2, 2))
     input_bias, hidden_bias = np.zeros((3, 2)), np.zeros((3, 2))
-    inputs, hidden = np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0])
+    inputs, hidden = jnp.array([1.0, 0.0, 2.0]), jnp.array([1.0, 2.0])
     input_weight[:, :, 1] = 9.0  # Meets the input that is zero.
     input_weight[0, :, 0] = [3 * three, 0.0]
     hidden_weight[0] = [[0.0, -three], [three, 0.0]]
@@ -75,7 +76,9 @@ def test_R3_gates_and_states_are_those_computed_by_hand():
     input_weight[2, 0, 2] = -two
     hidden_weight[2, 0, 1] = two
     hidden_bias[2] = [2 * two, 4 * two]
-    params = jattn.GRUParams(input_weight, hidden_weight, input_bias, hidden_bias)
+    params = jattn.GRUParams(
+        *map(jnp.asarray, (input_weight, hidden_weight, input_bias, hidden_bias))
+    )
     after = [3 / 4 * 3 / 5 + 1 / 4 * 1, 1 / 4 * 3 / 5 + 3 / 4 * 2]
     before = [3 / 4 * 1 / 3 + 1 / 4 * 1, 1 / 4 * 255 / 257 + 3 / 4 * 2]
     testing.assert_close(jattn.gru_cell(params, hidden, inputs), np.array(after), 1e-15)
@@ -178,7 +181,7 @@ def test_E2_no_step_gives_back_the_initial_state(cell, reverse, steps):
     """With no inputs, and with inputs of which none is valid."""
 
     def function(params, inputs, initial):
-        options = {"length": 0} if steps else {}
+        options: Any = {"length": 0} if steps else {}
         return jattn.gru(params, inputs, initial=initial, cell=cell, reverse=reverse, **options)
 
     output, pullback = jax.vjp(function, PARAMS, INPUTS[0, :steps], INITIAL[0])
@@ -241,10 +244,12 @@ def test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key():
     )
     assert_same_bits(jattn.dropout(None, INPUTS, 0.0), INPUTS)
     for name in ("dropout_rate", "recurrent_dropout_rate"):
+        half: Any = {name: 0.5}
+        all_of_it: Any = {name: 1.0}
         with pytest.raises(ValueError, match=rf"^stacked_gru: {name} is 0.5 but rng is None"):
-            jattn.stacked_gru(layers, INPUTS[0], **{name: 0.5})
+            jattn.stacked_gru(layers, INPUTS[0], **half)
         with pytest.raises(ValueError, match=rf"^stacked_gru: {name} is 1.0, expected at least 0"):
-            jattn.stacked_gru(layers, INPUTS[0], rng=rng, **{name: 1.0})
+            jattn.stacked_gru(layers, INPUTS[0], rng=rng, **all_of_it)
 
 
 def test_K1_dropout_keeps_the_mean():
@@ -263,13 +268,13 @@ def echo(units, *, keeps):
     square[2] = np.eye(units)
     gates = np.zeros((3, units))
     gates[0], gates[1] = 50.0, 50.0 if keeps else -50.0
-    return jattn.GRUParams(square, square, gates, np.zeros((3, units)))
+    return jattn.GRUParams(*map(jnp.asarray, (square, square, gates, np.zeros((3, units)))))
 
 
 def test_K1_recurrent_dropout_draws_one_mask_for_all_steps():
     units, rate = 64, 0.25
-    layer, inputs = echo(units, keeps=False), np.full((5, units), 0.3)
-    options = {"recurrent_dropout_rate": rate, "rng": jax.random.key(2)}
+    layer, inputs = echo(units, keeps=False), jnp.full((5, units), 0.3)
+    options: Any = {"recurrent_dropout_rate": rate, "rng": jax.random.key(2)}
     outputs = np.asarray(jattn.stacked_gru((layer,), inputs, **options).outputs)
     expected = {}
     for scale in (0.0, 1 / (1 - rate)):
@@ -305,7 +310,7 @@ def test_embedding_refuses_tokens_it_has_no_row_for():
     params = jattn.EmbeddingParams(draw(5, 2))
     for tokens, wrong in (([0, 5], 5), ([-1, 2], -1)):
         with pytest.raises(ValueError, match=rf"embedding: tokens holds {wrong}, expected 0 to 4"):
-            jattn.embedding(params, np.array(tokens))
+            jattn.embedding(params, jnp.array(tokens))
     # Traced, they cannot be looked at: the row says that it is none.
     rows = jax.jit(jattn.embedding)(params, np.array([-1, 4, 5], np.int8))
     assert np.isnan(rows[0]).all()

@@ -2,6 +2,7 @@
 
 import itertools
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,7 @@ def test_a_beam_can_find_what_greedy_misses():
     with np.errstate(divide="ignore"):
         table = jnp.asarray(np.log(probabilities))
     step = lambda state, token: (table[token], state)
-    options = {"start": 1, "stop": 0, "max_steps": 4}
+    options: dict[str, Any] = {"start": 1, "stop": 0, "max_steps": 4}
     greedy = jattn.greedy_search(step, None, **options)
     beam = jattn.beam_search(step, None, beam_size=2, **options)
     assert int(greedy.tokens[0]) == 2
