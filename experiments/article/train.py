@@ -102,6 +102,7 @@ def train_all(config: Config) -> tuple[Run, Run]:
         last, unseen = (squared_error(trained, jnp.asarray(x))[0] for x in (INPUT, UNSEEN))
         return trained, jnp.append(losses, last), output, weights, unseen
 
-    trained, *rest = run(together)
-    runs = jax.device_get(Run(trained, *rest, gradients(together), gradients(trained)))
+    trained, losses, output, weights, unseen = run(together)
+    first, last = gradients(together), gradients(trained)
+    runs = jax.device_get(Run(trained, losses, output, weights, unseen, first, last))
     return jax.tree.map(lambda leaf: leaf[:-1], runs), jax.tree.map(lambda leaf: leaf[-1], runs)
