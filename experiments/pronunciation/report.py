@@ -17,9 +17,10 @@ PUBLISHED = (
     ("transformer 2x256, the same README, dictionary of 2007", "20.2", "-"),
     ("LSTMs with attention, an ensemble, Toshniwal & Livescu 2016", "20.2", "4.7"),
 )
+# No stem of these is in the training words of the default split, and the first is in no dictionary.
 DRAWN = (
-    "jattn", "attention", "phonograph", "knight", "thoroughly", "xylophone",
-    "queue", "chemistry", "psychology", "yacht", "reference", "mechanism",
+    "jattn", "forethought", "hieroglyph", "knockoff", "phlegm", "champagne",
+    "conquer", "psychologist", "stretcher", "wrestler", "axiomatic", "synchronicity",
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def run(config: Config, out: Path, *, resume: bool = False, tested: int | None =
     batches = examples(dictionary, words["train"], config)
     rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
     init_rng, train_rng = jax.random.split(rng)
-    params = model.init(init_rng, config, len(dictionary.phones))
+    init = jax.jit(model.init, static_argnums=(1, 2))
+    params = init(init_rng, config, len(dictionary.phones))
     tuned_on = words["valid"][:: max(1, len(words["valid"]) // 1000)]
 
     def evaluate(params: model.Params) -> dict[str, float]:
