@@ -38,4 +38,11 @@ def _is_floating(leaf: Any) -> bool:
 
 
 def _cast(tree: Any, dtype: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if _is_floating(leaf) else leaf, tree)
+    def cast(leaf: Any) -> Any:
+        if not _is_floating(leaf):
+            return leaf
+        # A conversion to the same dtype would still be an operation: `jax_debug_nans` looks at it.
+        done = isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type
+        return leaf if done else jnp.asarray(leaf, dtype)
+
+    return jax.tree.map(cast, tree)
