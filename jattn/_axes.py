@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -143,7 +143,7 @@ def _check_dtype(function: str, path: str, options: tuple[Form, ...], value: Any
 
 def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
     """Raises ValueError unless 0 <= length <= longest; a traced length cannot be looked at."""
-    if length is None or isinstance(length, jax.core.Tracer):
+    if length is None or isinstance(length, Tracer):
         return
     known = np.asarray(length)
     if known.size and (known.min() < 0 or known.max() > longest):

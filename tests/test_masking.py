@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOperatorIssue=false
 """What may not be read changes nothing: not a value, not a gradient, not a bit."""
 
 import jax
@@ -160,6 +161,9 @@ def test_C1_what_nobody_may_read_changes_no_bit(case):
             lambda leaf, x, poison=poison: np.where(unread(leaf, x, reads, queries), poison, x),
         )
         assert_same_bits(evaluate(case, poisoned, RAGGED), clean, f"{poison}")
+        if takes(case.mechanism, "bias"):
+            hidden = edit_bias(case, poisoned, lambda x: np.where(RAGGED, x, -np.inf))
+            assert_same_bits(evaluate(case, hidden, EVERYTHING), clean, f"{poison}")
     for derivatives in (clean.gradient, clean.gradient_tangent):
         change(
             case,

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOperatorIssue=false
 """Masks against their definitions, enumerated pair by pair; their algebra, jit, vmap and errors."""
 
 import itertools

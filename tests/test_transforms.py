@@ -93,7 +93,7 @@ def test_T2_T3_gradients_of_batches_and_of_recomputation_are_the_gradients(row):
         checkpointed = lambda *inputs: sum((o * c).sum() for o, c in pairs(recomputed(*inputs)))
         return (
             jax.vmap(jax.grad(loss, arguments))(*batch),
-            jax.grad(lambda *batch: jax.vmap(loss)(*batch).sum(), arguments)(*batch),
+            jax.grad(lambda *batch: jax.numpy.sum(jax.vmap(loss)(*batch)), arguments)(*batch),
             jax.grad(scan, arguments)(*batch),
             jax.vmap(jax.grad(checkpointed, arguments))(*batch),
         )

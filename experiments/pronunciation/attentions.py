@@ -32,10 +32,6 @@ def read_nothing(params: None, memory: jattn.Memory) -> Callable[..., jattn.Atte
     return read
 
 
-def sizes(config: Config) -> dict[str, int]:
-    return {"query_size": config.decoder_units, "key_size": 2 * config.units}
-
-
 LONGEST_WORD = 34
 ATTENTIONS: dict[str, Choice] = {
     "none": Choice(read_nothing),
@@ -43,15 +39,19 @@ ATTENTIONS: dict[str, Choice] = {
     "scaled-dot-product": Choice(jattn.read_by(jattn.scaled_dot_product_attention)),
     "general": Choice(
         jattn.read_by(jattn.general_attention),
-        lambda rng, c: jattn.init_general(rng, **sizes(c)),
+        lambda rng, c: jattn.init_general(rng, query_size=c.decoder_units, key_size=2 * c.units),
     ),
     "concat": Choice(
         jattn.read_by(jattn.concat_attention),
-        lambda rng, c: jattn.init_concat(rng, **sizes(c), units=c.score_units),
+        lambda rng, c: jattn.init_concat(
+            rng, query_size=c.decoder_units, key_size=2 * c.units, units=c.score_units
+        ),
     ),
     "additive": Choice(
         jattn.read_by(jattn.additive_attention),
-        lambda rng, c: jattn.init_additive(rng, **sizes(c), units=c.score_units, bias=True),
+        lambda rng, c: jattn.init_additive(
+            rng, query_size=c.decoder_units, key_size=2 * c.units, units=c.score_units, bias=True
+        ),
     ),
     "location-based": Choice(
         jattn.read_by(jattn.location_based_attention),
@@ -63,7 +63,7 @@ ATTENTIONS: dict[str, Choice] = {
         jattn.read_by(
             jattn.local_monotonic_attention, half_width=3, attention=jattn.general_attention
         ),
-        lambda rng, c: jattn.init_general(rng, **sizes(c)),
+        lambda rng, c: jattn.init_general(rng, query_size=c.decoder_units, key_size=2 * c.units),
     ),
     "local-predictive": Choice(
         jattn.read_by(
@@ -71,13 +71,18 @@ ATTENTIONS: dict[str, Choice] = {
         ),
         lambda rng, c: (
             jattn.init_local_predictive(rng, query_size=c.decoder_units, units=c.score_units),
-            jattn.init_general(rng, **sizes(c)),
+            jattn.init_general(rng, query_size=c.decoder_units, key_size=2 * c.units),
         ),
     ),
     "multi-head": Choice(
         jattn.read_by(jattn.multi_head_attention),
         lambda rng, c: jattn.init_multi_head(
-            rng, heads=4, **sizes(c), head_size=c.units // 4, output_size=2 * c.units
+            rng,
+            heads=4,
+            query_size=c.decoder_units,
+            key_size=2 * c.units,
+            head_size=c.units // 4,
+            output_size=2 * c.units,
         ),
     ),
 }

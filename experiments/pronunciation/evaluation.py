@@ -58,7 +58,7 @@ def pronounce(
             )
             for i, token, count, weight in zip(rows, tokens, counts, weights, strict=False):
                 # Neither the start nor a token without a phone is ever learned; leave them out.
-                said = tuple(phones[t - START - 1] for t in token[:count] if t > START)
+                said = tuple(phones[int(t) - START - 1] for t in token[:count] if t > START)
                 found[i] = Pronounced(words[i], said, weight[: count + 1, ..., : len(words[i])])
     return found
 

@@ -1,10 +1,12 @@
 """A GRU encoder over letters and a GRU decoder over phones that attends to it, or does not."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
@@ -46,7 +48,7 @@ def init(rng: Key[Array, ""], config: Config, phones: int) -> Params:
 
 
 def loss(
-    params: Params, batch: dict[str, Array], rng: Key[Array, ""], *, config: Config
+    params: Params, batch: Mapping[str, Array | np.ndarray], rng: Key[Array, ""], *, config: Config
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Cross entropy of each phone given the ones before it, and how many are guessed right."""
     phones, lengths = batch["phones"], batch["phones_length"] + 1

@@ -35,11 +35,11 @@ def init_additive(
     """Draws every weight from a normal with variance 1 / fan-in; a bias starts at zero."""
     shapes = ((units, query_size), (units, key_size), (units,))
     keys = jax.random.split(rng, len(shapes))
-    weights = (
+    weights = [
         jax.random.normal(key, shape, dtype) * shape[-1] ** -0.5
         for key, shape in zip(keys, shapes, strict=True)
-    )
-    return AdditiveParams(*weights, jnp.zeros(units, dtype) if bias else None)
+    ]
+    return AdditiveParams(*weights, bias=jnp.zeros(units, dtype) if bias else None)
 
 
 @named_axes

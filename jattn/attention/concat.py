@@ -25,7 +25,7 @@ def init_concat(
     rng: Key[Array, ""], *, query_size: int, key_size: int, units: int, dtype: DTypeLike = float
 ) -> ConcatParams:
     """Draws every weight from a normal with variance 1 / fan-in."""
-    shapes = ConcatParams((units, query_size + key_size), (units,))
+    shapes = ((units, query_size + key_size), (units,))
     keys = jax.random.split(rng, len(shapes))
     return ConcatParams(
         *(

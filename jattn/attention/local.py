@@ -73,8 +73,8 @@ def local_monotonic_attention(
     """
     _check_half_width("local_monotonic_attention", half_width, least=0)
     inside = window(half_width, half_width, offset).dense(len(query), len(key))
-    if mask is not None:
-        inside = inside & as_array(mask, len(query), len(key))
+    allowed = as_array(mask, len(query), len(key))
+    inside = inside if allowed is None else inside & allowed
     return attention(query, key, value, mask=inside, bias=bias, normalizer=normalizer)
 
 
@@ -119,8 +119,7 @@ def local_predictive_attention(
     _check_half_width("local_predictive_attention", half_width, least=1)
     check_length("local_predictive_attention: length", length, len(key), "s")
     if length is not None:
-        within = lengths(length).dense(len(query), len(key))
-        mask = within if mask is None else within & as_array(mask, len(query), len(key))
+        mask = lengths(length) if mask is None else lengths(length) & mask
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
 
     hidden = jnp.tanh(jnp.einsum("pq,tq->tp", params.position_weight, query))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
-from jattn.masks.algebra import as_array
+from jattn.masks import lengths
 from jattn.normalizers import Normalizer, softmax
 
 
@@ -57,8 +57,7 @@ def location_based_attention(
     """
     scored, s = len(params.weight), len(value)
     if s > scored:
-        mask = jnp.ones((len(query), s), bool) if mask is None else as_array(mask, len(query), s)
-        mask = mask & (jnp.arange(s) < scored)[None]
+        mask = lengths(scored) if mask is None else lengths(scored) & mask
     query, _, value, bias, allowed = readable(query, value, value, mask, bias)
     scores = jnp.einsum("tq,sq->ts", query, params.weight[:s])
     scores = jnp.pad(scores, ((0, 0), (0, max(s - scored, 0))))

@@ -107,8 +107,7 @@ def multi_head_attention(
         normalizer: makes weights of scores, a row at a time.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis, or the query heads do not
-            divide among the key-value heads.
+        ValueError: if arguments disagree about an axis, or heads do not divide among groups.
     """
     heads, groups = len(params.query_weight), len(params.key_weight)
     _check_heads("multi_head_attention", heads, groups)
@@ -127,8 +126,9 @@ def multi_head_attention(
         return scaled_dot_product_attention(q, k, v, mask=mask, bias=bias, normalizer=normalizer)
 
     def by_group(array):
-        per_head = array is not None and array.ndim == 3
-        return array.reshape(groups, heads // groups, *array.shape[1:]) if per_head else array
+        if array is None or array.ndim == 2:
+            return array
+        return array.reshape(groups, heads // groups, *array.shape[1:])
 
     axes = [None if x is None or x.ndim == 2 else 0 for x in (allowed, bias)]
     in_group = jax.vmap(one_head, (0, None, None, *axes))

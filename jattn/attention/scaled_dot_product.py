@@ -37,8 +37,8 @@ def scaled_dot_product_attention(
         ValueError: if two arguments disagree about the size of an axis.
     """
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
-    scale = max(query.shape[-1], 1) ** -0.5 if scale is None else scale
+    factor = max(query.shape[-1], 1) ** -0.5 if scale is None else scale
     # The query is scaled and not the scores: a product too large for the dtype then counts only
     # if the score itself is.
-    scores = jnp.einsum("tk,sk->ts", query * scale, key)
+    scores = jnp.einsum("tk,sk->ts", query * factor, key)
     return attend(scores, value, allowed, bias, normalizer)

@@ -93,7 +93,7 @@ def dense(array: Bool[Array, "t s"]) -> Mask:
         raise ValueError(
             f"masks.dense: array is {given}, expected bool[t, s]; pass an additive mask as bias"
         )
-    return Mask(_dense, (array,), array.shape[-2:])
+    return Mask(_dense, (array,), (array.shape[-2], array.shape[-1]))
 
 
 def as_array(mask: "Mask | Array | None", t: int, s: int) -> Bool[Array, "t s"] | None:

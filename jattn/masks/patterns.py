@@ -35,9 +35,10 @@ def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
 
 def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = None) -> Mask:
     """Keys whose id equals the query's, as for documents packed into one sequence."""
-    key_ids = query_ids if key_ids is None else key_ids
-    query_ids, key_ids = (x if hasattr(x, "shape") else np.array(x) for x in (query_ids, key_ids))
-    return Mask(_segments, (query_ids, key_ids), (query_ids.shape[-1], key_ids.shape[-1]))
+    both = [
+        x if hasattr(x, "shape") else np.array(x) for x in (query_ids, key_ids) if x is not None
+    ]
+    return Mask(_segments, (both[0], both[-1]), (both[0].shape[-1], both[-1].shape[-1]))
 
 
 def prefix(length: Integer) -> Mask:

@@ -44,15 +44,15 @@ def check(
     """
     name = getattr(function, "__name__", type(function).__name__)
     with jax.enable_x64(True):
-        inputs = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tuple(inputs))
+        arrays = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tuple(inputs))
         findings = (
-            *first_order(function, oracle, inputs, tolerance=tolerance, seed=seed),
-            *second_order(function, oracle, inputs, tolerance=10 * tolerance, seed=seed),
-            *transforms(function, inputs, conditioning=conditioning, seed=seed),
+            *first_order(function, oracle, arrays, tolerance=tolerance, seed=seed),
+            *second_order(function, oracle, arrays, tolerance=10 * tolerance, seed=seed),
+            *transforms(function, arrays, conditioning=conditioning, seed=seed),
         )
         for dtype in dtypes:
             findings += precision(
-                function, oracle, inputs, dtype=dtype, conditioning=conditioning, seed=seed
+                function, oracle, arrays, dtype=dtype, conditioning=conditioning, seed=seed
             )
     report = Report(name, findings)
     if not report.passed:

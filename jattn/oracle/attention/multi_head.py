@@ -21,8 +21,9 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
     t, s = len(query), len(key)
     bias_of = [None if bias is None else bias if bias.ndim == 2 else bias[h] for h in range(heads)]
     kept = [kept_pairs(mask, bias_of[head], t, s) for head in range(heads)]
-    reads = np.reshape(kept, (heads, t, s)).any(0) if heads else kept_pairs(mask, None, t, s)
-    rows, columns = reads.any(1), reads.any(0)  # What is read by nobody is left out.
+    reads = np.asarray(kept if heads else [kept_pairs(mask, None, t, s)])
+    # What is read by nobody is left out.
+    rows, columns = np.nonzero(reads.any((0, 2)))[0], np.nonzero(reads.any((0, 1)))[0]
 
     def project(weight, weight_bias, inputs, index, used):
         projected = np.zeros((len(inputs), weight.shape[1]), np.result_type(weight, inputs))
@@ -50,11 +51,11 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
         output = output + context @ params.output_weight[:, head].T
     if params.output_bias is not None:
         output = output + params.output_bias
-    output = np.where(rows[:, None], output, 0)
+    output = _only(rows, output)
 
     def pullback(cotangent):
         d_output, d_weights = cotangent
-        d_output = np.where(rows[:, None], d_output, 0)
+        d_output = _only(rows, d_output)
         dtype = np.result_type(output, d_output, d_weights)
         d = type(params)(*(None if x is None else np.zeros(x.shape, dtype) for x in params))
         d_inputs = [np.zeros(x.shape, dtype) for x in (query, key, value)]
@@ -63,22 +64,29 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
             group = head // (heads // groups)
             d.output_weight[:, head] = d_output.T @ contexts[head]
             d_head = d_output @ params.output_weight[:, head]
-            *d_projected, d_bias_of_head = (*pullbacks[head]((d_head, d_weights[head])), None)[:4]
+            of_head = pullbacks[head]((d_head, d_weights[head]))
             projections = (
                 (params.query_weight, d.query_weight, d.query_bias, query, head, rows),
                 (params.key_weight, d.key_weight, d.key_bias, key, group, columns),
                 (params.value_weight, d.value_weight, d.value_bias, value, group, columns),
             )
-            for d_part, d_input, projection in zip(d_projected, d_inputs, projections, strict=True):
+            for d_part, d_input, projection in zip(of_head[:3], d_inputs, projections, strict=True):
                 weight, d_weight, d_weight_bias, inputs, index, used = projection
                 d_weight[index] += d_part[used].T @ inputs[used]
                 d_input[used] += d_part[used] @ weight[index]
                 if d_weight_bias is not None:
                     d_weight_bias[index] += d_part.sum(0)
             if d_bias is not None:
-                (d_bias if bias.ndim == 2 else d_bias[head])[...] += d_bias_of_head
+                (d_bias if d_bias.ndim == 2 else d_bias[head])[...] += of_head[3]
         if d.output_bias is not None:
             d.output_bias[...] = d_output.sum(0)
         return (d, *d_inputs) if bias is None else (d, *d_inputs, d_bias)
 
     return (output, np.reshape(all_weights, (heads, t, s))), pullback
+
+
+def _only(rows, array):
+    """The given rows of an array, and zero elsewhere."""
+    kept = np.zeros_like(array)
+    kept[rows] = array[rows]
+    return kept

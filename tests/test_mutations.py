@@ -1,0 +1,117 @@
+"""The suite notices mistakes: each planted one is caught by the test that is there for it.
+
+A mutant is the package with one text replaced. It is imported afresh beside the original, with
+the tests themselves, and the named test is run on it: `python -m pytest tests/test_mutations.py -s`
+prints what caught each.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.machinery
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mutants import MUTANTS, Mutant
+
+TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"compiled"}
+
+
+class Replaced(importlib.machinery.SourceFileLoader):
+    """Loads a module with one text, which must occur exactly once, replaced by another."""
+
+    def __init__(self, name: str, path: str, old: str, new: str):
+        super().__init__(name, path)
+        self.old, self.new = old, new
+
+    def get_code(self, fullname):
+        source = self.get_source(fullname) or ""
+        count = source.count(self.old)
+        if count != 1:
+            raise RuntimeError(f"{fullname} holds {count} times: {self.old}")
+        return compile(source.replace(self.old, self.new), self.path, "exec")
+
+
+@dataclasses.dataclass
+class Finder:
+    """Finds the one module that is replaced; everything else is found as usual."""
+
+    module: str
+    old: str
+    new: str
+
+    def find_spec(self, name, path, target=None):
+        if name != self.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        assert spec is not None
+        assert spec.origin is not None
+        spec.loader = Replaced(name, spec.origin, self.old, self.new)
+        return spec
+
+
+def belongs(name: str) -> bool:
+    return name.partition(".")[0] == "jattn" or name in TESTS
+
+
+@contextlib.contextmanager
+def planted(finder: Finder | None) -> Iterator[None]:
+    """Makes imports of jattn and of the tests fresh ones, with a text replaced in one module."""
+    kept = {name: module for name, module in sys.modules.items() if belongs(name)}
+    for name in kept:
+        del sys.modules[name]
+    finders = [] if finder is None else [finder]
+    sys.meta_path[:0] = finders
+    try:
+        yield
+    finally:
+        for one in finders:
+            sys.meta_path.remove(one)
+        for name in [name for name in sys.modules if belongs(name)]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+def run(mutant: Mutant) -> None:
+    """Runs the mutant's test, for its row of the catalog."""
+    module, _, name = mutant.test.partition(".")
+    function = getattr(importlib.import_module(module), name)
+    compiled = importlib.import_module("compiled")
+    arguments: dict[str, Any] = dict(mutant.given)
+    for row in compiled.MECHANISMS:
+        if row.name == mutant.row:
+            arguments |= {"row": row, "mechanism": row, "call": row.calls()[mutant.call]}
+            if compiled.takes(row, "mask"):
+                arguments["case"] = compiled.masked(row)
+    function(**{name: arguments[name] for name in inspect.signature(function).parameters})
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_V2_the_suite_catches(mutant: Mutant):
+    with planted(Finder(mutant.module, mutant.old, mutant.new)):
+        try:
+            run(mutant)
+        except (AssertionError, FloatingPointError, pytest.fail.Exception):
+            caught = True
+        else:
+            caught = False
+    assert caught, f"{mutant.what} survives {mutant.test} {mutant.row}"
+    print(f"\n{mutant.what:42} {mutant.row or '-':30} {mutant.test.partition('.')[2]}", end="")
+
+
+ONCE = list({mutant.test: mutant for mutant in reversed(MUTANTS)}.values())
+
+
+@pytest.mark.parametrize("mutant", ONCE, ids=lambda mutant: mutant.test)
+def test_V2_and_lets_the_original_pass(mutant: Mutant):
+    with planted(None):
+        run(mutant)
+
+
+def test_V2_a_text_that_is_not_there_is_an_error():
+    finder = Finder("jattn.attention.dot", "no such text", "")
+    with planted(finder), pytest.raises(RuntimeError, match="holds 0 times"):
+        importlib.import_module("jattn")
