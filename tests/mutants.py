@@ -233,7 +233,8 @@ MUTANTS = (
         "the bias scaled too",
         "jattn.attention.scaled_dot_product",
         "attend(scores, value, allowed, bias, normalizer)",
-        "attend(scores, value, allowed, None if bias is None else bias * query.shape[-1] ** -0.5, normalizer)",
+        "attend(scores, value, allowed, None if bias is None else bias * query.shape[-1] ** -0.5,"
+        " normalizer)",
         VALUE,
         "scaled_dot_product_attention",
         call=2,
