@@ -236,3 +236,13 @@ MISTAKES = {
 def test_mistakes_in_masks_are_named(message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         MISTAKES[message]()
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [masks.lengths(np.array([2, 3, 3])), masks.causal() | masks.prefix(jnp.array([1, 2, 3]))],
+)
+def test_a_batch_of_lengths_is_refused_outside_of_vmap(mask):
+    """Three lengths and three keys would be compared one with the other, and nobody would know."""
+    with pytest.raises(ValueError, match=r"shape \(3,\), expected one number; .* jax.vmap"):
+        mask.dense(3, 3)
