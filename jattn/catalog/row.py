@@ -37,8 +37,8 @@ class Mechanism:
 
     Floating-point positional arguments are drawn from a normal of deviation 1/2, divided by the
     root of the fan-in for parameters, and are differentiated; others come from `draw` and are not.
-    `tolerance` is that of float64 against the oracle. `exceptions` maps the id of a numerical rule
-    that does not hold for this row to the reason.
+    `tolerance` is that of float64, and `conditioning` multiplies float32's bounds. `exceptions`
+    maps the id of a numerical rule that does not hold for this row to the reason.
     """
 
     function: Callable[..., Any]
@@ -49,6 +49,7 @@ class Mechanism:
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     draw: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     tolerance: float = 1e-12
+    conditioning: float = 1.0
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

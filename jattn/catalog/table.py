@@ -20,6 +20,8 @@ SCORED = (
     case(mask=FUNCTIONAL, bias=DRAWN),
     case(mask=RAGGED, normalizer=jattn.sparsemax),
 )
+# Gradients of a query add up terms over the keys that cancel but for the curvature of tanh.
+CANCELLING = 4.0
 BY_POSITION = "keys are told apart by their position"
 NOT_ONE = "a row of weights does not sum to one"
 
@@ -93,6 +95,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.concat_attention,
         family="score",
+        conditioning=CANCELLING,
         paper="Luong et al. 2015, arXiv:1508.04025, 3.1",
         cost="t s (p + v) + (t q + s k) p",
         cases=SCORED,
@@ -100,6 +103,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.additive_attention,
         family="score",
+        conditioning=CANCELLING,
         paper="Bahdanau et al. 2015, arXiv:1409.0473, A.1.2",
         cost="t s (p + v) + (t q + s k) p",
         cases=(*SCORED, case(**{"params.bias": None}, mask=RAGGED)),

@@ -133,6 +133,15 @@ def pressing_ctrl_c(at, times=1):
     return batches
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """What starts in the background may have inherited that Ctrl-C is ignored."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("step", [0, 16, 30])
 def test_ctrl_c_finishes_the_step_and_resumes_to_the_same_bits(
     step, uninterrupted, tmp_path, capfd
@@ -148,6 +157,7 @@ def test_ctrl_c_finishes_the_step_and_resumes_to_the_same_bits(
     assert result(tmp_path) == uninterrupted
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_a_second_ctrl_c_stops_at_once(uninterrupted, tmp_path):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
