@@ -35,7 +35,8 @@ def families(texts: Iterable[str]) -> list[str]:
     chosen = list(rcParams["font.family"])
     found = font_manager.fontManager.findfont(font_manager.FontProperties(family=chosen))
     missing = _undrawn(set("".join(texts)), found)
-    for font in font_manager.fontManager.ttflist if missing else ():
+    fonts = sorted(font_manager.fontManager.ttflist, key=lambda font: (font.name, font.fname))
+    for font in fonts if missing else ():
         # The font of last resort draws boxes, for every letter.
         left = missing if "Last Resort" in font.name else _undrawn(missing, font.fname)
         if len(left) < len(missing):
