@@ -51,14 +51,6 @@ def test_X1_products_past_the_largest_float16_are_fine(row):
         assert finding.error <= enough, str(testing.Report(call.name, findings))
 
 
-@each("row", SCORING)
-def test_X1_products_below_the_smallest_float32_are_fine(row):
-    call = with_options(masked(row), mask=RAGGED)
-    small = scaled(call, 1e-25, "query", "key")
-    findings = testing.precision(call.function, call.oracle, small, dtype="float32")
-    assert all(finding.passed for finding in findings), str(testing.Report(call.name, findings))
-
-
 @pytest.mark.parametrize("factor", [1e-160, 1e150])
 @each("row", SCORING)
 def test_X1_products_near_the_ends_of_float64_are_fine(row, factor):

@@ -102,10 +102,11 @@ def test_V2_the_suite_catches(mutant: Mutant):
     print(f"\n{mutant.what:42} {mutant.row or '-':30} {mutant.test.partition('.')[2]}", end="")
 
 
-ONCE = list({mutant.test: mutant for mutant in reversed(MUTANTS)}.values())
+# One of each file shows that the fresh import alone makes no test fail.
+ONCE = {mutant.test.partition(".")[0]: mutant for mutant in reversed(MUTANTS)}
 
 
-@pytest.mark.parametrize("mutant", ONCE, ids=lambda mutant: mutant.test)
+@pytest.mark.parametrize("mutant", ONCE.values(), ids=ONCE)
 def test_V2_and_lets_the_original_pass(mutant: Mutant):
     with planted(None):
         run(mutant)
