@@ -1,7 +1,6 @@
 """The reference for attention mechanisms and GRU cells in JAX."""
 
 from jattn import masks as masks
-from jattn import oracle as oracle
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
 from jattn.attention.additive import init_additive as init_additive
@@ -79,7 +78,6 @@ from jattn.recurrent.unroll import gru as gru
 from jattn.trace import Trace as Trace
 from jattn.trace import trace as trace
 
-# Last, since these read the names above.
+# Last, since it reads the names above.
 # isort: split
 from jattn import catalog as catalog
-from jattn import testing as testing

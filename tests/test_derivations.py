@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 import jattn
+import jattn.oracle
 from jattn.testing import assert_close
 
 ROOT = Path(__file__).parent.parent / "jattn"

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 from jax import core
-from jax.extend.core import Literal
 
 from jattn.trace.costs import CALLS, Cost, cost, inner_jaxprs
 from jattn.trace.graph import Entry, Node, attribute
@@ -20,7 +19,7 @@ def run(closed: Any, arguments: Sequence[Node], tape: list[Entry]) -> list[Node]
     nodes = dict(zip(variables, [*constants, *arguments], strict=True))
 
     def read(atom: Any) -> Node:
-        return Node(atom.val) if isinstance(atom, Literal) else nodes[atom]
+        return Node(atom.val) if hasattr(atom, "val") else nodes[atom]
 
     for equation in jaxpr.eqns:
         results = _run_equation(jaxpr, equation, [read(atom) for atom in equation.invars], tape)
@@ -52,7 +51,7 @@ def _run_equation(jaxpr: Any, equation: Any, operands: list[Node], tape: list[En
     variables = {
         atom: node.value
         for atom, node in zip(equation.invars, operands, strict=True)
-        if not isinstance(atom, Literal)
+        if not hasattr(atom, "val")
     }
     single = jaxpr.replace(
         constvars=[], invars=list(variables), outvars=equation.outvars, eqns=[equation]
