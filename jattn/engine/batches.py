@@ -9,11 +9,13 @@ import numpy as np
 from jattn.engine.arguments import Call
 from jattn.engine.block import Static
 from jattn.engine.chance import Chance
-from jattn.engine.loops import Attended, Head, attend_head, over
-from jattn.engine.plan import Plan, Planner, Problem
+from jattn.engine.loops import Head, attend_head, blocks_of, over, queries_of
+from jattn.engine.planning import Plan, Planner, Problem
 from jattn.engine.readers import readers
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal, lengths, window
+
+SMALL = 2**12  # Entries that are repeated rather than looped over.
 
 
 def plan_of(call: Call, planner: Planner) -> Plan:
@@ -49,10 +51,10 @@ def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, 
     chance = None
     if call.dropout_rate:
         chance = Chance(call.dropout_rng, jnp.arange(b * g * r).reshape(b, g, r))
-    head = Head(query, key, value, bias, array, mask, sinks, chance)
-    all_ = lambda tree, b_moves, g_moves: jax.tree.map(lambda _: (b_moves, g_moves), tree)
+    blocks = tuple(blocks_of(run, query) for run in plan.runs)
+    head = Head(blocks, key, value, jnp.swapaxes(key, -1, -2), bias, array, mask, sinks, chance)
     moves = [
-        *([(True, True)] * 3),
+        *([(True, True)] * (len(blocks) + 3)),
         *([] if bias is None else [bias_moves]),
         *([] if array is None else [array_moves]),
         *mask_moves,
@@ -62,11 +64,17 @@ def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, 
     leaves, structure = jax.tree.flatten(head)
     one = lambda leaves: attend_head(plan, static, wants_weights, structure.unflatten(leaves))
     shares = bias is not None and not bias_moves[0]
-    found: Attended = _over_both(one, leaves, moves, (b, g), plan.together, groups_first=shares)
+    found = _over_both(one, leaves, moves, (b, g), plan.together, groups_first=shares)
+    if not found:  # No queries.
+        empty = lambda *shape: jnp.zeros((b, g, r, t, *shape), dtype)
+        context, lse, weights = empty(v), empty(1), empty(s) if wants_weights else None
+    else:
+        join = lambda parts: queries_of(plan.runs, parts, r, t)
+        context, lse = join([part.context for part in found]), join([part.lse for part in found])
+        weights = join([part.weights for part in found]) if wants_weights else None
     lead = call.lead
-    context = found.context.transpose(0, 3, 1, 2, 4).reshape(*lead, t, g * r, v)
-    lse = found.lse.transpose(0, 3, 1, 2).reshape(*lead, t, g * r)
-    weights = found.weights
+    context = context.transpose(0, 3, 1, 2, 4).reshape(*lead, t, g * r, v)
+    lse = lse[..., 0].transpose(0, 3, 1, 2).reshape(*lead, t, g * r)
     if weights is not None:
         weights = weights.reshape(*lead, g * r, t, s).astype(call.query.dtype)
     return context.astype(call.query.dtype), lse, weights
@@ -81,6 +89,12 @@ def _over_both(
     groups_first: bool,
 ) -> Any:
     """Maps over batch and groups; the inner loop is the one over which a bias is shared."""
+    b, g = sizes
+    small = lambda x, m: x.ndim - sum(m) <= 1 and x.size <= b * g * SMALL
+    if all(all(m) or not any(m) or small(x, m) for x, m in zip(leaves, moves, strict=True)):
+        flat = [_flat(x, m, sizes) if any(m) else x for x, m in zip(leaves, moves, strict=True)]
+        found = over(function, [any(m) for m in moves], b * g, together)(flat)
+        return jax.tree.map(lambda x: x.reshape(b, g, *x.shape[1:]), found)
     outer, inner = (1, 0) if groups_first else (0, 1)
     if groups_first:
         leaves = [
@@ -90,6 +104,14 @@ def _over_both(
     loop = over(step, [m[outer] for m in moves], sizes[outer], together // max(sizes[inner], 1))
     found = loop(leaves)
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), found) if groups_first else found
+
+
+def _flat(array: Any, moves: tuple[bool, bool], sizes: tuple[int, int]) -> Any:
+    """One axis for batch and groups, over whichever of the two the array is the same."""
+    missing = [axis for axis in (0, 1) if not moves[axis]]
+    array = jnp.expand_dims(array, missing)
+    array = jnp.broadcast_to(array, (*sizes, *array.shape[2:]))
+    return array.reshape(sizes[0] * sizes[1], *array.shape[2:])
 
 
 def _pairs(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]]:

@@ -1,6 +1,6 @@
 """Dropout of attention weights: a function of the rng and of the pair's place alone."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +16,15 @@ class Chance(NamedTuple):
 
 def kept_pairs(
     chance: Chance, rate: float, queries: Int[Array, " t"], keys: Int[Array, " s"]
-) -> Bool[Array, "s r t"]:
+) -> Bool[Array, "r t s"]:
     """True with probability 1 - rate, for each pair by itself.
 
     Each pair's bits are a hash of rng, head, query and key, so that they are the same however the
     pairs are divided into blocks.
     """
-    fold = jax.random.fold_in
-    each = jax.vmap(
-        lambda head: jax.vmap(lambda query: fold(fold(chance.rng, head), query))(queries)
-    )
-    rows = each(chance.heads)
-    pairs = jax.vmap(lambda key: jax.vmap(jax.vmap(lambda row: fold(row, key)))(rows))(keys)
-    return _bits(pairs) >= jnp.uint32(min(round(rate * 2.0**32), 2**32 - 1))
-
-
-def _bits(rngs: Any) -> Any:
-    """32 bits of each key: `fold_in` is a hash, whatever the generator."""
-    return jax.random.key_data(rngs)[..., 0]
+    fold_each = jax.vmap(jax.random.fold_in, (None, 0))
+    heads = fold_each(chance.rng, chance.heads)
+    rows = jax.vmap(fold_each, (0, None))(heads, queries)
+    pairs = jax.vmap(jax.vmap(fold_each, (0, None)), (0, None))(rows, keys)
+    bits = jax.random.key_data(pairs)[..., 0]  # `fold_in` is a hash, whatever the generator.
+    return bits >= jnp.uint32(min(round(rate * 2.0**32), 2**32 - 1))

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn.engine.arguments import Call, check
 from jattn.engine.batches import attend_all, plan_of
-from jattn.engine.plan import Plan, Planner, best, chunked
+from jattn.engine.planning import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
 
 

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool
 
 from jattn.engine.block import pairs_allowed
-from jattn.engine.plan import BLOCK
+from jattn.engine.planning import BLOCK
 from jattn.masks.algebra import Mask
 from jattn.masks.spans import interval, is_known
 
@@ -34,7 +34,7 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
     def step(read: Any, start: Any) -> tuple[Any, Any]:
         queries, keys = start + jnp.arange(size), jnp.arange(s)
         allowed = pairs_allowed(mask, rows(array, start), rows(bias, start), queries, keys, heads)
-        return read | allowed.any((1, 2)), allowed.any(0)
+        return read | allowed.any((0, 1)), allowed.any(2)
 
     starts = jnp.minimum(jnp.arange(count) * size, max(t - size, 0))
     read, reads = lax.scan(step, jnp.zeros(s, bool), starts)  # reads [n r c]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jattn.engine.plan import Run
+from jattn.engine.planning import Run
 from jattn.masks.algebra import Mask
 
 
@@ -34,13 +34,27 @@ def slabs(array: Float[Array, "s f"], run: Run) -> Float[Array, "n w f"]:
     return joined[:, : run.width]
 
 
-def slabs_of_pairs(array: Any, run: Run, own_rows: bool) -> Any:
-    """The same of the last axis of a bias or a mask, [n r c s] or (for all blocks) [r c s]."""
+def pairs_of_run(array: Any, run: Run, t: int, s: int) -> tuple[Any, bool]:
+    """Bias or mask [r t s] for a run, and whether it is one a block, [n r c w], or one for all."""
+    if array is None:
+        return None, False
+    own_rows, own_keys = array.shape[1] == t and t > 1, array.shape[2] == s and s > 1
+    if own_rows:
+        stop = run.start + run.size * run.count
+        cut = array[:, run.start : min(stop, t)]
+        cut = jnp.pad(cut, [(0, 0), (0, max(stop - t, 0)), (0, 0)])
+        array = cut.reshape(len(array), run.count, run.size, -1 if cut.size else cut.shape[2])
+        array = jnp.moveaxis(array, 1, 0)
+    if not own_keys:
+        return array, own_rows
+    if not run.key_step:
+        stop = run.key_start + run.width
+        return lax.slice_in_dim(array, run.key_start, stop, axis=array.ndim - 1), own_rows
     length = (run.count - 1) * run.key_step + run.width
     padded = _pad(array, run, axis=array.ndim - 1, length=length)
     starts = jnp.arange(run.count) * run.key_step
     cut = lambda one, start: lax.dynamic_slice_in_dim(one, start, run.width, axis=-1)
-    return jax.vmap(cut, (0 if own_rows else None, 0))(padded, starts)
+    return jax.vmap(cut, (0 if own_rows else None, 0))(padded, starts), True
 
 
 def _pad(array: Any, run: Run, axis: int, length: int) -> Any:
