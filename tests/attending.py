@@ -16,6 +16,7 @@ from jattn.testing.trees import draw_like
 
 Tree = Any
 B, T, S, K, V = 2, 5, 7, 11, 13
+QUICK = {"xla_backend_optimization_level": 0}  # Compiling is most of what these tests do.
 DIFFERENTIABLE = ("query", "key", "value", "bias", "scale", "sinks")
 
 
@@ -117,7 +118,7 @@ CASES = {
             "window",
             5,
             1,
-            "mask query_offset sinks",
+            "mask query_offset",
             local_window_size=(2, 1),
             return_residual=True,
         ),
@@ -161,7 +162,8 @@ def evaluate(
 ) -> Evaluated:
     """The value and the derivatives, from one compiled function for each case and path."""
     if (path, one.name) not in _compiled:
-        _compiled[path, one.name] = jax.jit(_derivatives(PATHS[path], one))
+        run = _derivatives(PATHS[path], one)
+        _compiled[path, one.name] = jax.jit(run, compiler_options=QUICK)
     cotangent = cotangent_of(one, inputs, given) if cotangent is None else cotangent
     result = _compiled[path, one.name](inputs, given, cotangent, draw_like(inputs, 2))
     return jax.tree.map(np.asarray, result)
@@ -181,6 +183,13 @@ def judge(one: Case, inputs: Tree, given: dict[str, Any], cotangent: Tree) -> Ev
     )
 
 
+def allowed(one: Case, inputs: Tree, given: dict[str, Any]) -> np.ndarray:
+    """True for the pairs [b, h, t, s] that count, by the oracle's weights."""
+    options = {n: dense(x) for n, x in one.options.items()} | {"return_weights": True}
+    named = dict(zip(one.differentiable, inputs, strict=True))
+    return oracle(**named, **given, **options)[0][-1] != 0.0
+
+
 def dense(option: Any) -> Any:
     return np.asarray(option.dense(T, S)) if isinstance(option, Mask) else option
 
@@ -196,6 +205,19 @@ def hiding(one: Case, inputs: Tree, pairs: np.ndarray) -> Tree:
         np.where(pairs, -np.inf, x) if name == "bias" else x
         for name, x in zip(one.differentiable, inputs, strict=True)
     )
+
+
+def at_queries(one: Case, output: Tree, queries: np.ndarray) -> Tree:
+    """What is returned, as it is for `queries` [b, t] and zero for all others."""
+    arrays, structure = jax.tree.flatten(output)
+    shapes = [(B, T, 1, 1)]
+    shapes += [(B, T, 1)] * one.options.get("return_residual", False)
+    shapes += [(B, 1, T, 1)] * one.options.get("return_weights", False)
+    kept = [
+        np.where(queries.reshape(shape), array, 0.0)
+        for array, shape in zip(arrays, shapes, strict=True)
+    ]
+    return jax.tree.unflatten(structure, kept)
 
 
 def check(path: str, one: Case, inputs: Tree, given: dict[str, Any], tolerance: float) -> None:
