@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jattn
-from jattn import masks, testing
+from jattn import engine, masks, testing
+from jattn.engine.plan import Planner
 from jattn.masks import Mask
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.trees import draw_like
@@ -41,22 +42,22 @@ def mapped(query, key, value, bias=None, mask=None, **options):
     return jax.vmap(lambda arrays: mapped(**arrays, **options))(arrays)
 
 
-def in_blocks(chunk_size: Callable[..., int]) -> Callable[..., Any]:
-    def chunked(query, key, *args, **options):
-        return attention(query, key, *args, **options, chunk_size=chunk_size(query, key))
+def planned(chunk_size: int, planner: Planner | None = None) -> Callable[..., Any]:
+    def chunked(*args, **options):
+        return attention(*args, **options, chunk_size=chunk_size, planner=planner)
 
     return chunked
 
 
-# The ways to compute it; five queries divide into blocks of one size alone.
+# The ways to compute it; five queries do not divide into blocks of two or three.
 PATHS: dict[str, Callable[..., Any]] = {
     "default": attention,
-    "chunks of 2": in_blocks(lambda query, key: 2),
+    "chunks of 2": planned(2),
     "vmap": mapped,
-    "chunks of 1": in_blocks(lambda query, key: 1),
-    "chunks of 3": in_blocks(lambda query, key: 3),
-    "chunks of s": in_blocks(lambda query, key: max(key.shape[-3], 1)),
-    "chunks past t": in_blocks(lambda query, key: query.shape[-3] + 2),
+    "grouped": planned(2, engine.grouped),
+    "banded": planned(3, engine.banded),
+    "chunks of 1": planned(1, engine.chunked),
+    "chunks past t": planned(T + 2, engine.chunked),
 }
 FEW = list(PATHS)[:3]
 
@@ -141,6 +142,16 @@ CASES = {
             return_residual=True,
         ),
     )
+}
+
+
+# Every case on two paths, and those that the other paths treat in a way of their own.
+OTHERS = {
+    "vmap": ("causal", "everything"),
+    "grouped": ("causal", "rule"),
+    "banded": ("window", "everything"),
+    "chunks of 1": ("causal",),
+    "chunks past t": ("dense",),
 }
 
 

@@ -3,7 +3,7 @@
 import hypothesis
 import hypothesis.extra.numpy as arrays_of
 import pytest
-from attending import CASES, FEW, PATHS, B, S, T, check, hiding
+from attending import CASES, OTHERS, PATHS, B, S, T, check, hiding
 from hypothesis import strategies as some
 
 few = hypothesis.settings(
@@ -13,13 +13,7 @@ few = hypothesis.settings(
     database=None,
     phases=[hypothesis.Phase.generate],
 )
-# Every case on three paths, and the two that take the most on all.
-EVERY = [
-    (path, name)
-    for path in PATHS
-    for name in CASES
-    if path in FEW or name in ("causal", "everything")
-]
+EVERY = [(path, name) for path in PATHS for name in OTHERS.get(path, CASES)]
 
 
 @some.composite

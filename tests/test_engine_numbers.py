@@ -127,7 +127,7 @@ def test_D1_mixed_dtypes_promote():
         assert jax.eval_shape(attention, *arrays, bias).dtype == wanted
 
 
-@pytest.mark.parametrize("path", FEW)
+@pytest.mark.parametrize("path", FEW[:2])
 def test_G3_finite_differences_agree_forward_and_backward(path):
     """A welcome extra beside the oracle: JAX's own check, to the second order."""
     inputs = drawn(1, 3, 4, 2, 1, 3, 2)

@@ -159,7 +159,7 @@ def test_S3_shared_heads_are_repeated_heads(path):
     testing.assert_close(one[1], wanted, 8 * UNIT)
 
 
-@pytest.mark.parametrize("path", FEW)
+@pytest.mark.parametrize("path", FEW[:2])
 def test_S3_S5_the_order_of_heads_keys_and_queries_does_not_matter(path):
     one = CASES["dense"]
     rng = np.random.default_rng(2)
@@ -202,7 +202,7 @@ def test_S4_every_length_round_a_chunk(t, windowed):
     testing.assert_close(gradient, pullback(draw_like(expected, 1)), 1e-12)
 
 
-@pytest.mark.parametrize("path", FEW)
+@pytest.mark.parametrize("path", FEW[:2])
 def test_S6_shifts_single_keys_and_equal_values(path):
     one = CASES["dense"]
     names = one.differentiable
@@ -237,7 +237,7 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize("path", FEW)
+@pytest.mark.parametrize("path", FEW[:2])
 @pytest.mark.parametrize("axis", EMPTY)
 def test_E1_an_axis_may_be_empty(path, axis):
     b, t, s, h, g, k, v = EMPTY[axis]

@@ -17,6 +17,7 @@ def dot_product_attention(
     query_seq_lengths=None,
     key_value_seq_lengths=None,
     local_window_size=None,
+    implementation=None,
     return_residual=False,
     query_offset=0,
     logits_soft_cap=None,
@@ -25,7 +26,7 @@ def dot_product_attention(
     dropout_rng=None,
     return_weights=False,
     chunk_size=None,
-    implementation=None,
+    planner=None,
 ):
     """Returns (output, pullback), or ((output, lse, weights), pullback) with what is asked for.
 
@@ -44,7 +45,8 @@ def dot_product_attention(
     A key's gradients add up over the heads that share it, a bias's over the axes that it lacked.
     The pullback returns those of query, key and value, then those of bias, scale, logits_soft_cap
     and sinks where they are arrays. Here `dropout_rng` is the array of what is kept, True or
-    False, that the generator would have drawn; the last two arguments change no value.
+    False, that the generator would have drawn; `implementation`, `chunk_size` and `planner` say how
+    to compute the same, and are not read.
     """
     *leading, t, heads, width = query.shape
     s, groups, size = value.shape[-3:]
