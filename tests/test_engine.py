@@ -11,6 +11,7 @@ few = hypothesis.settings(
     derandomize=True,
     deadline=None,
     database=None,
+    report_multiple_bugs=False,
     phases=[hypothesis.Phase.generate],
 )
 EVERY = [(path, name) for path in PATHS for name in OTHERS.get(path, CASES)]
