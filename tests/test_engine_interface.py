@@ -132,7 +132,7 @@ def test_M3_masks_of_positions_batch_under_vmap():
     run = lambda query, length, offset: attention(
         query, KEY[0], VALUE[0], mask=masks.causal(offset) & masks.lengths(length)
     )
-    ends, offsets = numbers(3, 6), numbers(0, 2)
+    ends, offsets = np.array([3, 6]), np.array([0, 2])
     mapped = jax.jit(jax.vmap(run))(QUERY, ends, offsets)
     inputs = [np.stack([x[0]] * 2) for x in (KEY, VALUE)]
     wanted = attention(
