@@ -17,6 +17,8 @@ MIXED = "test_precision.test_D1_mixed_dtypes_promote"
 HALF = "test_precision.test_D1_nothing_is_computed_in_half_precision"
 LARGE = "test_extremes.test_X1_products_past_the_largest_float16_are_fine"
 AXES = "test_axes.test_every_shared_axis_is_checked"
+ENGINE = "test_engine.test_G1_G2_G3_values_and_derivatives_match_the_oracle"
+DROPOUT = "test_engine_numbers.test_K1_dropout_is_a_function_of_rng_and_place_alone"
 BOOLEAN_MASK = "test_axes.test_masks_are_boolean_and_of_the_right_size"
 
 
@@ -42,6 +44,9 @@ SHARED = "jattn.attention.attend"
 PATTERNS = "jattn.masks.patterns"
 HEADED = "jattn.attention.multi_head"
 CELLS = "jattn.recurrent.cells"
+BLOCK = "jattn.engine.block"
+BATCHES = "jattn.engine.batches"
+LOOPS = "jattn.engine.loops"
 UNROLL = "jattn.recurrent.unroll"
 
 EXPONENTIALS = """\
@@ -529,5 +534,85 @@ MUTANTS = (
         VALUE,
         "bidirectional_gru",
         call=0,
+    ),
+    Mutant(
+        "a window that is one key wider",
+        "jattn.engine.arguments",
+        "    return left, right\n",
+        "    return left, None if right is None else right + 1\n",
+        ENGINE,
+        given={"path": "default", "name": "window"},
+    ),
+    Mutant(
+        "a query that sees the next key",
+        BATCHES,
+        "parts.append(causal(offset))",
+        "parts.append(causal(offset + 1))",
+        ENGINE,
+        given={"path": "default", "name": "causal"},
+    ),
+    Mutant(
+        "a bias inside the soft cap",
+        BLOCK,
+        "capped = jnp.tanh(scores / static.cap)",
+        "capped = jnp.tanh((scores + _columns(operands.bias.transpose(2, 0, 1), static, setting))"
+        " / static.cap)",
+        ENGINE,
+        given={"path": "default", "name": "everything"},
+    ),
+    Mutant(
+        "a soft cap without its slope",
+        BLOCK,
+        "d_scores if slope is None else slope * d_scores",
+        "d_scores",
+        ENGINE,
+        given={"path": "default", "name": "everything"},
+    ),
+    Mutant(
+        "a sink that the log-sum-exp forgets",
+        BLOCK,
+        "maximum + jnp.log(jnp.where(empty, 1.0, total))",
+        "maximum + jnp.log(jnp.where(empty, 1.0, exponentials.sum(0)))",
+        ENGINE,
+        given={"path": "default", "name": "everything"},
+    ),
+    Mutant(
+        "a log-sum-exp without a derivative",
+        BLOCK,
+        "    return Read(d_context, d_lse)\n",
+        "    return Read(d_context, jnp.zeros_like(d_lse))\n",
+        ENGINE,
+        given={"path": "default", "name": "window"},
+    ),
+    Mutant(
+        "heads that are tiled",
+        BATCHES,
+        ".reshape(b, t, g, r, k).transpose(0, 2, 3, 1, 4)",
+        ".reshape(b, t, r, g, k).transpose(0, 3, 2, 1, 4)",
+        ENGINE,
+        given={"path": "default", "name": "causal"},
+    ),
+    Mutant(
+        "a block that thinks it is the first",
+        LOOPS,
+        "run.start + index * run.size + jnp.arange(run.size)",
+        "run.start + jnp.arange(run.size)",
+        ENGINE,
+        given={"path": "chunks of 2", "name": "causal"},
+    ),
+    Mutant(
+        "dropout drawn for each block anew",
+        BLOCK,
+        "static.dropout_rate, setting.queries, setting.keys)",
+        "static.dropout_rate, jnp.arange(len(setting.queries)), setting.keys)",
+        DROPOUT,
+    ),
+    Mutant(
+        "poison in keys that nobody reads",
+        BATCHES,
+        "*(jnp.where(read, x, 0.0) for x in (key, value))",
+        "key, value",
+        "test_engine_masking.test_C1_what_nobody_may_read_changes_no_bit",
+        given={"path": "default", "way": "causal"},
     ),
 )

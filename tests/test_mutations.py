@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from mutants import MUTANTS, Mutant
 
-TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"compiled"}
+TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"attending", "compiled"}
 
 
 class Replaced(importlib.machinery.SourceFileLoader):

@@ -8,6 +8,7 @@ complex128, which proves its gradient, and in longdouble, which judges float64.
 """
 
 from jattn.oracle import attention as attention
+from jattn.oracle import engine as engine
 from jattn.oracle import layers as layers
 from jattn.oracle import normalizers as normalizers
 from jattn.oracle import recurrent as recurrent

@@ -1,0 +1,196 @@
+"""Batched attention in the place of `jax.nn.dot_product_attention`, and what it refuses."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from attending import FEW, PATHS, QUICK, attention
+
+import jattn
+from jattn import masks, testing
+from jattn.oracle.engine.dot_product import dot_product_attention as oracle
+
+ROOT = Path(__file__).parent.parent
+B, T, S, H, G, K = 2, 5, 7, 6, 3, 11
+RNG = np.random.default_rng(0)
+draw = lambda *shape: np.asarray(RNG.standard_normal(shape), np.float32)
+QUERY, KEY, VALUE = draw(B, T, H, K), draw(B, S, G, K), draw(B, S, G, K)
+SEES_ITSELF = np.eye(T, S, dtype=bool)  # So that no query is without a key.
+masked = lambda *shape: (RNG.random(shape) < 0.6) | SEES_ITSELF
+numbers = lambda *values: np.array(values, np.int32)
+
+# What both take: jax.nn is right where every query has a key.
+SHARED = {
+    "nothing": {},
+    "scale": {"scale": 0.5},
+    "bias [b h t s]": {"bias": draw(B, H, T, S)},
+    "bias [1 h t s]": {"bias": draw(1, H, T, S)},
+    "bias [b 1 t s]": {"bias": draw(B, 1, T, S)},
+    "bias [1 1 t s]": {"bias": draw(1, 1, T, S)},
+    "bias [b h 1 s]": {"bias": draw(B, H, 1, S)},
+    "mask [b h t s]": {"mask": masked(B, H, T, S)},
+    "mask [1 h t s]": {"mask": masked(1, H, T, S)},
+    "mask [b 1 t s]": {"mask": masked(B, 1, T, S)},
+    "mask [1 1 t s]": {"mask": masked(1, 1, T, S)},
+    "mask and bias": {"mask": masked(1, 1, T, S), "bias": draw(1, H, T, S)},
+    "causal": {"is_causal": True},
+    "window": {"local_window_size": (2, 1)},
+    "one window": {"local_window_size": 2},
+    "causal window": {"is_causal": True, "local_window_size": (2, 0)},
+    "key lengths": {"key_value_seq_lengths": numbers(3, 7)},
+    "causal, key lengths, bias": {
+        "is_causal": True,
+        "key_value_seq_lengths": numbers(7, 2),
+        "bias": draw(B, H, T, S),
+    },
+}
+
+
+def both(inputs, **options):
+    """What jattn and what jax.nn returns, from one compiled function."""
+    arrays = {n: x for n, x in options.items() if hasattr(x, "shape")}
+    others = {n: x for n, x in options.items() if n not in arrays}
+
+    def run(inputs, arrays):
+        ours = attention(*inputs, **arrays, **others)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return ours, jax.nn.dot_product_attention(*inputs, **arrays, **others)
+
+    return jax.jit(run, compiler_options=QUICK)(inputs, arrays)
+
+
+@pytest.mark.parametrize("what", SHARED)
+def test_V1_jax_nn_attends_alike(what):
+    """And gives the same log-sum-exp."""
+    ours, other = both((QUERY, KEY, VALUE), **SHARED[what], return_residual=True)
+    assert ours[0].dtype == ours[1].dtype == np.float32
+    testing.assert_close(ours, other, 2e-6, what)
+
+
+@pytest.mark.parametrize("groups", [H, 1])
+@pytest.mark.parametrize("leading", [0, 1])
+def test_V1_jax_nn_attends_alike_with_other_heads_and_without_a_batch(groups, leading):
+    key, value = (np.repeat(x[:, :, :1], groups, 2) for x in (KEY, VALUE))
+    inputs = (QUERY, key, value) if leading else (QUERY[0], key[0], value[0])
+    ours, other = both(inputs, is_causal=True, return_residual=bool(groups == 1))
+    testing.assert_close(ours, other, 2e-6)
+
+
+def test_V1_jax_nn_pads_queries_alike_where_there_are_queries():
+    """What it gives for the padding itself is not this contract's zero."""
+    options = {"query_seq_lengths": numbers(2, 4), "key_value_seq_lengths": numbers(7, 3)}
+    ours, other = both((QUERY, KEY, VALUE), **options)
+    for element, length in enumerate((2, 4)):
+        testing.assert_close(ours[element, :length], other[element, :length], 2e-6)
+        assert not np.asarray(ours)[element, length:].any()
+
+
+def test_the_arguments_are_those_of_jax_nn_and_more():
+    """Positional ones in the same order, and every name of theirs is one of ours."""
+    ours, other = (
+        inspect.signature(f).parameters
+        for f in (jattn.dot_product_attention, jax.nn.dot_product_attention)
+    )
+    positional = lambda parameters: [
+        n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY
+    ]
+    assert positional(ours) == positional(other)
+    assert set(other) <= set(ours)
+    assert set(ours) <= set(inspect.signature(oracle).parameters)
+
+
+MASKS = {
+    "causal": masks.causal(1),
+    "window": masks.window(1, None) & masks.lengths(5),
+    "prefix": masks.prefix(2) | masks.causal(),
+    "segments": masks.segments(np.array([0, 0, 1, 1, 3]), np.array([0, 1, 1, 2, 2, 3, 0])),
+    "dense": masks.dense(SEES_ITSELF) | masks.global_tokens(1),
+    "blocks": masks.blocks(2) & ~masks.dilated(2),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("path", FEW[:2])
+def test_M3_a_mask_of_positions_is_its_array(path, name):
+    mask = MASKS[name]
+    run = lambda *inputs: PATHS[path](*inputs, mask=mask, return_residual=True)
+    by_rule = jax.jit(run, compiler_options=QUICK)(QUERY, KEY, VALUE)
+    expected, _ = oracle(
+        *(x.astype(np.float64) for x in (QUERY, KEY, VALUE)),
+        mask=np.asarray(mask.dense(T, S)),
+        return_residual=True,
+    )
+    finite = lambda result: [np.nan_to_num(x, neginf=-50.0) for x in result]
+    testing.assert_close(finite(by_rule), finite(expected), 2e-6)
+
+
+def test_M3_masks_of_positions_batch_under_vmap():
+    run = lambda query, length, offset: attention(
+        query, KEY[0], VALUE[0], mask=masks.causal(offset) & masks.lengths(length)
+    )
+    ends, offsets = np.array([3, 6]), np.array([0, 2])
+    mapped = jax.jit(jax.vmap(run))(QUERY, ends, offsets)
+    inputs = [np.stack([x[0]] * 2) for x in (KEY, VALUE)]
+    wanted = attention(
+        QUERY, *inputs, is_causal=True, query_offset=offsets, key_value_seq_lengths=ends
+    )
+    testing.assert_close(mapped, wanted, 1e-6)
+
+
+WRONG = {
+    "query": ({"query": QUERY[0, 0]}, "query has shape (6, 11)"),
+    "key's features": ({"key": KEY[..., :5]}, "key has shape (2, 7, 3, 5)"),
+    "key's batch": ({"key": KEY[:1]}, "key has shape (1, 7, 3, 11)"),
+    "value's keys": ({"value": VALUE[:, :4]}, "value has shape (2, 4, 3, 11)"),
+    "value's heads": ({"value": VALUE[:, :, :1]}, "value has shape (2, 7, 1, 11)"),
+    "heads": ({"key": KEY[:, :, [0, 1, 2, 0]], "value": VALUE[:, :, [0, 1, 2, 0]]}, "6 heads"),
+    "bias": ({"bias": draw(1, H, T, S - 1)}, "bias has shape (1, 6, 5, 6)"),
+    "boolean bias": ({"bias": np.ones((T, S), bool)}, "bias has dtype bool"),
+    "mask": ({"mask": np.ones((3, 1, T, S), bool)}, "mask has shape (3, 1, 5, 7)"),
+    "float mask": ({"mask": draw(T, S)}, "mask has dtype float32, expected bool"),
+    "integer query": ({"query": np.ones((B, T, H, K), int)}, "query has dtype int64"),
+    "sinks": ({"sinks": draw(G)}, "sinks has shape (3,)"),
+    "key lengths": ({"key_value_seq_lengths": numbers(3, S + 1)}, "key_value_seq_lengths"),
+    "query lengths": ({"query_seq_lengths": numbers(-1, 2)}, "query_seq_lengths"),
+    "lengths of another batch": ({"query_seq_lengths": numbers(1, 2, 3)}, "query_seq_lengths"),
+    "offsets of another batch": ({"query_offset": numbers(1, 2, 3)}, "query_offset"),
+    "window": ({"local_window_size": (-1, 2)}, "local_window_size is (-1, 2)"),
+    "chunk": ({"chunk_size": 0}, "chunk_size is 0"),
+    "cap": ({"logits_soft_cap": -1.0}, "logits_soft_cap is -1.0"),
+    "dropout": ({"dropout_rate": 1.5, "dropout_rng": jax.random.key(0)}, "dropout_rate is 1.5"),
+    "no rng": ({"dropout_rate": 0.5}, "dropout_rng"),
+    "implementation": ({"implementation": "magic"}, "implementation is 'magic'"),
+    "mask for other sizes": ({"mask": masks.dense(np.ones((T, T), bool))}, "mask has s=5"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_bad_input_is_refused_by_name(what):
+    changed, message = WRONG[what]
+    inputs = {"query": QUERY, "key": KEY, "value": VALUE} | changed
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        attention(**inputs)
+    assert str(caught.value).startswith(("dot_product_attention: ", "mask has ", "masks."))
+
+
+def custom_rules(root):
+    """Names of files with a derivative that forward mode cannot pass, as the syntax trees say."""
+    forbidden = {"custom_vjp", "custom_gradient", "defvjp", "pure_callback"}
+    for path in sorted(root.glob("**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = {getattr(node, "attr", None), getattr(node, "id", None)}
+            names |= {getattr(node, "name", None)}
+            if names & forbidden:
+                yield f"{path.relative_to(root)}: {names & forbidden}"
+
+
+def test_T2_no_backward_pass_is_written_by_hand(tmp_path):
+    assert list(custom_rules(ROOT / "jattn")) == []
+    # Guards the guard.
+    (tmp_path / "a.py").write_text("from jax import custom_vjp as rule\n")
+    (tmp_path / "b.py").write_text("import jax\nf = jax.custom_vjp(abs)\n")
+    assert len(list(custom_rules(tmp_path))) == 2
