@@ -32,6 +32,9 @@ from jattn.engine.cache import init_rolling_cache as init_rolling_cache
 from jattn.engine.cache import slot_positions as slot_positions
 from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.extend import extend_cache as extend_cache
+from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
+from jattn.engine.statistics import attention_rows as attention_rows
+from jattn.engine.statistics import attention_statistics as attention_statistics
 from jattn.layers import EmbeddingParams as EmbeddingParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import dropout as dropout

@@ -1,7 +1,9 @@
 """Reading from a cache of keys and values."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -50,19 +52,34 @@ def attend_to_cache(
     Raises:
         ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
     """
-    batch = cache.length.shape
     _check(query, cache, sinks)
-    t, slots, count = query.shape[-3], cache.slots, math.prod(batch)
+    left = local_window_size[0] if isinstance(local_window_size, tuple) else local_window_size
+    offset = cache.length - query.shape[-3] if query_offset is None else query_offset
+    return _attend(
+        query,
+        cache,
+        offset,
+        mask,
+        bias,
+        scale,
+        sinks,
+        left=left,
+        logits_soft_cap=logits_soft_cap,
+        chunk_size=chunk_size,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("left", "logits_soft_cap", "chunk_size"))
+def _attend(
+    query, cache: KeyValueCache, offset, mask, bias, scale, sinks, *, left, **options
+) -> Float[Array, "*b t h v"]:
+    batch, count = cache.length.shape, math.prod(cache.length.shape)
     length = cache.length.reshape(count, 1)
-    start = length - t if query_offset is None else _row(query_offset, batch)
-    queries = start + jnp.arange(t, dtype=jnp.int32)[None]
-    keys = slot_positions(cache).reshape(count, slots)
+    queries = _row(offset, batch) + jnp.arange(query.shape[-3], dtype=jnp.int32)[None]
+    keys = slot_positions(cache).reshape(count, cache.slots)
     allowed, lost = seen(cache, queries, keys, length)
     patterns = [mask] if isinstance(mask, Mask) else []
-    if local_window_size is not None:
-        sides = local_window_size if isinstance(local_window_size, tuple) else (local_window_size,)
-        patterns.append(window(sides[0], None))
-    for pattern in patterns:
+    for pattern in patterns if left is None else [*patterns, window(left, None)]:
         allowed &= at_positions(pattern, queries, keys)
     allowed = allowed[:, None]
     if mask is not None and not isinstance(mask, Mask):
@@ -74,9 +91,8 @@ def attend_to_cache(
         allowed,
         None if bias is None else over_slots("bias", bias, query, cache),
         scale=scale,
-        logits_soft_cap=logits_soft_cap,
         sinks=sinks,
-        chunk_size=chunk_size,
+        **options,
     )
     context = jnp.where(lost[:, :, None, None], jnp.nan, context)
     return context.reshape(*batch, *context.shape[1:])

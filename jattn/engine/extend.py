@@ -3,11 +3,13 @@
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import check_length
 from jattn.engine.cache import KeyValueCache
 
 
@@ -32,15 +34,24 @@ def extend_cache(
             then dropped, and `attend_to_cache` gives NaN for their sequence.
     """
     chunk = _check_chunk(cache, key, value)
-    batch, slots, first = cache.length.shape, cache.slots, cache.first_tokens
-    count = math.prod(batch)
-    length = cache.length.reshape(count, 1)
-    added = jnp.full(batch, chunk) if lengths is None else jnp.asarray(lengths)
-    added = added.astype(jnp.int32).reshape(count, 1)
-    after = length + added
+    batch, slots = cache.length.shape, cache.slots
+    added = jnp.full(batch, chunk, jnp.int32) if lengths is None else jnp.asarray(lengths)
+    check_length("extend_cache: lengths", lengths, chunk, "c")
+    if added.shape != batch:
+        raise ValueError(f"extend_cache: lengths has shape {added.shape}, expected {batch}")
+    extended = _store(cache, key, value, added)
+    after = extended.length
     if cache.window is None and not isinstance(after, Tracer) and (after > slots).any():
         raise ValueError(f"extend_cache: {after.max()} tokens, expected at most {slots}")
-    order = jnp.arange(chunk, dtype=jnp.int32)[None]
+    return extended
+
+
+@jax.jit
+def _store(cache: KeyValueCache, key: Array, value: Array, added: Array) -> KeyValueCache:
+    count, slots, first = math.prod(cache.length.shape), cache.slots, cache.first_tokens
+    length = cache.length.reshape(count, 1)
+    added = added.astype(jnp.int32).reshape(count, 1)
+    order = jnp.arange(key.shape[-3], dtype=jnp.int32)[None]
     slot = length + order
     if cache.window is not None:
         slot = jnp.where(slot < first, slot, first + (slot - first) % (slots - first))
@@ -49,7 +60,7 @@ def extend_cache(
 
     def store(stored: Array, tokens: Array) -> Array:
         rows = stored.reshape(count, *stored.shape[-3:])
-        tokens = jnp.asarray(tokens).reshape(count, *tokens.shape[-3:])
+        tokens = tokens.reshape(count, *tokens.shape[-3:])
         places = rows.at[jnp.arange(count)[:, None], :, slot]
         return places.set(tokens, mode="drop", unique_indices=True).reshape(stored.shape)
 
@@ -57,7 +68,7 @@ def extend_cache(
         cache,
         key=store(cache.key, key),
         value=store(cache.value, value),
-        length=after.reshape(batch),
+        length=(length + added).reshape(cache.length.shape),
     )
 
 

@@ -33,7 +33,6 @@ class Partial(NamedTuple):
     context: Float[Array, "g r t v"]
 
 
-@functools.partial(jax.jit, static_argnames=("logits_soft_cap", "chunk_size"))
 def attend_to_slots(
     query: Float[Array, "b t h k"],
     key: Float[Array, "b g s k"],
@@ -48,16 +47,14 @@ def attend_to_slots(
 ) -> Float[Array, "b t h v"]:
     """Softmax attention to the slots that `allowed` keeps; nothing else is seen, not even NaN.
 
-    A block of slots that no query of an example may read is not read: time follows what is stored
-    and not what there is room for. `chunk_size` is the number of slots in a block; left out, a
-    block is one that stays in a processor's cache.
+    A block that no query of its example may read is not read: time follows what is stored, not
+    the room there is. `chunk_size` is the number of slots in a block.
     """
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(query, key, value)
         inner = jnp.promote_types(dtype, jnp.float32)
-    batch, t, heads, size = query.shape
     arrays = _grouped(query, key, value, allowed, bias, scale, inner)
-    groups, slots = key.shape[1:3]
+    (batch, t, heads, size), (groups, slots) = query.shape, key.shape[1:3]
     numbers = groups * max(size, value.shape[-1])
     block = chunk_size or max(16, NUMBERS_IN_A_BLOCK // max(numbers, 1) // 8 * 8)
     of_block = functools.partial(_of_block, cap=logits_soft_cap)
@@ -111,10 +108,9 @@ def _of_block(arrays: Grouped, cap: float | None) -> Partial:
 
 def _of_example(of_block, block: int, arrays: Grouped, example: Array) -> Partial:
     """The blocks of one example, one after the other; those that nobody reads are left out."""
-    query, key, value, allowed, bias = arrays
-    slots = key.shape[2]
-    query, allowed = query[example], allowed[example]
-    bias = None if bias is None else bias[example]
+    key, value = arrays.key, arrays.value
+    slots, one = key.shape[2], lambda x: x[example]
+    query, allowed, bias = jax.tree.map(one, (arrays.query, arrays.allowed, arrays.bias))
     empty = jnp.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
     nothing = Partial(empty[..., 0], empty[..., 0], empty)
 
@@ -124,13 +120,12 @@ def _of_example(of_block, block: int, arrays: Grouped, example: Array) -> Partia
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, start, block, -1)
         kept = cut(allowed) & mine
 
+        def at(rows: Array) -> Array:
+            sizes = (1, rows.shape[1], block, rows.shape[3])
+            return jax.lax.dynamic_slice(rows, (example, 0, start, 0), sizes)[0]
+
         def read() -> Partial:
-            at = lambda x: jax.lax.dynamic_slice(
-                x, (example, 0, start, 0), (1, x.shape[1], block, x.shape[3])
-            )[0]
-            return of_block(
-                Grouped(query, at(key), at(value), kept, None if bias is None else cut(bias))
-            )
+            return of_block(Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias)))
 
         return _merge(found, jax.lax.cond(kept.any(), read, lambda: nothing)), None
 
@@ -142,11 +137,9 @@ def _merge(one: Partial, other: Partial) -> Partial:
     theirs = jnp.where(other.total == 0.0, mine, other.maximum)
     maximum = jnp.maximum(mine, theirs)
     left, right = jnp.exp(mine - maximum), jnp.exp(theirs - maximum)
-    return Partial(
-        maximum,
-        left * one.total + right * other.total,
-        left[..., None] * one.context + right[..., None] * other.context,
-    )
+    total = left * one.total + right * other.total
+    context = left[..., None] * one.context + right[..., None] * other.context
+    return Partial(maximum, total, context)
 
 
 def _of_sinks(sinks: Float[Array, "1 g r 1"], found: Partial) -> Partial:
