@@ -219,9 +219,8 @@ def test_masks_windows_and_biases_are_those_of_a_full_pass(blocks):
     row = allowed.any(-1)
     assert row.any()
     assert not row.all()
-    wanted = full_pass(
-        *arrays, allowed | ~row[..., None], bias=jnp.where(allowed, bias[..., :T], 0)
-    )
+    finite = np.where(allowed, bias[..., :T], 0.0)
+    wanted = full_pass(arrays, allowed | ~row[..., None], bias=finite)
     wanted = jnp.where(jnp.swapaxes(row, 1, 2)[..., None], wanted, 0.0)
     attend: Any = functools.partial(attend_to_cache, chunk_size=blocks)
     pattern = jattn.masks.dilated(2)

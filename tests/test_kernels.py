@@ -67,11 +67,12 @@ def kernels(monkeypatch):
     """Every kernel is jax.nn's XLA, which any machine has; the list is what they were given."""
     given, xla = [], jax.nn.dot_product_attention
 
-    def kernel(*arrays, implementation="tokamax", **options):
-        given.append((implementation, {n: o for n, o in options.items() if o is not None}))
+    def kernel(query, key, value, bias, mask, *, implementation="tokamax", **options):
+        given.append((implementation, {**options, "mask": mask}))
         assert options.pop("logits_soft_cap", None) is None
-        half = [array.astype("float32") for array in arrays]
-        return xla(*half, **options, implementation="xla").astype(arrays[0].dtype)
+        arrays = [array.astype("float32") for array in (query, key, value)]
+        output = xla(*arrays, bias, mask, **options, implementation="xla")
+        return output.astype(query.dtype)
 
     monkeypatch.setattr(jax.nn, "dot_product_attention", kernel)
     fake: Any = types.ModuleType("tokamax")
@@ -113,7 +114,7 @@ def test_what_the_kernels_skip_is_said_to_them(kernels):
     ):
         hand_over("cudnn", *arrays, **options)
         given = kernels.pop()[1]
-        assert "mask" not in given
+        assert given["mask"] is None
         assert {name: given[name] for name in told} == told
     hand_over("cudnn", *arrays, key_value_seq_lengths=KEY_LENGTHS)
     assert kernels.pop()[1]["key_value_seq_lengths"].tolist() == [0, 2]

@@ -75,7 +75,7 @@ def hand_over(
     if bias is not None:
         finite = bias != -jnp.inf
         mask = finite if mask is None else mask & finite
-        bias = jnp.where(finite, bias, 0.0)
+        bias = jnp.where(finite, bias, 0.0).astype(jnp.float32)
     as_row = lambda x: None if x is None else jnp.asarray(x, jnp.int32).reshape(count)
     lengths = [as_row(query_seq_lengths), as_row(key_value_seq_lengths)]
     if implementation == "cudnn" and local_window_size is not None:  # Its windows end at a token.
@@ -89,17 +89,16 @@ def hand_over(
         query = jnp.where(reads, query, 0.0)
         key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
     cap = {} if logits_soft_cap is None else {"logits_soft_cap": logits_soft_cap}
-    context = _kernel(implementation)(
-        *(query, key, value),
-        bias=bias,
-        mask=mask,
-        scale=scale,
-        is_causal=is_causal,
-        query_seq_lengths=lengths[0],
-        key_value_seq_lengths=lengths[1],
-        local_window_size=local_window_size,
-        **cap,
-    )
+    with jax.numpy_dtype_promotion("standard"):  # What they promote is their business.
+        context = _kernel(implementation)(
+            *(query, key, value, bias, mask),
+            scale=scale,
+            is_causal=is_causal,
+            query_seq_lengths=lengths[0],
+            key_value_seq_lengths=lengths[1],
+            local_window_size=local_window_size,
+            **cap,
+        )
     context = context if reads is None else jnp.where(reads, context, 0.0)
     return context.reshape(*batch, t, heads, -1)
 

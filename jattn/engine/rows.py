@@ -83,14 +83,15 @@ def allowed_pairs(
 ) -> Bool[Array, "#b #h r s"]:
     """Which of `s` keys each query at `rows` may read, a bias of -inf apart."""
     count = math.prod(batch)
-    queries, keys = rows[:, None], jnp.arange(s)[None]
+    queries, keys = rows[:, None], jnp.arange(s, dtype=rows.dtype)[None]
     allowed = jnp.ones((1, 1, len(rows), s), bool)
     if isinstance(how.mask, Mask):
         allowed &= _at(how.mask, queries, keys)[None, None]
     elif how.mask is not None:
         mask = _take(four_axes(how.mask, batch), rows)
         allowed = jnp.broadcast_to(mask, (*mask.shape[:2], *allowed.shape[2:]))
-    offset = jnp.asarray(0 if how.query_offset is None else how.query_offset).reshape(-1)
+    offset = jnp.asarray(0 if how.query_offset is None else how.query_offset)
+    offset = offset.astype(rows.dtype).reshape(-1)
     sides = (None, 0) if how.is_causal else (None, None)
     for left, right in (sides, _sides(how.local_window_size)):
         if (left, right) != (None, None):
@@ -101,7 +102,7 @@ def allowed_pairs(
         (how.key_value_seq_lengths, keys),
     ):
         if length is not None:
-            length = jnp.asarray(length).reshape(count, 1, 1, 1)
+            length = jnp.asarray(length).astype(rows.dtype).reshape(count, 1, 1, 1)
             allowed = allowed & (positions[None, None] < length)
     return allowed
 
