@@ -31,6 +31,7 @@ from jattn.engine.cache import init_cache as init_cache
 from jattn.engine.cache import init_rolling_cache as init_rolling_cache
 from jattn.engine.cache import slot_positions as slot_positions
 from jattn.engine.decoding import attend_to_cache as attend_to_cache
+from jattn.engine.dot_product import dot_product_attention as dot_product_attention
 from jattn.engine.extend import extend_cache as extend_cache
 from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
 from jattn.engine.statistics import attention_rows as attention_rows

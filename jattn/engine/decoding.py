@@ -24,7 +24,7 @@ def attend_to_cache(
     bias: Float[Array, "*b h t s"] | None = None,
     scale: float | Float[Array, ""] | None = None,
     logits_soft_cap: float | None = None,
-    local_window_size: int | tuple[int, int] | None = None,
+    local_window_size: int | tuple[int | None, int | None] | None = None,
     sinks: Float[Array, " h"] | None = None,
     chunk_size: int | None = None,
 ) -> Float[Array, "*b t h v"]:

@@ -40,7 +40,7 @@ def hand_over(
     is_causal: bool = False,
     query_seq_lengths: Int[Array, "*b"] | None = None,
     key_value_seq_lengths: Int[Array, "*b"] | None = None,
-    local_window_size: int | tuple[int, int] | None = None,
+    local_window_size: int | tuple[int | None, int | None] | None = None,
     logits_soft_cap: float | None = None,
     **options: Any,
 ) -> Float[Array, "*b t h v"]:
@@ -55,9 +55,12 @@ def hand_over(
     """
     check_pairs("dot_product_attention", query, key, bias=bias, mask=mask)
     arrays = [jnp.asarray(array) for array in (query, key, value)]
-    sides = local_window_size
-    local_window_size = (sides, sides) if isinstance(sides, int) else sides
-    reason = _refusal(implementation, arrays, bias, scale, is_causal, local_window_size, options)
+    sides: Any = local_window_size
+    if sides is not None:  # An open side is one that reaches past both ends.
+        longest = max(arrays[0].shape[-3], arrays[1].shape[-3])
+        sides = (sides, sides) if isinstance(sides, int) else sides
+        sides = tuple(longest if side is None else side for side in sides)
+    reason = _refusal(implementation, arrays, bias, scale, is_causal, sides, options)
     if logits_soft_cap is not None and (implementation != "tokamax" or bias is not None):
         later = "caps scores after the bias" if implementation == "tokamax" else "has none"
         reason = reason or f"logits_soft_cap: it {later}"
@@ -76,13 +79,13 @@ def hand_over(
         finite = bias != -jnp.inf
         mask = finite if mask is None else mask & finite
         bias = jnp.where(finite, bias, 0.0).astype(jnp.float32)
-    as_row = lambda x: None if x is None else jnp.asarray(x, jnp.int32).reshape(count)
+    as_row = lambda x: x if x is None else jnp.broadcast_to(jnp.int32(x), batch).reshape(count)
     lengths = [as_row(query_seq_lengths), as_row(key_value_seq_lengths)]
-    if implementation == "cudnn" and local_window_size is not None:  # Its windows end at a token.
-        is_causal, local_window_size = True, (local_window_size[0], 0)
+    if implementation == "cudnn" and sides is not None:  # Its windows end at a token.
+        is_causal, sides = True, (sides[0], 0)
     reads = None
-    if any(x is not None for x in (mask, local_window_size, *lengths)) or (is_causal and s > t):
-        how = Scoring(None, mask, None, is_causal, lengths[0], lengths[1], local_window_size)
+    if any(x is not None for x in (mask, sides, *lengths)) or (is_causal and s > t):
+        how = Scoring(None, mask, None, is_causal, lengths[0], lengths[1], sides)
         allowed = allowed_pairs(how, (count,), jnp.arange(t), s)
         reads = jnp.swapaxes(allowed.any(-1), 1, 2)[..., None]
         read = allowed.any((1, 2))[:, :, None, None]
@@ -96,14 +99,14 @@ def hand_over(
             is_causal=is_causal,
             query_seq_lengths=lengths[0],
             key_value_seq_lengths=lengths[1],
-            local_window_size=local_window_size,
+            local_window_size=sides,
             **cap,
         )
     context = context if reads is None else jnp.where(reads, context, 0.0)
     return context.reshape(*batch, t, heads, -1)
 
 
-def _refusal(implementation, arrays, bias, scale, is_causal, local_window_size, options) -> str:
+def _refusal(implementation, arrays, bias, scale, is_causal, sides, options) -> str:
     """The option that the kernel cannot do as it is asked, and why; empty if there is none."""
     if implementation not in DTYPES:
         return f"anything, expected one of {', '.join(map(repr, DTYPES))}, or None"
@@ -125,10 +128,10 @@ def _refusal(implementation, arrays, bias, scale, is_causal, local_window_size, 
         return f"values of {value.shape[-1]} features with keys of {key.shape[-1]}"
     if implementation != "xla" and not isinstance(scale, int | float | None):
         return "scale as an array, expected a number"
-    if local_window_size is None:
+    if sides is None:
         return ""
-    if implementation == "cudnn" and local_window_size[1] and not is_causal:
-        return f"local_window_size={local_window_size}: its windows end at the token itself"
+    if implementation == "cudnn" and sides[1] and not is_causal:
+        return f"local_window_size={sides}: its windows end at the token itself"
     if implementation == "tokamax" and query.shape[-3] != key.shape[-3]:
         return "local_window_size: its windows need as many queries as keys"
     return ""

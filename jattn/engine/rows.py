@@ -22,7 +22,7 @@ class Scoring(NamedTuple):
     is_causal: bool = False
     query_seq_lengths: Int[Array, "*b"] | None = None
     key_value_seq_lengths: Int[Array, "*b"] | None = None
-    local_window_size: int | tuple[int, int] | None = None
+    local_window_size: int | tuple[int | None, int | None] | None = None
     query_offset: int | Int[Array, "*b"] | None = None
     logits_soft_cap: float | None = None
     sinks: Float[Array, " h"] | None = None
@@ -102,12 +102,16 @@ def allowed_pairs(
         (how.key_value_seq_lengths, keys),
     ):
         if length is not None:
-            length = jnp.asarray(length).astype(rows.dtype).reshape(count, 1, 1, 1)
+            length = jnp.broadcast_to(jnp.asarray(length, rows.dtype), batch).reshape(
+                count, 1, 1, 1
+            )
             allowed = allowed & (positions[None, None] < length)
     return allowed
 
 
-def _sides(local_window_size: int | tuple[int, int] | None) -> tuple[int | None, int | None]:
+def _sides(
+    local_window_size: int | tuple[int | None, int | None] | None,
+) -> tuple[int | None, int | None]:
     if local_window_size is None or isinstance(local_window_size, tuple):
         return local_window_size or (None, None)
     return local_window_size, local_window_size
