@@ -1,4 +1,4 @@
-"""Every public function that computes is lowered for CPU, GPU and TPU, on a machine that has a CPU."""
+"""Every public function that computes is lowered for CPU, GPU and TPU on a machine with a CPU."""
 
 import functools
 import inspect

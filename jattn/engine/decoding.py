@@ -53,6 +53,8 @@ def attend_to_cache(
         ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
     """
     _check(query, cache, sinks)
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"attend_to_cache: chunk_size is {chunk_size}, expected at least 1")
     left = local_window_size[0] if isinstance(local_window_size, tuple) else local_window_size
     offset = cache.length - query.shape[-3] if query_offset is None else query_offset
     return _attend(

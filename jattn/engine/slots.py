@@ -1,36 +1,16 @@
 """Attention of few queries to many stored keys: each is read once, a block of slots at a time."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jattn.engine.partials import Grouped, Partial, merge, of_block, of_sinks
+
 # A block is copied and then multiplied, and should stay in a processor's cache between the two:
 # with 32 MiB of it, blocks of four times as many numbers took three times as long.
 NUMBERS_IN_A_BLOCK = 2**20
-
-
-class Grouped(NamedTuple):
-    """The arrays of an example, or of a batch of them; `r` query heads share a key-value head."""
-
-    query: Float[Array, "g r t k"]
-    key: Float[Array, "g s k"]
-    value: Float[Array, "g s v"]
-    allowed: Bool[Array, "#g #r t s"]
-    bias: Float[Array, "#g #r t s"] | None
-
-
-class Partial(NamedTuple):
-    """Softmax over some keys: its maximum, its sum, and the sum of the values so weighted.
-
-    A row that read no key has sum zero, and its maximum means nothing.
-    """
-
-    maximum: Float[Array, "g r t"]
-    total: Float[Array, "g r t"]
-    context: Float[Array, "g r t v"]
 
 
 def attend_to_slots(
@@ -57,15 +37,13 @@ def attend_to_slots(
     (batch, t, heads, size), (groups, slots) = query.shape, key.shape[1:3]
     numbers = groups * max(size, value.shape[-1])
     block = chunk_size or max(16, NUMBERS_IN_A_BLOCK // max(numbers, 1) // 8 * 8)
-    of_block = functools.partial(_of_block, cap=logits_soft_cap)
     if slots <= block and (chunk_size or batch * slots * numbers <= NUMBERS_IN_A_BLOCK):
-        found = jax.vmap(of_block)(arrays)
+        found = _at_once(logits_soft_cap, arrays)
     else:
-        of_example = functools.partial(_of_example, of_block, min(block, slots), arrays)
-        found = jax.lax.map(of_example, jnp.arange(batch))
+        found = _in_blocks(min(block, slots), logits_soft_cap, arrays)
     if sinks is not None:
         sinks = sinks.astype(inner).reshape(1, *found.total.shape[1:3], 1)
-        found = _merge(found, _of_sinks(sinks, found))
+        found = merge(found, of_sinks(sinks, found))
     context = found.context / jnp.where(found.total == 0.0, 1.0, found.total)[..., None]
     return jnp.moveaxis(context, 3, 1).reshape(batch, t, heads, value.shape[-1]).astype(dtype)
 
@@ -90,23 +68,24 @@ def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
     return Grouped(query, key, value, *jax.tree.map(of_group, (allowed, bias)))
 
 
-def _of_block(arrays: Grouped, cap: float | None) -> Partial:
-    query, key, value, allowed, bias = arrays
-    read = allowed.any((1, 2))[..., None]
-    key, value = (jnp.where(read, x, 0.0).astype(query.dtype) for x in (key, value))
-    scores = jnp.einsum("grtk,gsk->grts", query, key)
-    scores = scores if cap is None else cap * jnp.tanh(scores / cap)
-    scores = scores if bias is None else scores + bias
-    scores = jnp.where(allowed, scores, 0.0)
-    lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
-    # A constant to derivatives: the context does not depend on it.
-    maximum = jax.lax.stop_gradient(scores.max(-1, where=allowed, initial=lowest))
-    shifted = jnp.where(allowed, scores - maximum[..., None], 0.0)
-    exponentials = jnp.where(allowed, jnp.exp(shifted), 0.0)
-    return Partial(maximum, exponentials.sum(-1), jnp.einsum("grts,gsv->grtv", exponentials, value))
+def _at_once(cap: float | None, arrays: Grouped) -> Partial:
+    """All slots of all examples; products with two batch axes would take four times as long."""
+    batch, groups = arrays.key.shape[:2]
+
+    def joined(array: Array) -> Array:
+        spread = jnp.broadcast_to(array, (batch, groups, *array.shape[2:]))
+        return spread.reshape(batch * groups, *array.shape[2:])
+
+    found = of_block(jax.tree.map(joined, arrays), cap)
+    return jax.tree.map(lambda x: x.reshape(batch, groups, *x.shape[1:]), found)
 
 
-def _of_example(of_block, block: int, arrays: Grouped, example: Array) -> Partial:
+def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Partial:
+    of_example = functools.partial(_of_example, block, cap, arrays)
+    return jax.lax.map(of_example, jnp.arange(arrays.key.shape[0]))
+
+
+def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Partial:
     """The blocks of one example, one after the other; those that nobody reads are left out."""
     key, value = arrays.key, arrays.value
     slots, one = key.shape[2], lambda x: x[example]
@@ -125,25 +104,9 @@ def _of_example(of_block, block: int, arrays: Grouped, example: Array) -> Partia
             return jax.lax.dynamic_slice(rows, (example, 0, start, 0), sizes)[0]
 
         def read() -> Partial:
-            return of_block(Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias)))
+            part = Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias))
+            return of_block(part, cap)
 
-        return _merge(found, jax.lax.cond(kept.any(), read, lambda: nothing)), None
+        return merge(found, jax.lax.cond(kept.any(), read, lambda: nothing)), None
 
     return jax.lax.scan(add, nothing, jnp.arange(0, slots, block))[0]
-
-
-def _merge(one: Partial, other: Partial) -> Partial:
-    mine = jnp.where(one.total == 0.0, other.maximum, one.maximum)
-    theirs = jnp.where(other.total == 0.0, mine, other.maximum)
-    maximum = jnp.maximum(mine, theirs)
-    left, right = jnp.exp(mine - maximum), jnp.exp(theirs - maximum)
-    total = left * one.total + right * other.total
-    context = left[..., None] * one.context + right[..., None] * other.context
-    return Partial(maximum, total, context)
-
-
-def _of_sinks(sinks: Float[Array, "1 g r 1"], found: Partial) -> Partial:
-    """One more key for each head, whose score is its sink and whose value is zero."""
-    sinks = jnp.broadcast_to(sinks, found.total.shape)
-    maximum = jax.lax.stop_gradient(sinks)
-    return Partial(maximum, jnp.exp(sinks - maximum), jnp.zeros_like(found.context))
