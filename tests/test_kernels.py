@@ -65,7 +65,8 @@ def dense(arrays, allowed, bias=None, scale=K**-0.5, logits_soft_cap=None, **_):
 @pytest.fixture
 def kernels(monkeypatch):
     """Every kernel is jax.nn's XLA, which any machine has; the list is what they were given."""
-    given, xla = [], jax.nn.dot_product_attention
+    given: list[Any] = []
+    xla: Any = jax.nn.dot_product_attention
 
     def kernel(query, key, value, bias, mask, *, implementation="tokamax", **options):
         given.append((implementation, {**options, "mask": mask}))
