@@ -26,7 +26,16 @@ from jattn.attention.multi_head import multi_head_attention as multi_head_attent
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from jattn.engine.cache import KeyValueCache as KeyValueCache
+from jattn.engine.cache import init_cache as init_cache
+from jattn.engine.cache import init_rolling_cache as init_rolling_cache
+from jattn.engine.cache import slot_positions as slot_positions
+from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.dot_product import dot_product_attention as dot_product_attention
+from jattn.engine.extend import extend_cache as extend_cache
+from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
+from jattn.engine.statistics import attention_rows as attention_rows
+from jattn.engine.statistics import attention_statistics as attention_statistics
 from jattn.layers import EmbeddingParams as EmbeddingParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import dropout as dropout

@@ -30,6 +30,7 @@ ALLOWED = {
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
+    "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
     "jattn.oracle": {"numpy"},
     "jattn.training": {"jattn._axes", "jax", "jaxtyping", "numpy", "optax", "safetensors", "tqdm"},
     "jattn.catalog": ANY_OF_JATTN,

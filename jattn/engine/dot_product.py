@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn.engine.arguments import Call, check
 from jattn.engine.batches import attend_all, plan_of
+from jattn.engine.kernels import hand_over
 from jattn.engine.planning import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
 
@@ -86,9 +87,8 @@ def dot_product_attention(
         )
     )  # fmt: skip
     if implementation is not None:
-        raise ValueError(
-            f"dot_product_attention: implementation is {implementation!r}, expected None"
-        )
+        more: dict[str, Any] = {"return_residual": return_residual, "return_weights": return_weights}
+        return hand_over(implementation, **call._asdict(), **more)
     if planner is None:
         planner = chunked if return_weights else best
     output, lse, weights = attend_all(call, planner, return_weights)

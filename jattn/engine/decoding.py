@@ -1,0 +1,132 @@
+"""Reading from a cache of keys and values."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jattn.engine.cache import KeyValueCache, slot_positions
+from jattn.engine.slots import attend_to_slots
+from jattn.engine.visible import at_positions, over_slots, seen
+from jattn.masks import window
+from jattn.masks.algebra import Mask
+
+
+def attend_to_cache(
+    query: Float[Array, "*b t h k"],
+    cache: KeyValueCache,
+    *,
+    query_offset: int | Int[Array, "*b"] | None = None,
+    mask: Bool[Array, "*b h t s"] | Mask | None = None,
+    bias: Float[Array, "*b h t s"] | None = None,
+    scale: float | Float[Array, ""] | None = None,
+    logits_soft_cap: float | None = None,
+    local_window_size: int | tuple[int | None, int | None] | None = None,
+    sinks: Float[Array, " h"] | None = None,
+    chunk_size: int | None = None,
+) -> Float[Array, "*b t h v"]:
+    """Causal attention of the latest tokens' queries to the cache, their own tokens included.
+
+    `extend_cache` comes first. A query sees what it would see in one pass over the whole sequence:
+    keys up to its own position, in a rolling cache those of its window and the first tokens.
+
+    Args:
+        query_offset: position of the first query. Left out, queries are those of the last `t`
+            tokens; after a chunk with padding it is the length from before the chunk. A query at a
+            position that holds no token gets zero.
+        mask: hides more keys: a pattern of `jattn.masks`, by position, or an array over the slots
+            (`slot_positions`).
+        bias: added to scores, over the slots; -inf is the same as a mask.
+        local_window_size: how many tokens before its own a query may see.
+        sinks: a logit for each head that takes weight and has no value.
+        chunk_size: slots in a block (left out, a block stays in a CPU's cache); a number not below
+            the capacity computes all at once, as is better on other devices.
+
+    Returns:
+        The context; NaN where a token has been lost that the query should see, which is when more
+        tokens were stored under `jax.jit` than fit, or a rolling cache is asked about the past.
+
+    Raises:
+        ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
+    """
+    _check(query, cache, sinks)
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"attend_to_cache: chunk_size is {chunk_size}, expected at least 1")
+    left = local_window_size[0] if isinstance(local_window_size, tuple) else local_window_size
+    offset = cache.length - query.shape[-3] if query_offset is None else query_offset
+    return _attend(
+        query,
+        cache,
+        offset,
+        mask,
+        bias,
+        scale,
+        sinks,
+        left=left,
+        logits_soft_cap=logits_soft_cap,
+        chunk_size=chunk_size,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("left", "logits_soft_cap", "chunk_size"))
+def _attend(
+    query, cache: KeyValueCache, offset, mask, bias, scale, sinks, *, left, **options
+) -> Float[Array, "*b t h v"]:
+    batch, count = cache.length.shape, math.prod(cache.length.shape)
+    length = cache.length.reshape(count, 1)
+    queries = _row(offset, batch) + jnp.arange(query.shape[-3], dtype=jnp.int32)[None]
+    keys = slot_positions(cache).reshape(count, cache.slots)
+    allowed, lost = seen(cache, queries, keys, length)
+    patterns = [mask] if isinstance(mask, Mask) else []
+    for pattern in patterns if left is None else [*patterns, window(left, None)]:
+        allowed &= at_positions(pattern, queries, keys)
+    allowed = allowed[:, None]
+    if mask is not None and not isinstance(mask, Mask):
+        allowed = allowed & over_slots("mask", mask, query, cache)
+    context = attend_to_slots(
+        query.reshape(count, *query.shape[-3:]),
+        cache.key.reshape(count, *cache.key.shape[-3:]),
+        cache.value.reshape(count, *cache.value.shape[-3:]),
+        allowed,
+        None if bias is None else over_slots("bias", bias, query, cache),
+        scale=scale,
+        sinks=sinks,
+        **options,
+    )
+    context = jnp.where(lost[:, :, None, None], jnp.nan, context)
+    return context.reshape(*batch, *context.shape[1:])
+
+
+def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:
+    offset = jnp.asarray(offset)
+    if offset.shape not in ((), batch):
+        raise ValueError(
+            f"attend_to_cache: query_offset has shape {offset.shape}, expected () or {batch}"
+        )
+    return jnp.broadcast_to(offset.astype(jnp.int32), batch).reshape(math.prod(batch), 1)
+
+
+def _check(query, cache: KeyValueCache, sinks) -> None:
+    batch, (groups, _, size) = cache.length.shape, cache.key.shape[-3:]
+    shape = np.shape(query)
+    if len(shape) != len(batch) + 3 or shape[:-3] != batch or shape[-1] != size:
+        raise ValueError(
+            f"attend_to_cache: query has shape {shape}, expected (*b, t, h, k) with *b={batch},"
+            f" k={size} (from cache)"
+        )
+    if groups == 0 or shape[-2] % groups:
+        raise ValueError(
+            f"attend_to_cache: {shape[-2]} heads do not divide among {groups} key-value heads"
+        )
+    if shape[-3] > cache.longest_chunk:
+        raise ValueError(
+            f"attend_to_cache: {shape[-3]} queries, expected at most {cache.longest_chunk}"
+        )
+    if sinks is not None and np.shape(sinks) != shape[-2:-1]:
+        raise ValueError(
+            f"attend_to_cache: sinks has shape {np.shape(sinks)}, expected (h) with h={shape[-2]}"
+            " (from query)"
+        )

@@ -1,0 +1,96 @@
+"""Writing to a cache of keys and values."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
+
+from jattn._axes import check_length
+from jattn.engine.cache import KeyValueCache
+
+
+def extend_cache(
+    cache: KeyValueCache,
+    key: Float[Array, "*b c g k"],
+    value: Float[Array, "*b c g v"],
+    *,
+    lengths: Int[Array, "*b"] | None = None,
+) -> KeyValueCache:
+    """Stores the next `c` tokens of every sequence: a whole prompt, a chunk of it, or one token.
+
+    Under `jax.jit` with the cache donated (`donate_argnums`) slots are written in place, but for
+    half precision on a CPU, where XLA copies the cache.
+
+    Args:
+        lengths: the number of tokens in the chunk where sequences differ; the rest is padding.
+
+    Raises:
+        ValueError: if shapes or dtypes disagree, a chunk is longer than the cache can take at once,
+            or tokens do not fit. Traced lengths cannot be looked at: tokens that do not fit are
+            then dropped, and `attend_to_cache` gives NaN for their sequence.
+    """
+    chunk = _check_chunk(cache, key, value)
+    batch, slots = cache.length.shape, cache.slots
+    added = jnp.full(batch, chunk, jnp.int32) if lengths is None else jnp.asarray(lengths)
+    check_length("extend_cache: lengths", lengths, chunk, "c")
+    if added.shape != batch:
+        raise ValueError(f"extend_cache: lengths has shape {added.shape}, expected {batch}")
+    extended = _store(cache, key, value, added)
+    after = extended.length
+    if cache.window is None and not isinstance(after, Tracer) and (after > slots).any():
+        raise ValueError(f"extend_cache: {after.max()} tokens, expected at most {slots}")
+    return extended
+
+
+@jax.jit
+def _store(cache: KeyValueCache, key: Array, value: Array, added: Array) -> KeyValueCache:
+    count, slots, first = math.prod(cache.length.shape), cache.slots, cache.first_tokens
+    length = cache.length.reshape(count, 1)
+    added = added.astype(jnp.int32).reshape(count, 1)
+    order = jnp.arange(key.shape[-3], dtype=jnp.int32)[None]
+    slot = length + order
+    if cache.window is not None:
+        slot = jnp.where(slot < first, slot, first + (slot - first) % (slots - first))
+    # Padding goes to slots that do not exist, each to another one, and is dropped there.
+    slot = jnp.where(order < added, slot, slots + order)
+
+    def store(stored: Array, tokens: Array) -> Array:
+        rows = stored.reshape(count, *stored.shape[-3:])
+        tokens = tokens.reshape(count, *tokens.shape[-3:])
+        places = rows.at[jnp.arange(count)[:, None], :, slot]
+        return places.set(tokens, mode="drop", unique_indices=True).reshape(stored.shape)
+
+    return dataclasses.replace(
+        cache,
+        key=store(cache.key, key),
+        value=store(cache.value, value),
+        length=(length + added).reshape(cache.length.shape),
+    )
+
+
+def _check_chunk(cache: KeyValueCache, key: Array, value: Array) -> int:
+    """The number of tokens in a chunk, or ValueError."""
+    batch, groups = cache.length.shape, cache.key.shape[-3]
+    chunk = np.shape(key)[len(batch)] if np.ndim(key) == len(batch) + 3 else -1
+    for name, array, stored in (("key", key, cache.key), ("value", value, cache.value)):
+        size = stored.shape[-1]
+        if np.shape(array) != (*batch, chunk, groups, size):
+            raise ValueError(
+                f"extend_cache: {name} has shape {np.shape(array)}, expected (*b, c, g, {name[0]})"
+                f" with *b={batch}, g={groups}, {name[0]}={size} (from cache)"
+                + (f", c={chunk} (from key)" if name == "value" else "")
+            )
+        if array.dtype != stored.dtype:
+            raise ValueError(
+                f"extend_cache: {name} has dtype {array.dtype}, expected {stored.dtype},"
+                " the cache's"
+            )
+    if chunk > cache.longest_chunk:
+        raise ValueError(
+            f"extend_cache: {chunk} tokens at once, expected at most {cache.longest_chunk}"
+        )
+    return chunk

@@ -1,0 +1,112 @@
+"""Attention of few queries to many stored keys: each is read once, a block of slots at a time."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jattn.engine.partials import Grouped, Partial, merge, of_block, of_sinks
+
+# A block is copied and then multiplied, and should stay in a processor's cache between the two:
+# with 32 MiB of it, blocks of four times as many numbers took three times as long.
+NUMBERS_IN_A_BLOCK = 2**20
+
+
+def attend_to_slots(
+    query: Float[Array, "b t h k"],
+    key: Float[Array, "b g s k"],
+    value: Float[Array, "b g s v"],
+    allowed: Bool[Array, "b #h t s"],
+    bias: Float[Array, "b #h t s"] | None = None,
+    *,
+    scale: float | Float[Array, ""] | None = None,
+    logits_soft_cap: float | None = None,
+    sinks: Float[Array, " h"] | None = None,
+    chunk_size: int | None = None,
+) -> Float[Array, "b t h v"]:
+    """Softmax attention to the slots that `allowed` keeps; nothing else is seen, not even NaN.
+
+    A block that no query of its example may read is not read: time follows what is stored, not
+    the room there is. `chunk_size` is the number of slots in a block.
+    """
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(query, key, value)
+        inner = jnp.promote_types(dtype, jnp.float32)
+    arrays = _grouped(query, key, value, allowed, bias, scale, inner)
+    (batch, t, heads, size), (groups, slots) = query.shape, key.shape[1:3]
+    numbers = groups * max(size, value.shape[-1])
+    block = chunk_size or max(16, NUMBERS_IN_A_BLOCK // max(numbers, 1) // 8 * 8)
+    if slots <= block and (chunk_size or batch * slots * numbers <= NUMBERS_IN_A_BLOCK):
+        found = _at_once(logits_soft_cap, arrays)
+    else:
+        found = _in_blocks(min(block, slots), logits_soft_cap, arrays)
+    if sinks is not None:
+        sinks = sinks.astype(inner).reshape(1, *found.total.shape[1:3], 1)
+        found = merge(found, of_sinks(sinks, found))
+    context = found.context / jnp.where(found.total == 0.0, 1.0, found.total)[..., None]
+    return jnp.moveaxis(context, 3, 1).reshape(batch, t, heads, value.shape[-1]).astype(dtype)
+
+
+def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
+    """Query heads beside the key-value head that they share, scaled; a bias of -inf is a mask."""
+    batch, t, heads, size = query.shape
+    groups, slots = key.shape[1:3]
+    shared = heads // max(groups, 1)
+    if bias is not None:
+        allowed = allowed & (bias != -jnp.inf)
+        bias = jnp.where(allowed, bias, 0.0).astype(inner)
+    reads = jnp.swapaxes(allowed.any(-1), 1, 2)[..., None]
+    factor = jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
+    query = jnp.where(reads, query, 0.0).astype(inner) * factor
+    query = jnp.moveaxis(query.reshape(batch, t, groups, shared, size), 1, 3)
+
+    def of_group(array):
+        heads = (1, 1) if array.shape[1] == 1 else (groups, shared)
+        return array.reshape(batch, *heads, t, slots)
+
+    return Grouped(query, key, value, *jax.tree.map(of_group, (allowed, bias)))
+
+
+def _at_once(cap: float | None, arrays: Grouped) -> Partial:
+    """All slots of all examples; products with two batch axes would take four times as long."""
+    batch, groups = arrays.key.shape[:2]
+
+    def joined(array: Array) -> Array:
+        spread = jnp.broadcast_to(array, (batch, groups, *array.shape[2:]))
+        return spread.reshape(batch * groups, *array.shape[2:])
+
+    found = of_block(jax.tree.map(joined, arrays), cap)
+    return jax.tree.map(lambda x: x.reshape(batch, groups, *x.shape[1:]), found)
+
+
+def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Partial:
+    of_example = functools.partial(_of_example, block, cap, arrays)
+    return jax.lax.map(of_example, jnp.arange(arrays.key.shape[0]))
+
+
+def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Partial:
+    """The blocks of one example, one after the other; those that nobody reads are left out."""
+    key, value = arrays.key, arrays.value
+    slots, one = key.shape[2], lambda x: x[example]
+    query, allowed, bias = jax.tree.map(one, (arrays.query, arrays.allowed, arrays.bias))
+    empty = jnp.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
+    nothing = Partial(empty[..., 0], empty[..., 0], empty)
+
+    def add(found: Partial, first: Array) -> tuple[Partial, None]:
+        start = jnp.minimum(first, slots - block)  # The last block may overlap the one before.
+        mine = (start + jnp.arange(block) >= first)[None, None, None]
+        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, start, block, -1)
+        kept = cut(allowed) & mine
+
+        def at(rows: Array) -> Array:
+            sizes = (1, rows.shape[1], block, rows.shape[3])
+            return jax.lax.dynamic_slice(rows, (example, 0, start, 0), sizes)[0]
+
+        def read() -> Partial:
+            part = Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias))
+            return of_block(part, cap)
+
+        return merge(found, jax.lax.cond(kept.any(), read, lambda: nothing)), None
+
+    return jax.lax.scan(add, nothing, jnp.arange(0, slots, block))[0]

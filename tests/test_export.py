@@ -1,0 +1,204 @@
+"""Every public function that computes is lowered for CPU, GPU and TPU on a machine with a CPU."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jattn
+from jattn.catalog import MECHANISMS
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def shapes_of(tree: Any) -> Any:
+    """Shapes alone, and float32 for float64, which TPUs lack."""
+
+    def shape_of(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+        dtype = "float32" if leaf.dtype == "float64" else leaf.dtype
+        return jax.ShapeDtypeStruct(leaf.shape, dtype)
+
+    return jax.tree.map(shape_of, tree)
+
+
+def of_shape(*shape: int) -> Any:
+    return jax.ShapeDtypeStruct(shape, "float32")
+
+
+def exported(function: Callable[..., Any], inputs: Any) -> jax.export.Exported:
+    return jax.export.export(jax.jit(function), platforms=PLATFORMS)(*inputs)
+
+
+def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, and its gradient with respect to every array of floats, for ones."""
+    is_float = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)
+
+    def run(*inputs):
+        leaves, structure = jax.tree.flatten(inputs)
+        floats = [leaf for leaf in leaves if is_float(leaf)]
+
+        def outputs_of(floats):
+            rest = iter(floats)
+            merged = [next(rest) if is_float(leaf) else leaf for leaf in leaves]
+            outputs = jax.tree.leaves(function(*jax.tree.unflatten(structure, merged)))
+            return [leaf for leaf in outputs if is_float(leaf)]
+
+        outputs, pullback = jax.vjp(outputs_of, floats)
+        return outputs, pullback([jnp.ones_like(output) for output in outputs])
+
+    return run
+
+
+def parameters(init: Callable[..., Any], **sizes: Any) -> Any:
+    return shapes_of(jax.eval_shape(functools.partial(init, **sizes), jax.random.key(0)))
+
+
+RNG = shapes_of(jax.random.key(0))
+TOKENS = jax.ShapeDtypeStruct((5,), "int32")
+SIZES: dict[str, Any] = {"words": 7, "embedding_size": 3, "units": 4}
+ENCODER = parameters(jattn.init_encoder, **SIZES)
+DECODER = SIZES | {"value_size": 4, "summary_size": 4}
+ADDITIVE = parameters(jattn.init_additive, query_size=4, key_size=4, units=3)
+BAHDANAU = parameters(jattn.init_bahdanau_decoder, **DECODER, attention=ADDITIVE)
+LUONG = parameters(jattn.init_luong_decoder, **DECODER)
+BY_ADDITIVE, BY_DOT = (
+    jattn.read_by(mechanism) for mechanism in (jattn.additive_attention, jattn.dot_attention)
+)
+QUERY, KEY = of_shape(2, 5, 4, 3), of_shape(2, 5, 2, 3)
+TOKEN_QUERY, TOKEN_KEY = of_shape(2, 1, 4, 3), of_shape(2, 1, 2, 3)
+CACHED: Any = {"key_value_heads": 2, "key_size": 3, "dtype": "float32"}
+FULL = shapes_of(jattn.init_cache(2, capacity=7, **CACHED))
+ROLLING = shapes_of(jattn.init_rolling_cache(2, window=3, first_tokens=1, **CACHED))
+
+
+def decoded(decode, attend, params, encoder, source, target):
+    return decode(params, jattn.encode(encoder, source), target, attention=attend)
+
+
+def attentive(encoder, attention, readout, tokens):
+    return jattn.attentive_gru(jattn.AttentiveGRUParams(encoder, attention, readout), tokens)
+
+
+def decode_step(cache, query, key, value, **options):
+    cache = jattn.extend_cache(cache, key, value)
+    return jattn.attend_to_cache(query, cache, **options)
+
+
+def searched(search, params, encoder, source, **options):
+    memory = jattn.encode(encoder, source)
+    read = BY_ADDITIVE(params.attention, memory)
+
+    def step(state, token):
+        logits, state = jattn.bahdanau_step(params, state, token, read=read)
+        return jax.nn.log_softmax(logits), state
+
+    start = jattn.bahdanau_start(params, memory, read)
+    return search(step, start, start=0, stop=1, max_steps=3, **options)
+
+
+ATTENTION: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "chunks": {"chunk_size": 2, "is_causal": True, "return_residual": True},
+    "window": {"local_window_size": (1, 0), "mask": jattn.masks.causal()},
+    "everything": {
+        "mask": np.tri(5, dtype=bool),
+        "logits_soft_cap": 2.0,
+        "sinks": np.zeros(4, "float32"),
+        "return_weights": True,
+    },
+    "xla": {"implementation": "xla"},
+}
+
+# Beside the rows of the catalog: a function and its arguments.
+OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "dropout": (lambda rng, x: jattn.dropout(rng, x, 0.5), (RNG, of_shape(3, 4))),
+    "stacked_gru": (jattn.stacked_gru, (ENCODER.layers, of_shape(5, 3))),
+    "encode": (jattn.encode, (ENCODER, TOKENS)),
+    "attentive_gru": (
+        attentive,
+        (ENCODER, ADDITIVE, parameters(jattn.init_linear, input_size=4, output_size=2), TOKENS),
+    ),
+    "bahdanau_decode": (
+        functools.partial(decoded, jattn.bahdanau_decode, BY_ADDITIVE),
+        (BAHDANAU, ENCODER, TOKENS, TOKENS),
+    ),
+    "luong_decode": (
+        functools.partial(decoded, jattn.luong_decode, BY_DOT),
+        (LUONG, ENCODER, TOKENS, TOKENS),
+    ),
+    "attention_statistics": (
+        functools.partial(jattn.attention_statistics, is_causal=True, chunk_size=2),
+        (QUERY, KEY),
+    ),
+    "attention_rows": (
+        lambda query, key: jattn.attention_rows(query, key, jnp.arange(2)),
+        (QUERY, KEY),
+    ),
+    "slot_positions, extend_cache": (
+        lambda *inputs: jattn.slot_positions(jattn.extend_cache(*inputs)),
+        (ROLLING, TOKEN_KEY, TOKEN_KEY),
+    ),
+    "attend_to_cache": (
+        functools.partial(decode_step, chunk_size=3, logits_soft_cap=2.0),
+        (FULL, TOKEN_QUERY, TOKEN_KEY, TOKEN_KEY),
+    ),
+    "attend_to_cache, rolling": (decode_step, (ROLLING, TOKEN_QUERY, TOKEN_KEY, TOKEN_KEY)),
+} | {
+    f"dot_product_attention, {name}": (
+        functools.partial(jattn.dot_product_attention, **options),
+        (QUERY, KEY, KEY),
+    )
+    for name, options in ATTENTION.items()
+}
+# They stop early, and so have no gradient.
+SEARCHES = {
+    "greedy_search": functools.partial(searched, jattn.greedy_search),
+    "beam_search": functools.partial(searched, jattn.beam_search, beam_size=2),
+}
+
+
+@pytest.mark.parametrize("row", MECHANISMS, ids=lambda row: row.name)
+def test_a_mechanism_and_its_gradient_are_lowered(row):
+    first = row.calls()[0]
+    found = exported(with_gradient(first.function), shapes_of(first.inputs()))
+    assert found.platforms == PLATFORMS
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_function_and_its_gradient_are_lowered(name):
+    function, inputs = OTHERS[name]
+    assert exported(with_gradient(function), inputs).platforms == PLATFORMS
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_is_lowered(name):
+    found = exported(SEARCHES[name], (BAHDANAU, ENCODER, TOKENS))
+    assert found.platforms == PLATFORMS
+
+
+def test_every_public_function_is_lowered():
+    """What is left draws parameters or masks, or makes another function."""
+    lowered = {row.name for row in MECHANISMS} | set(SEARCHES)
+    lowered |= {name for names in OTHERS for name in names.split(", ")}
+    lowered |= {"bahdanau_start", "bahdanau_step", "extend_cache"}  # Parts of others.
+    left = {
+        name
+        for name, public in vars(jattn).items()
+        if inspect.isfunction(public) and name not in lowered and not name.startswith("init_")
+    }
+    assert left == {"luong_start", "luong_step", "read_by", "trace"}
+
+
+def test_what_cannot_be_lowered_is_noticed():
+    """The export sees the whole function: a callback into Python cannot leave the process."""
+    told = lambda x: jax.pure_callback(np.sin, jax.ShapeDtypeStruct((), "float32"), x)
+    with pytest.raises((ValueError, NotImplementedError)):
+        exported(told, (of_shape(),)).serialize()

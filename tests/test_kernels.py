@@ -1,0 +1,196 @@
+"""Other libraries' kernels get what they can do, are refused the rest, and keep the contract."""
+
+import sys
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jattn
+from jattn import testing
+from jattn.engine import kernels as engine_kernels
+from jattn.testing import ROUNDING
+from jattn.testing.trees import draw_like
+
+hand_over: Any = engine_kernels.hand_over
+B, T, S, H, G, K = 2, 7, 5, 6, 2, 4
+DRAWN = draw_like(tuple(map(np.zeros, ((B, T, H, K), (B, S, G, K), (B, S, G, K)))), 0)
+BIAS = np.where(np.arange(S) == 2, -np.inf, np.random.default_rng(1).standard_normal((B, H, T, S)))
+HIDDEN = np.random.default_rng(2).random((B, H, T, S)) < 0.7
+HIDDEN[:, :, 3] = False
+QUERY_LENGTHS, KEY_LENGTHS = np.array([4, 7]), np.array([0, 2])
+ROWS, COLUMNS = np.arange(T)[:, None], np.arange(S)
+VALID = [(queries > ROWS) & (keys > COLUMNS) for queries, keys in ((4, 0), (7, 2))]
+
+# Options that all three take, and the pairs that they allow.
+CASES: dict[str, tuple[dict[str, Any], Any]] = {
+    "plain": ({}, COLUMNS >= 0),
+    "causal": ({"is_causal": True, "scale": 0.7}, COLUMNS <= ROWS),
+    "causal mask": ({"mask": jattn.masks.causal()}, COLUMNS <= ROWS),
+    "pattern": ({"mask": jattn.masks.causal(-2)}, COLUMNS <= ROWS - 2),
+    "mask and bias": ({"mask": HIDDEN, "bias": BIAS}, HIDDEN & (COLUMNS != 2)),
+    "bias of all": ({"bias": BIAS[0, 0]}, COLUMNS != 2),
+    "lengths": (
+        {"query_seq_lengths": QUERY_LENGTHS, "key_value_seq_lengths": KEY_LENGTHS},
+        np.stack(VALID)[:, None],
+    ),
+}
+WINDOWED = {
+    "window": ({"local_window_size": (1, 0)}, (COLUMNS >= ROWS - 1) & (COLUMNS <= ROWS)),
+    "causal window": (
+        {"local_window_size": 1, "is_causal": True},
+        (COLUMNS >= ROWS - 1) & (COLUMNS <= ROWS),
+    ),
+}
+
+
+def drawn(dtype, size=T):
+    return [jnp.asarray(array[:, :size], dtype) for array in DRAWN]
+
+
+def dense(arrays, allowed, bias=None, scale=K**-0.5, logits_soft_cap=None, **_):
+    query, *rest = (np.asarray(array, "float64") for array in arrays)
+    key, value = (np.repeat(array, H // G, axis=2) for array in rest)
+    scores = np.einsum("bthk,bshk->bhts", query, key) * scale
+    scores = scores if logits_soft_cap is None else np.tanh(scores / logits_soft_cap) * 0.5
+    scores = scores if bias is None else scores + np.where(bias == -np.inf, 0.0, bias)
+    exponentials = np.where(allowed, np.exp(scores), 0.0)
+    total = exponentials.sum(-1, keepdims=True)
+    return np.einsum("bhts,bshv->bthv", exponentials / np.where(total == 0, 1, total), value)
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """Every kernel is jax.nn's XLA, which any machine has; the list is what they were given."""
+    given: list[Any] = []
+    xla: Any = jax.nn.dot_product_attention
+
+    def kernel(query, key, value, bias, mask, *, implementation="tokamax", **options):
+        given.append((implementation, {**options, "mask": mask}))
+        assert options.pop("logits_soft_cap", None) is None
+        arrays = [array.astype("float32") for array in (query, key, value)]
+        output = xla(*arrays, bias, mask, **options, implementation="xla")
+        return output.astype(query.dtype)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", kernel)
+    fake: Any = types.ModuleType("tokamax")
+    fake.dot_product_attention = kernel
+    monkeypatch.setitem(sys.modules, "tokamax", fake)
+    return given
+
+
+DTYPE = {"xla": "float32", "cudnn": "bfloat16", "tokamax": "float32"}
+
+
+@pytest.mark.parametrize("name", [*CASES, *WINDOWED])
+def test_M1_C1_what_is_handed_over_keeps_the_contract(kernels, name):
+    """Empty rows give zero, and NaN that nobody reads stays where it is."""
+    options, allowed = {**CASES, **WINDOWED}[name]
+    allowed = np.broadcast_to(allowed, (B, H, T, S))
+    for implementation, dtype in DTYPE.items():
+        if implementation == "tokamax" and name in WINDOWED:
+            continue
+        arrays = drawn(dtype)
+        wanted = dense(arrays, allowed, **options)
+        unread = ~np.asarray(allowed.any((1, 2)))[:, :, None, None]
+        arrays[1:] = [jnp.where(unread, jnp.nan, x) for x in arrays[1:]]
+        output = hand_over(implementation, *arrays, **options)
+        assert output.dtype == dtype
+        bound = (1 if dtype == "bfloat16" else 8) * ROUNDING[dtype]
+        testing.assert_close(np.asarray(output, "float64"), wanted, bound, implementation)
+        assert kernels.pop()[0] == implementation
+
+
+def test_what_the_kernels_skip_is_said_to_them(kernels):
+    """Causal masks, lengths and windows go as such, so that a kernel can leave work out."""
+    arrays = drawn("bfloat16")
+    for options, told in (
+        ({"mask": jattn.masks.causal()}, {"is_causal": True}),
+        ({"local_window_size": (2, 0)}, {"is_causal": True, "local_window_size": (2, 0)}),
+        ({"local_window_size": 2, "is_causal": True}, {"local_window_size": (2, 0)}),
+        ({"scale": 0.5}, {"scale": 0.5, "is_causal": False}),
+    ):
+        hand_over("cudnn", *arrays, **options)
+        given = kernels.pop()[1]
+        assert given["mask"] is None
+        assert {name: given[name] for name in told} == told
+    hand_over("cudnn", *arrays, key_value_seq_lengths=KEY_LENGTHS)
+    assert kernels.pop()[1]["key_value_seq_lengths"].tolist() == [0, 2]
+    with pytest.raises(AssertionError):  # The stand-in has no soft cap, but got one.
+        hand_over("tokamax", *arrays, logits_soft_cap=0.5)
+
+
+def test_leading_axes(kernels):
+    query, key, value = drawn("float32")
+    for shape in ((), (1, B), (B, 1)):
+        index = 0 if shape == () else slice(None)
+        reshape = lambda x, index=index, shape=shape: x[index].reshape(*shape, *x.shape[1:])
+        bias = reshape(BIAS.astype("float32"))
+        output = hand_over("xla", *map(reshape, (query, key, value)), bias=bias)
+        assert output.shape == (*shape, T, H, K)
+        wanted = dense((query, key, value), COLUMNS != 2, BIAS)
+        testing.assert_close(output, reshape(wanted), 8 * ROUNDING["float32"])
+
+
+REFUSED = [
+    ("cudnn", {"sinks": np.zeros(H)}, "cannot do sinks"),
+    ("xla", {"return_residual": True}, "return_residual: the log-sum-exp"),
+    ("xla", {"query_offset": 3}, "cannot do query_offset"),
+    ("tokamax", {"query_offset": np.array([0, 0])}, "cannot do query_offset"),
+    ("tokamax", {"dropout_rate": 0.1, "dropout_rng": None}, "cannot do dropout_rate"),
+    ("xla", {"return_weights": True}, "cannot do return_weights"),
+    ("cudnn", {"chunk_size": 128}, "cannot do chunk_size"),
+    ("xla", {"logits_soft_cap": 5.0}, "cannot do logits_soft_cap: it has none"),
+    ("cudnn", {"logits_soft_cap": 5.0}, "cannot do logits_soft_cap: it has none"),
+    ("tokamax", {"logits_soft_cap": 5.0, "bias": BIAS}, "it caps scores after the bias"),
+    ("cudnn", {"scale": jnp.float32(2.0)}, "scale as an array"),
+    ("tokamax", {"scale": jnp.float32(2.0)}, "scale as an array"),
+    ("cudnn", {"local_window_size": 2}, "its windows end at the token itself"),
+    ("tokamax", {"local_window_size": 2}, "as many queries as keys"),
+    ("pallas", {}, "expected one of 'xla', 'cudnn', 'tokamax', or None"),
+]
+
+
+@pytest.mark.parametrize(("implementation", "options", "message"), REFUSED)
+def test_what_a_kernel_cannot_do_is_refused_by_name(kernels, implementation, options, message):
+    arrays = drawn(DTYPE.get(implementation, "float32"))
+    with pytest.raises(ValueError, match=message):
+        hand_over(implementation, *arrays, **options)
+    assert kernels == []
+
+
+def test_dtypes_and_sizes_that_a_kernel_does_not_have_are_refused(kernels):
+    query, key, value = drawn("float32")
+    for implementation, arrays, message in (
+        ("xla", drawn("float64"), "float64, expected one of bfloat16, float16, float32"),
+        ("tokamax", drawn("float64"), "float64"),
+        ("cudnn", (query, key, value), "float32, expected one of bfloat16, float16"),
+        ("xla", (query, key.astype("bfloat16"), value), "bfloat16 and float32"),
+        ("xla", (query, key, value[..., :3]), "values of 3 features with keys of 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            hand_over(implementation, *arrays)
+    assert kernels == []
+    narrow = [query, key, value[..., :3]]
+    with pytest.raises(
+        ValueError, match="value"
+    ):  # It is handed over; the stand-in has equal ones.
+        hand_over("tokamax", *narrow)
+    assert len(kernels) == 1
+
+
+def test_tokamax_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokamax", None)
+    with pytest.raises(ValueError, match=r"needs the extra `jattn\[kernels\]`"):
+        hand_over("tokamax", *drawn("float32"))
+
+
+def test_gradients_go_through(kernels):
+    arrays = drawn("float32")
+    loss = lambda *arrays: (hand_over("xla", *arrays, mask=HIDDEN) ** 2).sum()
+    gradient = jax.grad(loss, (0, 1, 2))(*arrays)
+    assert not np.asarray(gradient[0])[:, 3].any()
+    assert all(np.isfinite(leaf).all() and leaf.any() for leaf in gradient)

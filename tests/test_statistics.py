@@ -1,0 +1,155 @@
+"""Statistics and rows of attention weights against the whole matrix of them."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from compiled import assert_same_bits
+
+import jattn
+from jattn import testing
+from jattn.testing.trees import draw_like
+
+B, T, S, H, G, K = 2, 7, 5, 6, 2, 3
+SINKS: Any = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
+QUERY, KEY, BIAS = draw_like(
+    (np.zeros((B, T, H, K)), np.zeros((B, S, G, K)), np.zeros((B, H, T, S))), 0
+)
+TIME, PLACE = np.arange(T)[:, None], np.arange(S)
+HIDDEN = np.random.default_rng(1).random((B, H, T, S)) < 0.7
+HIDDEN[:, :, 3] = False
+BARRED = np.where(np.arange(S) == 2, -np.inf, BIAS)
+
+# Options, the pairs that they allow, and the rest of what they do.
+CASES: dict[str, tuple[dict[str, Any], Any]] = {
+    "plain": ({}, PLACE >= 0),
+    "mask": ({"mask": HIDDEN}, HIDDEN),
+    "mask of one row": ({"mask": HIDDEN[:, :, :1]}, HIDDEN[:, :, :1]),
+    "pattern": ({"mask": jattn.masks.window(1, 2)}, (PLACE >= TIME - 1) & (PLACE <= TIME + 2)),
+    "causal, offset": ({"is_causal": True, "query_offset": -2}, PLACE <= TIME - 2),
+    "window": (
+        {"local_window_size": (2, 1), "query_offset": 1},
+        (PLACE >= TIME - 1) & (PLACE <= TIME + 2),
+    ),
+    "window by example": (
+        {"local_window_size": 1, "query_offset": np.array([0, 2])},
+        np.stack([abs(PLACE - TIME) <= 1, abs(PLACE - TIME - 2) <= 1])[:, None],
+    ),
+    "lengths": (
+        {"query_seq_lengths": np.array([4, 7]), "key_value_seq_lengths": np.array([5, 2])},
+        np.stack([(TIME < 4) & (PLACE < 5), (TIME < 7) & (PLACE < 2)])[:, None],
+    ),
+    "bias, cap, sinks, scale": (
+        {"bias": BARRED, "logits_soft_cap": 0.8, "sinks": SINKS, "scale": 0.9, "is_causal": True},
+        (PLACE <= TIME) & (PLACE != 2),
+    ),
+}
+
+
+def weights(query, key, allowed, bias=None, logits_soft_cap=None, sinks=None, scale=K**-0.5, **_):
+    """All of them, a row at a time; masked keys are left out."""
+    out = np.zeros((B, H, T, S))
+    allowed = np.broadcast_to(allowed, out.shape)
+    for b, h, t in np.ndindex(B, H, T):
+        kept = np.flatnonzero(allowed[b, h, t])
+        scores = key[b, kept, h // (H // G)] @ query[b, t, h] * scale
+        scores = (
+            scores
+            if logits_soft_cap is None
+            else logits_soft_cap * np.tanh(scores / logits_soft_cap)
+        )
+        scores = scores if bias is None else scores + bias[b, h, t, kept]
+        rest = 0.0 if sinks is None else np.exp(sinks[h])
+        out[b, h, t, kept] = np.exp(scores) / (np.exp(scores).sum() + rest) if len(kept) else 0.0
+    return out
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_streamed_statistics_are_those_of_the_weights(name):
+    options, allowed = CASES[name]
+    wanted = weights(QUERY, KEY, allowed, **options)
+    logs = np.log(np.where(wanted > 0.0, wanted, 1.0))
+    expected = (
+        np.swapaxes(-(wanted * logs).sum(-1), 1, 2),
+        np.swapaxes(wanted.max(-1), 1, 2),
+        wanted.sum(2),
+    )
+
+    @jax.jit
+    def run(query, key):
+        ways = [jattn.attention_statistics(query, key, chunk_size=c, **options) for c in (None, 3)]
+        return ways, jattn.attention_rows(query, key, jnp.array([5, 0, 3]), **options)
+
+    ways, rows = run(QUERY, KEY)
+    for found in ways:
+        testing.assert_close(tuple(found), expected, 1e-12)
+    testing.assert_close(rows, wanted[:, :, [5, 0, 3]], 1e-12)
+
+
+def test_G2_gradients_of_streamed_statistics():
+    options: Any = CASES["bias, cap, sinks, scale"][0] | {
+        "bias": np.where(PLACE == 2, -np.inf, BIAS)
+    }
+
+    def whole(query, key):
+        rows = jattn.attention_rows(query, key, jnp.arange(T), **options)
+        logs = jnp.log(jnp.where(rows > 0.0, rows, 1.0))
+        return (
+            jnp.swapaxes(-(rows * logs).sum(-1), 1, 2),
+            jnp.swapaxes(rows.max(-1), 1, 2),
+            rows.sum(2),
+        )
+
+    streamed = lambda *arrays: tuple(jattn.attention_statistics(*arrays, chunk_size=3, **options))
+    cotangent = draw_like(jax.eval_shape(whole, QUERY, KEY), 2)
+    gradient = lambda function: jax.jit(lambda *arrays: jax.vjp(function, *arrays)[1](cotangent))
+    testing.assert_close(gradient(streamed)(QUERY, KEY), gradient(whole)(QUERY, KEY), 1e-12)
+
+
+def test_C1_what_no_query_may_read_reaches_no_statistic():
+    lengths = {"query_seq_lengths": np.array([4, 7]), "key_value_seq_lengths": np.array([5, 2])}
+
+    @jax.jit
+    def run(query, key):
+        function = functools.partial(jattn.attention_statistics, chunk_size=3, **lengths)
+        output, pullback = jax.vjp(lambda *arrays: tuple(function(*arrays)), query, key)
+        return output, pullback(jax.tree.map(jnp.ones_like, output))
+
+    query, key = QUERY.copy(), KEY.copy()
+    query[0, 4:] = np.nan
+    key[1, 2:] = np.nan
+    assert_same_bits(run(query, key), run(QUERY, KEY))
+
+
+def test_T2_D1_leading_axes_and_dtypes():
+    query, key = QUERY.astype("float32"), KEY.astype("float32")
+    options: Any = {"bias": BIAS, "is_causal": True}
+    once = jattn.attention_statistics(query, key, **options)
+    assert {x.dtype.name for x in once} == {"float32"}
+    grid = lambda x: x[None]
+    options = {"bias": BIAS[None], "is_causal": True}
+    again = jattn.attention_statistics(grid(query), grid(key), **options)
+    assert_same_bits(jax.tree.map(lambda x: x[0], again), once)
+    single: Any = {"bias": BIAS[1], "is_causal": True}
+    testing.assert_close(
+        jattn.attention_statistics(query[1], key[1], **single),
+        jax.tree.map(lambda x: x[1], once),
+        4 * testing.ROUNDING["float32"],
+    )
+
+
+def test_wrong_arguments_raise():
+    statistics: Any = jattn.attention_statistics
+    for message, wrong in (
+        ("key has shape", lambda: statistics(QUERY, KEY[:1])),
+        ("5 heads do not divide", lambda: statistics(QUERY[:, :, :5], KEY)),
+        ("bias has shape", lambda: statistics(QUERY, KEY, bias=BIAS[:, :, :, :2])),
+        ("pass an additive mask as bias", lambda: statistics(QUERY, KEY, mask=BIAS)),
+        ("mask has shape", lambda: statistics(QUERY, KEY, mask=jattn.masks.dense(HIDDEN[0, 0].T))),
+        ("rows are", lambda: jattn.attention_rows(QUERY, KEY, jnp.array([7]))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            wrong()
