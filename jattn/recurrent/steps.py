@@ -16,6 +16,7 @@ class Recurrent(NamedTuple):
 
     weight: Float[Array, "3n n"]
     turned: Float[Array, "n 3n"]
+    biases: Float[Array, "3 n"]
     candidate_bias: Float[Array, " n"] | None
     scale: Float[Array, " n"] | None
 
@@ -48,22 +49,22 @@ def states(
     """The state after each step; a step that is not valid leaves it.
 
     The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
-    meets too; otherwise before it. All other biases are part of `projected`.
+    meets too; otherwise before it. All other biases are sums of both, in `biases`.
     """
     return _run(reverse, recurrent, initial, projected, valid)[1]
 
 
 def _run(reverse, recurrent, initial, projected, valid, *, with_slopes=False):
-    _, turned, bias, scale = recurrent
-    units = len(initial)
+    _, turned, biases, bias, scale = recurrent
+    units, gates = len(initial), 2 if bias is None else 3
+    biases = tuple(biases)
 
     def step(hidden, here):
-        (to_reset, to_update, to_candidate), valid = here
+        parts, valid = here
+        # Added here and not before, the biases cost no pass through memory.
+        to_reset, to_update, to_candidate = map(jnp.add, parts, biases)
         seen = hidden if scale is None else scale * hidden
-        # Gates are cut from the product after it: fused, each still runs on vectors.
-        parts = jnp.split(
-            seen @ (turned[:, : 2 * units] if bias is None else turned), 2 + (bias is not None)
-        )
+        parts = jnp.split(seen @ turned[:, : gates * units], gates)
         reset = jax.nn.sigmoid(to_reset + parts[0])
         update = jax.nn.sigmoid(to_update + parts[1])
         if bias is None:
@@ -100,14 +101,15 @@ def _tangent(reverse, primals, tangents):
 
     Transposed, the gradient of `weight` is a product over all steps, `turned` standing for it.
     """
-    recurrent, _, _, _ = primals
+    weight, _, _, bias, scale = primals[0]
     d_recurrent, d_initial, d_projected, _ = tangents
     _, (after, before, slopes) = _run(reverse, *primals, with_slopes=True)
-    weight, _, bias, scale = recurrent
-    scaled = (lambda d_hidden: d_hidden) if scale is None else (lambda d_hidden: scale * d_hidden)
-    seen = scaled(before) if scale is None else scale[None] * before
+    seen = before if scale is None else scale[None] * before
     d_seen = None if scale is None else d_recurrent.scale[None] * before
-    d_reset, d_update, d_candidate = d_projected
+    d_reset, d_update, d_candidate = (
+        d_part + d_bias[None]
+        for d_part, d_bias in zip(d_projected, d_recurrent.biases, strict=True)
+    )
     units = len(d_initial)
 
     def product(rows, d_rows, gates):
@@ -134,7 +136,7 @@ def _tangent(reverse, primals, tangents):
 
     def step(d_hidden, here):
         d_apart, d_met, slopes = here
-        d_seen = scaled(d_hidden)
+        d_seen = d_hidden if scale is None else scale * d_hidden
         if bias is not None:
             parts = jnp.split(jnp.einsum("m,nm->n", d_seen, weight), 3)
             d_gates = slopes.by_reset * parts[0] + slopes.by_candidate * (slopes.reset * parts[2])

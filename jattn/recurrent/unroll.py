@@ -87,10 +87,9 @@ def _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse
     if resets_after:
         biases = jnp.stack([*biases[:2], params.input_bias[2]])
         candidate_bias = params.hidden_bias[2]
-    projected = jnp.split(inputs @ by_row(params.input_weight).T, 3, axis=-1)
-    projected = tuple(part + bias[None] for part, bias in zip(projected, biases, strict=True))
+    projected = tuple(jnp.split(inputs @ by_row(params.input_weight).T, 3, axis=-1))
     weight = by_row(params.hidden_weight)
-    recurrent = Recurrent(weight, weight.T, candidate_bias, hidden_scale)
+    recurrent = Recurrent(weight, weight.T, biases, candidate_bias, hidden_scale)
     outputs = states(reverse, recurrent, initial, projected, valid)
     final = outputs[0 if reverse else -1] if len(inputs) else initial
     if valid is not None:
