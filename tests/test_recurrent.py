@@ -206,7 +206,7 @@ def test_E2_layers_without_a_step_give_back_their_initial_states():
 
 def test_the_second_call_without_jit_compiles_nothing():
     compilations = []
-    listen = lambda event, _seconds, **_: compilations.append(event)
+    listen = lambda event, duration_secs, **_: compilations.append((event, duration_secs))
     inputs = [draw(S + 4, INPUT_SIZE) for _ in range(2)]
     both = jattn.BidirectionalGRUParams(draw_gru(), draw_gru())
     jax.monitoring.register_event_duration_secs_listener(listen)
