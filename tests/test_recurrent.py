@@ -204,6 +204,25 @@ def test_E2_layers_without_a_step_give_back_their_initial_states():
         assert_same_bits(output.final, initial)
 
 
+def test_the_second_call_without_jit_compiles_nothing():
+    compilations = []
+    listen = lambda event, duration_secs, **_: compilations.append((event, duration_secs))
+    inputs = [draw(S + 4, INPUT_SIZE) for _ in range(2)]
+    both = jattn.BidirectionalGRUParams(draw_gru(), draw_gru())
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for calls in range(2):
+            compilations.clear()
+            jattn.gru(PARAMS, inputs[calls], length=calls)
+            jattn.bidirectional_gru(both, inputs[calls], cell=jattn.reset_before_gru_cell)
+            compiled = [
+                name for name, _ in compilations if name.endswith("backend_compile_duration")
+            ]
+            assert bool(compiled) == (calls == 0)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
 def test_G1_G2_layers_match_their_oracle():
     layers = (
         draw_gru(2, 3),

@@ -62,7 +62,11 @@ def gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    return reset_after_step(params, hidden, hidden, project(params, inputs))
+    projected = _project(params, inputs)
+    recurrent = jnp.einsum("m,gnm->gn", hidden, params.hidden_weight) + params.hidden_bias
+    reset, update = jax.nn.sigmoid(projected[:2] + recurrent[:2])
+    candidate = jnp.tanh(projected[2] + reset * recurrent[2])
+    return (1.0 - update) * candidate + update * hidden
 
 
 @named_axes
@@ -82,36 +86,14 @@ def reset_before_gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    return reset_before_step(params, hidden, hidden, project(params, inputs))
-
-
-def project(params: GRUParams, inputs: Float[Array, " i"]) -> Float[Array, "3 n"]:
-    """The part of the gates that does not depend on the hidden state."""
-    return jnp.einsum("gni,i->gn", params.input_weight, inputs) + params.input_bias
-
-
-def reset_after_step(
-    params: GRUParams,
-    hidden: Float[Array, " n"],
-    seen: Float[Array, " n"],
-    projected: Float[Array, "3 n"],
-) -> Float[Array, " n"]:
-    """`gru_cell` from projected inputs; `seen` is the hidden state as its gates see it."""
-    recurrent = jnp.einsum("gnm,m->gn", params.hidden_weight, seen) + params.hidden_bias
-    reset, update = jax.nn.sigmoid(projected[:2] + recurrent[:2])
-    candidate = jnp.tanh(projected[2] + reset * recurrent[2])
-    return (1.0 - update) * candidate + update * hidden
-
-
-def reset_before_step(
-    params: GRUParams,
-    hidden: Float[Array, " n"],
-    seen: Float[Array, " n"],
-    projected: Float[Array, "3 n"],
-) -> Float[Array, " n"]:
-    """`reset_before_gru_cell` from projected inputs; `seen` is what its gates see of the state."""
-    weight, bias = params.hidden_weight, params.hidden_bias
-    recurrent = jnp.einsum("gnm,m->gn", weight[:2], seen) + bias[:2]
+    projected, (weight, bias) = _project(params, inputs), (params.hidden_weight, params.hidden_bias)
+    recurrent = jnp.einsum("m,gnm->gn", hidden, weight[:2]) + bias[:2]
     reset, update = jax.nn.sigmoid(projected[:2] + recurrent)
-    candidate = jnp.tanh(projected[2] + weight[2] @ (reset * seen) + bias[2])
+    product = jnp.einsum("m,nm->n", reset * hidden, weight[2])
+    candidate = jnp.tanh(projected[2] + product + bias[2])
     return (1.0 - update) * candidate + update * hidden
+
+
+def _project(params: GRUParams, inputs: Float[Array, " i"]) -> Float[Array, "3 n"]:
+    # The vector stands first: under `jax.vmap` nothing is transposed then.
+    return jnp.einsum("i,gni->gn", inputs, params.input_weight) + params.input_bias

@@ -1,5 +1,6 @@
 """A GRU over a sequence, forwards or backwards, with padding."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,15 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from jattn._axes import check_length, named_axes
 from jattn._precision import at_least_float32
-from jattn.recurrent.cells import (
-    Cell,
-    GRUParams,
-    gru_cell,
-    project,
-    reset_after_step,
-    reset_before_gru_cell,
-    reset_before_step,
-)
+from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
+from jattn.recurrent.steps import Recurrent, states
 
 
 class Unrolled(NamedTuple):
@@ -62,29 +56,52 @@ def gru(
             more than the number of inputs.
     """
     check_length("gru: length", length, len(inputs), "s")
-    valid = None if length is None else jnp.arange(len(inputs)) < length
-    if valid is not None:
-        inputs = jnp.where(valid[:, None], inputs, 0.0)
     if initial is None:
-        initial = jnp.zeros(params.hidden_bias.shape[1:], inputs.dtype)
+        initial = jnp.zeros(params.hidden_bias.shape[1:], params.hidden_bias.dtype)
     if cell is gru_cell or cell is reset_before_gru_cell:
-        advance = reset_after_step if cell is gru_cell else reset_before_step
-        inputs = jax.vmap(lambda step: project(params, step))(inputs)
-    else:
-        # Scaling a unit before a product is scaling the column of weights that meets it.
-        own = params if hidden_scale is None else _scale_columns(params, hidden_scale)
-        advance = lambda _params, hidden, _seen, inputs: cell(own, hidden, inputs)
+        resets_after = cell is gru_cell
+        return _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse)
+    inputs, valid = _zero_padding(inputs, length)
+    # Scaling a unit before a product is scaling the column of weights that meets it.
+    own = params if hidden_scale is None else _scale_columns(params, hidden_scale)
 
     def step(hidden, here):
         inputs, valid = here
-        seen = hidden if hidden_scale is None else hidden_scale * hidden
-        new = advance(params, hidden, seen, inputs)
+        new = cell(own, hidden, inputs)
         if valid is None:
             return new, new
         return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
 
     final, outputs = jax.lax.scan(step, initial, (inputs, valid), reverse=reverse)
     return Unrolled(outputs, final)
+
+
+# Compiled, or each call outside of jit would compile its own scan.
+@partial(jax.jit, static_argnums=(5, 6))
+def _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse):
+    units = len(initial)
+    inputs, valid = _zero_padding(inputs, length)
+    by_row = lambda weight: weight.reshape(3 * units, weight.shape[-1])
+    biases = params.input_bias + params.hidden_bias
+    candidate_bias = None
+    if resets_after:
+        biases = jnp.stack([*biases[:2], params.input_bias[2]])
+        candidate_bias = params.hidden_bias[2]
+    projected = tuple(jnp.split(inputs @ by_row(params.input_weight).T, 3, axis=-1))
+    weight = by_row(params.hidden_weight)
+    recurrent = Recurrent(weight, weight.T, biases, candidate_bias, hidden_scale)
+    outputs = states(reverse, recurrent, initial, projected, valid)
+    final = outputs[0 if reverse else -1] if len(inputs) else initial
+    if valid is not None:
+        outputs = jnp.where(valid[:, None], outputs, 0.0)
+    return Unrolled(outputs, final)
+
+
+def _zero_padding(inputs, length):
+    if length is None:
+        return inputs, None
+    valid = jnp.arange(len(inputs)) < length
+    return jnp.where(valid[:, None], inputs, 0.0), valid
 
 
 def _scale_columns(params: GRUParams, scale: Float[Array, " n"]) -> GRUParams:
