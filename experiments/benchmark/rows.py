@@ -104,7 +104,9 @@ def smoke_table() -> Iterator[Row]:
     )  # fmt: skip
     yield from named("dense", "attention", (2, 16, 3, 8))
     yield from named("padded", "attention", (2, 16, 2, 8), causal=True, padded=True)
-    yield from named("grouped", "attention", (1, 16, 4, 8), key_value_heads=2, window=3, causal=True)
+    yield from named(
+        "grouped", "attention", (1, 16, 4, 8), key_value_heads=2, window=3, causal=True
+    )
     yield from named("additive", "additive", (2, 8, 16, 8, 5))
     yield from named("gru", "gru", (2, 7, 3, 5))
     yield from named("bidirectional", "bidirectional", (2, 7, 3, 5), padded=True)

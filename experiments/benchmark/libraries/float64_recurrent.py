@@ -7,8 +7,6 @@ import numpy as np
 from experiments.benchmark.training_step import SMOOTHING
 
 
-
-
 def double(tree):
     """Every float32 of a tree as float64."""
     is_float = lambda leaf: leaf.dtype == np.float32

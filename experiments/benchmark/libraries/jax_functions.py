@@ -29,10 +29,10 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
         )
 
     arrays = jax_calls.differentiated(inputs)
-    return jax_calls.prepared(
-        called, arrays, inputs.get("lengths"), inputs["cotangent"], direction
-    )
+    return jax_calls.prepared(called, arrays, inputs.get("lengths"), inputs["cotangent"], direction)
 
 
 def product(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    return jax_calls.prepared(lambda both, _: both["left"] @ both["right"], inputs, None, None, direction)
+    return jax_calls.prepared(
+        lambda both, _: both["left"] @ both["right"], inputs, None, None, direction
+    )

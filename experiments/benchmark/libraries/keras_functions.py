@@ -28,7 +28,9 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """The layer scores what is already projected."""
     layer = keras.layers.AdditiveAttention()
-    layer.build([(row.shape[0], size, row.shape[4]) for size in (row.shape[1], *[row.shape[2]] * 2)])
+    layer.build(
+        [(row.shape[0], size, row.shape[4]) for size in (row.shape[1], *[row.shape[2]] * 2)]
+    )
 
     def called(arrays, _fixed):
         params = arrays["params"]

@@ -2,6 +2,9 @@
 
 # pyright: reportMissingImports=false
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
@@ -15,9 +18,11 @@ from experiments.gru_weights import update_first
 TYPES = {"float32": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
 
 
-def prepared(operator: str, feeds: Arrays, inputs: list[str], direction, finished, **options):
+def prepared(
+    operator: str, feeds: Arrays, inputs: list[str], asked: str, finished: Callable, **options: Any
+) -> Prepared:
     """One operator; names of `inputs` that are not among `feeds` are left out."""
-    if direction != FORWARD:
+    if asked != FORWARD:
         raise Unsupported("has no gradients")
     feeds = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
     given = [

@@ -39,6 +39,4 @@ def attention(row: Row, inputs: Arrays, direction: str, implementation: Any) -> 
         )
 
     arrays = jax_calls.differentiated(inputs)
-    return jax_calls.prepared(
-        called, arrays, inputs.get("lengths"), inputs["cotangent"], direction
-    )
+    return jax_calls.prepared(called, arrays, inputs.get("lengths"), inputs["cotangent"], direction)

@@ -63,9 +63,13 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
         for own, array in zip(module.parameters(), flat, strict=True):
             own.copy_(torch.tensor(array))
     names = [
-        f"{name}_{index}" for index, params in enumerate(inputs["params"]) for name in params._fields
+        f"{name}_{index}"
+        for index, params in enumerate(inputs["params"])
+        for name in params._fields
     ]
-    arrays = torch_calls.tensors({name: inputs[name] for name in ("inputs", "initial") if name in inputs})
+    arrays = torch_calls.tensors(
+        {name: inputs[name] for name in ("inputs", "initial") if name in inputs}
+    )
     # In the order of the module's own; autograd then gives their gradients too.
     arrays |= dict(zip(names, module.parameters(), strict=True))
     lengths = torch.tensor(inputs["lengths"], dtype=torch.int64) if "lengths" in inputs else None
@@ -84,7 +88,9 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     )  # fmt: skip
 
     def result(returned):  # Without those of the biases, as for the others.
-        return {name: array for name, array in made.result(returned).items() if "_bias_" not in name}
+        return {
+            name: array for name, array in made.result(returned).items() if "_bias_" not in name
+        }
 
     return made._replace(result=result)
 
@@ -94,4 +100,6 @@ bidirectional = gru
 
 def product(row: Row, inputs: Arrays, direction: str) -> Prepared:
     arrays = torch_calls.tensors(inputs)
-    return torch_calls.prepared(lambda arrays: arrays["left"] @ arrays["right"], arrays, None, direction)
+    return torch_calls.prepared(
+        lambda arrays: arrays["left"] @ arrays["right"], arrays, None, direction
+    )

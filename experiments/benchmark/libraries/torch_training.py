@@ -95,7 +95,9 @@ def training(row: Row, inputs: Arrays, _direction: str) -> Prepared:
     def result(_loss):
         loss, named = model(batch), dict(model.named_parameters())
         slopes = torch.autograd.grad(loss, [named[name] for name in order])
-        slopes = [slope.numpy().reshape(leaf.shape) for slope, leaf in zip(slopes, leaves, strict=True)]
+        slopes = [
+            slope.numpy().reshape(leaf.shape) for slope, leaf in zip(slopes, leaves, strict=True)
+        ]
         numbered = {str(index): slope for index, slope in enumerate(slopes)}
         return {"output": np.asarray(loss.item()), **gradients(numbered)}
 
