@@ -1,20 +1,20 @@
 """`python -m experiments.benchmark`: times and memory of jattn beside other libraries."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.benchmark import measure, page, summary, tables
+from experiments.benchmark import measure, page, scaling, summary, tables
 from experiments.benchmark.checks import WRONG
 from experiments.benchmark.machine import version
-from experiments.benchmark.prepared import OWN, PEERS
+from experiments.benchmark.options import asked, parser
+from experiments.benchmark.prepared import PEERS
 from experiments.benchmark.processes import GIB, Refused, Workers
 from experiments.benchmark.results import Results, read
 from experiments.benchmark.rows import Row, chosen, smoke_table, table
-
-SMOKE_PEERS = [OWN, "jax.nn"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,45 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"experiments.benchmark: {place}{error.strerror}", file=sys.stderr)
         return 2
-    except ValueError as error:
+    except (Refused, ValueError) as error:
         print(f"experiments.benchmark: {error}", file=sys.stderr)
         return 2
-
-
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
-    parser.add_argument("--rows", nargs="+", metavar="NAME", help="rows or families of rows")
-    parser.add_argument("--peers", nargs="+", metavar="NAME", help="libraries, jattn in any case")
-    parser.add_argument("--list", action="store_true", help="print rows and peers")
-    parser.add_argument("--check", action="store_true", help="compare with float64, time nothing")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, jattn and jax.nn")
-    parser.add_argument("--fresh", action="store_true", help="measure again what is finished")
-    parser.add_argument("--markdown", action="store_true", help="make the page alone")
-    parser.add_argument("--repeats", type=int, help="turns of each library (7)")
-    parser.add_argument(
-        "--budget", type=float, default=1800, help="seconds to aim at (%(default)s)"
-    )
-    parser.add_argument("--limit", type=float, default=120, help="seconds of a call (%(default)s)")
-    parser.add_argument("--memory", type=float, default=20, help="GiB of a process (%(default)s)")
-    parser.add_argument("--out", type=Path, help="folder of page, pictures and results (docs)")
-    return parser
-
-
-def asked(options: argparse.Namespace) -> list[str]:
-    """The peers in the order of the table.
-
-    Raises:
-        ValueError: one is unknown, or a number is too small.
-    """
-    for name in options.peers or ():
-        if name not in PEERS:
-            raise ValueError(f"--peers: {name} is none of {', '.join(PEERS)}")
-    for name in ("repeats", "budget", "limit", "memory"):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"--{name} is {value:g}, expected more than 0")
-    wanted = options.peers or (SMOKE_PEERS if options.smoke else PEERS)
-    return [name for name in PEERS if name == OWN or name in wanted]
 
 
 def show(rows: list[Row]) -> int:
@@ -132,7 +96,7 @@ def cells_of(row: Row, names: list[str], results: Results, workers: Workers, set
         for line in summary.curve(results.record, row.family)
         if line.row["length"] < row.length
     ]
-    return measure.point(row, names, shorter, workers, settings)
+    return scaling.point(row, names, shorter, workers, settings)
 
 
 def finish(record, file: Path, folder: Path) -> int:
@@ -149,8 +113,9 @@ def check(options: argparse.Namespace, rows: list[Row], peers: list[str]) -> int
     wrong = False
     with Workers(options.limit, options.memory * GIB) as workers:
         for row in rows:
+            expected = measure.truth(row, workers)
             for direction in row.directions:
-                cells = measure.checked(row, direction, peers_of(row, peers), workers)
+                cells = measure.checked(row, direction, peers_of(row, peers), workers, expected)
                 for peer, cell in cells.items():
                     said = cell.get("reason") or f"{cell['error']:.1e} in {cell['error_in']}"
                     print(f"{row.name:<32} {direction:<9} {peer:<16} {said}", flush=True)
@@ -159,4 +124,5 @@ def check(options: argparse.Namespace, rows: list[Row], peers: list[str]) -> int
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: workers are ended too.
     sys.exit(main())

@@ -55,12 +55,9 @@ def additive(row: Row, rng, normal) -> Arrays:
 
 def gru_params(normal, inputs: int, units: int) -> jattn.GRUParams:
     """The hidden bias is zero: not every library has one."""
-    return jattn.GRUParams(
-        normal(3, units, inputs) * inputs**-0.5,
-        normal(3, units, units) * units**-0.5,
-        normal(3, units),
-        np.zeros((3, units), np.float32),
-    )
+    shapes = ((3, units, inputs), inputs), ((3, units, units), units), ((3, units), 1)
+    drawn = [normal(*shape) * fan_in**-0.5 for shape, fan_in in shapes]
+    return jattn.GRUParams._make([*drawn, np.zeros((3, units), np.float32)])
 
 
 def gru(row: Row, rng, normal) -> Arrays:

@@ -1,4 +1,4 @@
-"""Which key a query of a row may read, as libraries without such rules are told: a Boolean array."""
+"""Which keys a query of a row may read, as an array of Booleans, and how many."""
 
 import numpy as np
 

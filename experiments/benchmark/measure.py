@@ -7,16 +7,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from experiments.benchmark.checks import error
+from experiments.benchmark.checks import Result, error
 from experiments.benchmark.prepared import TRUTH
-from experiments.benchmark.processes import Refused, Worker, Workers
+from experiments.benchmark.processes import Refused, Workers
 from experiments.benchmark.rows import Row
 
 Cell = dict[str, Any]
 Cells = dict[str, Cell]
 REST = 0.1  # Seconds in which threads that wait actively give up.
-LONG = 1.0  # Seconds of a call of which one is enough for a point of a curve.
-CHECKED_UP_TO = 4096  # Length of a curve's points that are compared with float64.
 
 
 class Settings(NamedTuple):
@@ -31,8 +29,9 @@ class Settings(NamedTuple):
 def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -> dict[str, Cells]:
     """Cells by direction and peer; one that could not be measured has its `reason`."""
     found = {}
+    expected = truth(row, workers)
     for direction in row.directions:
-        cells = checked(row, direction, peers, workers)
+        cells = checked(row, direction, peers, workers, expected)
         timed(cells, workers, settings)
         found[direction] = cells
         if not settings.fresh:
@@ -48,12 +47,22 @@ def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -
     return found
 
 
-def checked(row: Row, direction: str, peers: list[str], workers: Workers) -> Cells:
+def truth(row: Row, workers: Workers) -> Result:
+    """The output and, where the row asks for them, the gradients in float64.
+
+    Raises:
+        Refused: it takes too long or too much memory.
+    """
+    workers[TRUTH].ask("prepare", row, row.directions[-1])
+    _, expected = workers[TRUTH].ask("check")
+    workers[TRUTH].ask("forget")
+    return expected
+
+
+def checked(
+    row: Row, direction: str, peers: list[str], workers: Workers, expected: Result
+) -> Cells:
     """Each peer's time to compile and to call once, and the error of what came out."""
-    truth = workers[TRUTH]
-    truth.ask("prepare", row, direction)
-    _, expected = truth.ask("check")
-    truth.ask("forget")
     cells: Cells = {}
     for peer in peers:
         try:
@@ -110,60 +119,6 @@ def remembered(row: Row, peer: str, found: dict[str, Cells], workers: Workers) -
         found[direction][peer]["memory_reason"] = str(refused)
     finally:
         worker.stop()
-
-
-def point(
-    row: Row, peers: list[str], before: list[Cells], workers: Workers, settings: Settings
-) -> dict[str, Cells]:
-    """A point of a curve: each peer in a process of its own, once where a call is long.
-
-    Args:
-        before: the cells of the curve's shorter lengths.
-    """
-    (direction,) = row.directions
-    expected = None
-    if row.length <= CHECKED_UP_TO:
-        workers[TRUTH].ask("prepare", row, direction)
-        _, expected = workers[TRUTH].ask("check")
-        workers[TRUTH].ask("forget")
-    cells: Cells = {}
-    for peer in peers:
-        reason = hopeless([cells[peer] for cells in before if peer in cells], settings.limit)
-        if reason is not None:
-            cells[peer] = {"reason": reason}
-            continue
-        worker = workers.another(peer) if settings.fresh else workers[peer]
-        try:
-            cells[peer] = one_point(worker, row, direction, expected)
-        except (Refused, ValueError) as refused:
-            cells[peer] = {"reason": str(refused)}
-        finally:
-            if settings.fresh:
-                worker.stop()
-    return {direction: cells}
-
-
-def one_point(worker: Worker, row: Row, direction: str, expected: Any) -> Cell:
-    compiling = worker.ask("prepare", row, direction)
-    seconds, memory = worker.ask("peak")
-    cell = {"first": compiling + seconds, "memory": memory}
-    if expected is not None:
-        value, name = error(worker.ask("check")[1], expected)
-        cell |= {"error": value, "error_in": name}
-    return cell | summary([seconds] if seconds > LONG else worker.ask("time", LONG, 9))
-
-
-def hopeless(shorter: list[Cell], limit: float) -> str | None:
-    """Why a length is not tried, given the lengths before it, each half of the next."""
-    if not shorter:
-        return None
-    if "reason" in shorter[-1]:
-        return shorter[-1]["reason"].removesuffix(", at a shorter length") + ", at a shorter length"
-    growth = 4.0
-    if len(shorter) > 1:
-        growth = max(2.0, shorter[-1]["median"] / shorter[-2]["median"])
-    expected = shorter[-1]["median"] * growth
-    return f"would take about {expected:.0f} s" if expected > limit else None
 
 
 def geometric_mean(values: Iterable[float]) -> float:

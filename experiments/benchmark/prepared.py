@@ -55,6 +55,14 @@ PEERS = {
     "torch-flex": Peer("torch_flex", "torch", "PyTorch FlexAttention"),
     "onnxruntime": Peer("onnxruntime", "onnxruntime", "ONNX Runtime"),
 }
+KINDS = {
+    "attention": "attention",
+    "additive": "additive attention",
+    "gru": "a GRU",
+    "bidirectional": "a GRU both ways",
+    "training": "this, nor a model written for it here",
+    "product": "a matrix product",
+}
 OWN, TRUTH = "jattn", "float64"
 
 
@@ -69,7 +77,7 @@ def prepare(peer: str, row: Any, inputs: Result, direction: str) -> Prepared:
     module = importlib.import_module(f"experiments.benchmark.libraries.{name}_functions")
     function = getattr(module, row.kind, None)
     if function is None:
-        raise Unsupported(f"has no {row.kind}" if row.kind != "product" else "is not asked")
+        raise Unsupported(f"has no function for {KINDS[row.kind]}")
     return function(row, inputs, direction)
 
 

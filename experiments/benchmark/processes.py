@@ -1,5 +1,6 @@
 """The processes that measure, one a peer, watched for time and memory."""
 
+import contextlib
 import os
 import pickle
 import select
@@ -99,10 +100,8 @@ class Worker:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(OSError):  # What was not sent is not needed.
                     stream.close()
-                except OSError:  # What was not sent is not needed.
-                    pass
         self.process = None
 
 

@@ -2,14 +2,13 @@
 
 import datetime
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from experiments.benchmark import masks
 from experiments.benchmark.inputs import draw
 from experiments.benchmark.machine import machine, versions
-from experiments.benchmark.measure import Cell, Cells
+from experiments.benchmark.measure import Cells
 from experiments.benchmark.rows import Row, products
 from jattn.training.atomic import write_atomically
 
@@ -93,15 +92,12 @@ def read(path: Path) -> Record:
     """
     try:
         record = json.loads(path.read_text("utf-8"))
-        record["rows"], record["machine"], record["versions"], record["settings"]
-    except (ValueError, KeyError, TypeError) as error:
+        for part in ("machine", "versions", "settings", "rows"):
+            record[part].keys()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: is no record of the benchmark") from error
     return record
 
 
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def median(cell: Cell | None) -> float:
-    return math.inf if cell is None else cell.get("median", math.inf)

@@ -4,8 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-FORWARD, GRADIENT = "forward", "gradient"  # The gradient's time includes the forward pass.
-BOTH = (FORWARD, GRADIENT)
+FORWARD, GRADIENT = BOTH = ("forward", "gradient")  # The gradient's time includes the result's.
 SCALING_PEERS = ("jattn", "jax.nn", "torch", "tokamax-chunked")
 
 
@@ -21,8 +20,8 @@ class Row:
     documents: number of documents packed into one sequence.
     key_value_heads: all heads where 0.
     directions: what is measured.
-    peers: those that are asked; all where empty.
-    length: where the row is a point of a curve, the length that it stands for.
+    peers: those that are asked, or all.
+    length: that of a point of a curve, otherwise 0.
     """
 
     name: str

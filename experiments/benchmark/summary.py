@@ -1,12 +1,12 @@
 """What a record says: who is best at a row, ratios to jattn, and their geometric means."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from experiments.benchmark.checks import WRONG
 from experiments.benchmark.measure import Cell, Cells, geometric_mean
 from experiments.benchmark.prepared import OWN, PEERS
-from experiments.benchmark.results import Record, median
+from experiments.benchmark.results import Record
 from experiments.benchmark.rows import GRADIENT
 
 
@@ -21,11 +21,6 @@ class Line(NamedTuple):
     @property
     def own(self) -> Cell | None:
         return self.cells.get(OWN)
-
-    @property
-    def title(self) -> str:
-        """The row's name; letters of the shape are in the text."""
-        return self.name
 
     def ratio(self, peer: str) -> float | None:
         """The peer's median over jattn's: above 1 jattn is faster. None where either has none."""
@@ -148,5 +143,5 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.0f} ns"
 
 
-def mebibytes(value: Any) -> str:
-    return f"{value / 2**20:.3g}" if value < 2**20 * 1000 else f"{value / 2**20:.0f}"
+def mebibytes(value: float) -> str:
+    return f"{value / 2**20:.0f}" if value >= 2**20 else "< 1"

@@ -99,27 +99,29 @@ def memory(line: Line, peer: str) -> str:
 
 
 def reasons(record: Record) -> list[str]:
-    """One line a peer and reason, with the rows that have it."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """One line a peer and reason, with the families, or points of curves, that have it."""
+    found: dict[tuple[str, str], dict[str, set[str]]] = {}
     for line in summary.lines(record, lambda row: row["family"] != "limit"):
+        place = line.name if line.row["length"] else line.row["family"]
         for peer, cell in line.cells.items():
             for reason in (cell.get("reason"), cell.get("memory_reason"), wrong(cell)):
                 if reason is not None:
-                    found.setdefault((peer, reason), []).append(place(line))
+                    places = found.setdefault((peer, reason), {})
+                    places.setdefault(place, set()).add(line.direction)
     order = [*PEERS]
     return [
-        f"- {title(peer)}: {reason} ({', '.join(dict.fromkeys(places))})."
+        f"- {title(peer)}: {reason} ({', '.join(map(where, places.items()))})"
         for (peer, reason), places in sorted(
             found.items(), key=lambda item: order.index(item[0][0])
         )
     ]
 
 
-def place(line: Line) -> str:
-    """The row, and the direction where the other one may differ."""
-    if len(line.row["cells"]) == 1:
-        return line.name
-    return f"{line.name} {'forward' if line.direction == 'forward' else 'backward'}"
+def where(place: tuple[str, set[str]]) -> str:
+    """A family, and the direction where it is one of two."""
+    name, directions = place
+    one_of_two = len(directions) == 1 and not name.startswith(("scaling", "training", "decode"))
+    return " ".join([name, *directions]) if one_of_two else name
 
 
 def wrong(cell: Cell) -> str | None:

@@ -1,5 +1,6 @@
 """A process that measures one peer: reads commands, answers each with a value or with a reason."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -76,7 +77,7 @@ class Measuring:
         return seconds, checked(self.row, self.inputs, self.prepared.result(returned))
 
     def time(self, seconds: float, calls: int) -> list[float]:
-        """Durations of single calls: as many as fit into `seconds`, one at least, `calls` at most."""
+        """Durations of single calls: as many as fit into `seconds`, from one to `calls`."""
         durations: list[float] = []
         gc.disable()
         while not durations or (sum(durations) < seconds and len(durations) < calls):
@@ -85,7 +86,8 @@ class Measuring:
             durations.append(time.perf_counter() - began)
             del returned
         gc.enable()
-        return durations
+        # The first one after a rest wakes threads and fills caches.
+        return durations[1:] if len(durations) > 4 else durations
 
     def peak(self) -> tuple[float, int]:
         """Seconds of a call, and the most bytes that it holds beside inputs and compiled code."""
@@ -102,10 +104,8 @@ class Measuring:
 
 def release_free_memory() -> None:
     """What was freed goes back to the system, so that it is counted when it is needed again."""
-    try:
+    with contextlib.suppress(AttributeError):  # Another C library.
         ctypes.CDLL(None).malloc_trim(0)
-    except AttributeError:  # Another C library.
-        pass
 
 
 def start_high_water() -> int:

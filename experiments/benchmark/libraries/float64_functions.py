@@ -34,7 +34,9 @@ def attention(row: Row, inputs: Arrays, direction: str):
         mask = np.ones((1, row.shape[1], row.keys or row.shape[1]), bool)
     mask = np.broadcast_to(mask, (row.shape[0], *mask.shape[1:]))
 
-    def one(query, key, value, mask, bias):
+    def one(example, bias):
+        query, key, value, mask = example
+
         def block(query, mask, bias):
             scores = jnp.einsum("tgk,sk->tgs", query, key) * query.shape[-1] ** -0.5
             if row.soft_cap is not None:
@@ -50,7 +52,7 @@ def attention(row: Row, inputs: Arrays, direction: str):
             bias = jnp.zeros((1, 1, mask.shape[1], 1))
         bias = jnp.moveaxis(bias[0], 1, 0)
         return jax.lax.map(
-            lambda example: one(*example, bias),
+            lambda example: one(example, bias),
             (arrays["query"], arrays["key"][:, :, 0], arrays["value"][:, :, 0], mask),
         )
 
@@ -61,8 +63,10 @@ def attention(row: Row, inputs: Arrays, direction: str):
 def additive(row: Row, inputs: Arrays, direction: str):
     def all_examples(arrays, mask):
         params = arrays["params"]
-        one = lambda example: read(params, *example, mask)
-        return jax.lax.map(one, (arrays["query"], arrays["key"], arrays["value"]))
+        one = lambda query, key, value: read(params, query, key, value, mask)
+        return jax.lax.map(
+            lambda example: one(*example), (arrays["query"], arrays["key"], arrays["value"])
+        )
 
     arrays = double({name: inputs[name] for name in ("params", "query", "key", "value")})
     return jax_calls.prepared(
@@ -77,7 +81,7 @@ def gru(row: Row, inputs: Arrays, direction: str):
 
 
 def bidirectional(row: Row, inputs: Arrays, direction: str):
-    run = lambda params, inputs, initial, lengths: tuple(both_ways(params, inputs, lengths))[0]
+    run = lambda params, inputs, initial, lengths: both_ways(params, inputs, lengths)[0]
     return jax_calls.gru(run, row, double(inputs), direction)
 
 

@@ -68,7 +68,7 @@ def both_ways(params, inputs, lengths):
     zeros = jnp.zeros((len(inputs), params[0].hidden_bias.shape[1]), inputs.dtype)
     forward = unroll(params[0], inputs, zeros, lengths)
     backward = unroll(params[1], inputs, zeros, lengths, reverse=True)
-    return (jnp.concatenate(pair, axis=-1) for pair in zip(forward, backward, strict=True))
+    return [jnp.concatenate(pair, axis=-1) for pair in zip(forward, backward, strict=True)]
 
 
 def affine(params, inputs):

@@ -53,8 +53,9 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
     function = jattn.additive_attention
-    if hasattr(jattn, "in_chunks") and row.shape[1] > CHUNK:
-        function = jattn.in_chunks(function, CHUNK)
+    in_chunks = getattr(jattn, "in_chunks", None)
+    if in_chunks is not None and row.shape[1] > CHUNK:
+        function = in_chunks(function, CHUNK)
 
     def called(arrays, _fixed):
         over_batch = jax.vmap(partial(function, arrays["params"]))

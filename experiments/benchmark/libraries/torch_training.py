@@ -71,9 +71,8 @@ class Model(nn.Module):
 
 
 def training(row: Row, inputs: Arrays, _direction: str) -> Prepared:
-    leaves, form = jax.tree.flatten(inputs["params"])
+    leaves = jax.tree.leaves(inputs["params"])
     batch = {name: torch.tensor(inputs[name]).long() for name in inputs if name != "params"}
-    lengths = batch["letters_length"]
     model, moved = Model(row), Model(row)
     order = [name for name, _ in model.named_parameters() if not name.startswith("score")]
     order += ["score_weight", "score_bias"]
