@@ -19,7 +19,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--markdown", action="store_true", help="make the page alone")
     parser.add_argument("--repeats", type=int, help="turns of each library (7)")
     parser.add_argument(
-        "--budget", type=float, default=1800, help="seconds to aim at (%(default)s)"
+        "--budget",
+        type=float,
+        default=900,
+        help="seconds of timing; compiling, checks, memory and curves come besides (%(default)s)",
     )
     parser.add_argument("--limit", type=float, default=120, help="seconds of a call (%(default)s)")
     parser.add_argument("--memory", type=float, default=20, help="GiB of a process (%(default)s)")
