@@ -26,6 +26,7 @@ from jattn.attention.multi_head import multi_head_attention as multi_head_attent
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from jattn.engine.dot_product import dot_product_attention as dot_product_attention
 from jattn.layers import EmbeddingParams as EmbeddingParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import dropout as dropout

@@ -37,13 +37,17 @@ class Mask:
             ValueError: if the mask was made for other sizes, or one of its lengths is negative or
                 longer than its axis.
         """
+        self.check(t, s)
+        with jax.numpy_rank_promotion("allow"):
+            seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])
+        return jnp.broadcast_to(seen, (t, s))
+
+    def check(self, t: int, s: int) -> None:
+        """Raises ValueError unless the mask can be one of `t` queries and `s` keys."""
         for made, asked, axis in zip(self.sizes, (t, s), "ts", strict=True):
             if made not in (None, asked):
                 raise ValueError(f"mask has {axis}={made}, expected {asked}")
         self._check_lengths(t, s)
-        with jax.numpy_rank_promotion("allow"):
-            seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])
-        return jnp.broadcast_to(seen, (t, s))
 
     def _check_lengths(self, t: int, s: int) -> None:
         if self.rule is first_positions:
@@ -59,10 +63,10 @@ class Mask:
                 )
 
     def __and__(self, other: "Mask | Array") -> "Mask":
-        return _combine(_both, self, other)
+        return _combine(all_of, self, other)
 
     def __or__(self, other: "Mask | Array") -> "Mask":
-        return _combine(_either, self, other)
+        return _combine(any_of, self, other)
 
     def __invert__(self) -> "Mask":
         return Mask(_not, (self,), self.sizes)
@@ -93,7 +97,7 @@ def dense(array: Bool[Array, "t s"]) -> Mask:
         raise ValueError(
             f"masks.dense: array is {given}, expected bool[t, s]; pass an additive mask as bias"
         )
-    return Mask(_dense, (array,), (array.shape[-2], array.shape[-1]))
+    return Mask(array_rule, (array,), (array.shape[-2], array.shape[-1]))
 
 
 def as_array(mask: "Mask | Array | None", t: int, s: int) -> Bool[Array, "t s"] | None:
@@ -118,7 +122,7 @@ def first_positions(queries, keys, key_lengths, query_lengths):
     return valid if query_lengths is None else valid & (queries < query_lengths)
 
 
-def _dense(queries, keys, array):
+def array_rule(queries, keys, array):
     return jnp.asarray(array)[queries, keys]
 
 
@@ -126,9 +130,9 @@ def _not(queries, keys, mask):
     return ~mask.at(queries, keys)
 
 
-def _both(queries, keys, left, right):
+def all_of(queries, keys, left, right):
     return left.at(queries, keys) & right.at(queries, keys)
 
 
-def _either(queries, keys, left, right):
+def any_of(queries, keys, left, right):
     return left.at(queries, keys) | right.at(queries, keys)

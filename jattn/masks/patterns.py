@@ -14,7 +14,7 @@ def causal(offset: Integer = 0) -> Mask:
 
     Offset 0 is top-left; `s - t` is bottom-right; a cache's length is the third use.
     """
-    return Mask(_causal, (offset,))
+    return Mask(up_to_query, (offset,))
 
 
 def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> Mask:
@@ -25,7 +25,7 @@ def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> 
     for name, side in (("left", left), ("right", right)):
         if isinstance(side, int) and side < 0:
             raise ValueError(f"masks.window: {name} is {side}, expected at least 0 or None")
-    return Mask(_window, (left, right, offset))
+    return Mask(near_query, (left, right, offset))
 
 
 def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
@@ -38,12 +38,12 @@ def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = Non
     both = [
         x if hasattr(x, "shape") else np.array(x) for x in (query_ids, key_ids) if x is not None
     ]
-    return Mask(_segments, (both[0], both[-1]), (both[0].shape[-1], both[-1].shape[-1]))
+    return Mask(same_segment, (both[0], both[-1]), (both[0].shape[-1], both[-1].shape[-1]))
 
 
 def prefix(length: Integer) -> Mask:
     """The first `length` keys; `prefix(n) | causal()` is a prefix language model's mask."""
-    return Mask(_prefix, (length,))
+    return Mask(before_length, (length,))
 
 
 def dilated(step: Integer) -> Mask:
@@ -53,7 +53,7 @@ def dilated(step: Integer) -> Mask:
 
 def blocks(size: Integer) -> Mask:
     """Keys of the query's own block, where blocks of `size` positions tile the sequence."""
-    return Mask(_blocks, (_positive("blocks", "size", size),))
+    return Mask(same_block, (_positive("blocks", "size", size),))
 
 
 def global_tokens(count: Integer) -> Mask:
@@ -67,21 +67,21 @@ def _positive(name: str, argument: str, value: Integer) -> Integer:
     return value
 
 
-def _causal(queries, keys, offset):
+def up_to_query(queries, keys, offset):
     return keys <= queries + offset
 
 
-def _window(queries, keys, left, right, offset):
+def near_query(queries, keys, left, right, offset):
     distance = keys - (queries + offset)
     inside = jnp.ones_like(distance, bool) if left is None else distance >= -left
     return inside if right is None else inside & (distance <= right)
 
 
-def _segments(queries, keys, query_ids, key_ids):
+def same_segment(queries, keys, query_ids, key_ids):
     return jnp.asarray(query_ids)[queries] == jnp.asarray(key_ids)[keys]
 
 
-def _prefix(queries, keys, length):
+def before_length(queries, keys, length):
     return keys < length
 
 
@@ -89,7 +89,7 @@ def _dilated(queries, keys, step):
     return (keys - queries) % step == 0
 
 
-def _blocks(queries, keys, size):
+def same_block(queries, keys, size):
     return keys // size == queries // size
 
 

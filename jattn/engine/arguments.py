@@ -1,0 +1,144 @@
+"""The arguments of a call of the engine, checked and brought to one form."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jattn._axes import check_length
+from jattn.masks.algebra import Mask
+
+NAME = "dot_product_attention"
+
+
+class Call(NamedTuple):
+    """What `dot_product_attention` was given."""
+
+    query: Any
+    key: Any
+    value: Any
+    bias: Any = None
+    mask: Any = None
+    scale: Any = None
+    is_causal: bool = False
+    query_seq_lengths: Any = None
+    key_value_seq_lengths: Any = None
+    local_window_size: Any = None
+    query_offset: Any = 0
+    logits_soft_cap: float | None = None
+    sinks: Any = None
+    dropout_rate: float = 0.0
+    dropout_rng: Any = None
+    chunk_size: int | None = None
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        return tuple(np.shape(self.query)[:-3])
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int, int, int, int]:
+        """Batch, queries, keys, groups, heads of a group, features of keys and of values."""
+        (t, h, k), (s, g, v) = np.shape(self.query)[-3:], np.shape(self.value)[-3:]
+        return math.prod(self.lead), t, s, g, h // g, k, v
+
+
+def check(call: Call) -> Call:
+    """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
+    for name in ("query", "key", "value"):
+        array = getattr(call, name)
+        if not hasattr(array, "shape"):
+            call = call._replace(**{name: jnp.asarray(array)})
+            array = getattr(call, name)
+        _require(
+            len(array.shape) >= 3,
+            f"{name} has shape {tuple(array.shape)}, expected (*b, {'t' if name == 'query' else 's'}, heads, features)",
+        )
+        _require(
+            jnp.issubdtype(array.dtype, jnp.floating),
+            f"{name} has dtype {array.dtype}, expected a floating-point dtype",
+        )
+    lead, (t, h, k) = call.lead, call.query.shape[-3:]
+    s, g = call.key.shape[-3:-1]
+    _shape("key", call.key, (*lead, s, g, k), "(*b, s, g, k)", "b and k from query")
+    _shape(
+        "value",
+        call.value,
+        (*lead, s, g, call.value.shape[-1]),
+        "(*b, s, g, v)",
+        "b, s and g from key",
+    )
+    _require(g > 0 and h % g == 0, f"{h} heads do not divide among {g} key-value heads")
+    pairs = (*lead, h, t, s)
+    if call.bias is not None:
+        _pairs("bias", call.bias, pairs)
+        _require(
+            jnp.issubdtype(call.bias.dtype, jnp.floating),
+            f"bias has dtype {call.bias.dtype}, expected a floating-point dtype; pass a boolean one as mask",
+        )
+    if isinstance(call.mask, Mask):
+        call.mask.check(t, s)
+    elif call.mask is not None:
+        _pairs("mask", call.mask, pairs)
+        hint = "; pass an additive mask as bias"
+        _require(call.mask.dtype == bool, f"mask has dtype {call.mask.dtype}, expected bool{hint}")
+    if call.sinks is not None:
+        _shape("sinks", call.sinks, (h,), "(h)", "h from query")
+    for name, longest, axis in (("query_seq_lengths", t, "t"), ("key_value_seq_lengths", s, "s")):
+        lengths = getattr(call, name)
+        if lengths is not None:
+            _lead(name, lengths, lead)
+            check_length(f"{NAME}: {name}", lengths, longest, axis)
+    if np.ndim(call.query_offset):
+        _lead("query_offset", call.query_offset, lead)
+    _require(
+        0.0 <= call.dropout_rate < 1.0, f"dropout_rate is {call.dropout_rate}, expected [0, 1)"
+    )
+    _require(
+        not call.dropout_rate or call.dropout_rng is not None,
+        f"dropout_rate is {call.dropout_rate}, but dropout_rng is None",
+    )
+    for name in ("chunk_size", "logits_soft_cap"):
+        given = getattr(call, name)
+        _require(given is None or given > 0, f"{name} is {given}, expected more than 0")
+    return call._replace(local_window_size=_window(call.local_window_size))
+
+
+def _window(size: Any) -> tuple[int | None, int | None] | None:
+    if size is None:
+        return None
+    left, right = size if isinstance(size, tuple | list) else (size, size)
+    for side in (left, right):
+        _require(side is None or side >= 0, f"local_window_size is {size}, expected at least 0")
+    return left, right
+
+
+def _require(holds: bool, complaint: str) -> None:
+    if not holds:
+        raise ValueError(f"{NAME}: {complaint}")
+
+
+def _shape(name: str, array: Any, wanted: tuple, axes: str, source: str) -> None:
+    given = tuple(np.shape(array))
+    _require(given == wanted, f"{name} has shape {given}, expected {axes} = {wanted} ({source})")
+
+
+def _pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
+    given = tuple(np.shape(array))
+    padded = (1,) * (len(wanted) - len(given)) + given
+    fits = len(padded) == len(wanted) and all(
+        one in (1, other) for one, other in zip(padded, wanted, strict=True)
+    )
+    _require(
+        fits and hasattr(array, "dtype"),
+        f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",
+    )
+
+
+def _lead(name: str, array: Any, lead: tuple[int, ...]) -> None:
+    given = tuple(np.shape(array))
+    _require(
+        given in ((), lead)
+        and (not hasattr(array, "dtype") or jnp.issubdtype(array.dtype, jnp.integer)),
+        f"{name} has shape {given}, expected integers of shape {lead} (b from query)",
+    )

@@ -1,0 +1,113 @@
+"""Scaled dot-product attention of batches and heads: the engine's entry."""
+
+from typing import Any
+
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jattn.engine.arguments import Call, check
+from jattn.engine.batches import attend_all, plan_of
+from jattn.engine.plan import Plan, Planner, best, chunked
+from jattn.masks.algebra import Mask
+
+
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = None,
+    mask: Bool[Array, "*b h t s"] | Mask | None = None,
+    *,
+    scale: Float[Array, ""] | float | None = None,
+    is_causal: bool = False,
+    query_seq_lengths: Int[Array, "*b"] | None = None,
+    key_value_seq_lengths: Int[Array, "*b"] | None = None,
+    local_window_size: int | tuple[int | None, int | None] | None = None,
+    implementation: str | None = None,
+    return_residual: bool = False,
+    query_offset: int | Int[Array, "*b"] = 0,
+    logits_soft_cap: float | None = None,
+    sinks: Float[Array, " h"] | None = None,
+    dropout_rate: float = 0.0,
+    dropout_rng: Key[Array, ""] | None = None,
+    return_weights: bool = False,
+    chunk_size: int | None = None,
+    planner: Planner | None = None,
+) -> Any:
+    """Attends in linear memory, fast on a CPU, with every derivative.
+
+        scores  = cap tanh(scale query · key / cap) + bias
+        weights = exp(scores) / (Σ exp(scores) + exp(sink))   over the keys that the masks allow
+        output  = Σ dropout(weights) value
+
+    It takes what `jax.nn.dot_product_attention` takes, in the same layout, and returns the same
+    wherever that one is right; the rest is jattn's contract: a query that may attend to nothing
+    gets zero and lse -inf, what nobody may read reaches nothing, float64 is float64 throughout.
+    Query head h reads key-value head h // (heads / groups). Memory is O(s) for each query of a
+    block beside inputs and outputs. `jattn.engine.plan` tells what will run.
+
+    Args:
+        query: leading axes are free: none, one for a batch, or several.
+        bias: added to the scores; -inf is the same as a mask. Any axis may have size 1 and leading
+            ones may be left out, as in `mask`.
+        mask: True where a query may attend to a key, or a mask of `jattn.masks`, whose blocks are
+            evaluated where they are needed and skipped where nothing is seen.
+        scale: 1 / √k by default; an array is differentiated.
+        is_causal: masks keys after the query's own position, which is its index + query_offset.
+        query_seq_lengths: queries past it attend to nothing. A traced length is not checked.
+        key_value_seq_lengths: keys past it are masked.
+        local_window_size: keys before and after the query's position that are seen, both ends
+            inclusive; one number for both; None leaves a side open.
+        implementation: None is jattn's own. "xla", "cudnn" and "tokamax" hand what they can do
+            exactly to `jax.nn` and tokamax, and refuse the rest by name.
+        return_residual: also returns lse [*b t h], the logarithm of the denominator of the
+            weights, in at least float32 and differentiable.
+        query_offset: position of the first query among the keys: s - t aligns the last ones.
+        logits_soft_cap: the cap; without it there is none.
+        sinks: one more logit a head, which takes weight and has no value.
+        dropout_rate: share of the weights that is dropped, after they are normalised. Which ones
+            depends on dropout_rng, batch element, head, query and key alone.
+        return_weights: also returns the weights [*b h t s] before dropout, which costs their memory.
+        chunk_size: queries of a block; chosen by the plan by default.
+        planner: one of `jattn.engine.dense`, `chunked`, `grouped`, `banded`; the cheapest by
+            default.
+
+    Returns:
+        The output [*b t h v] in the query's dtype; a tuple with lse and weights where asked for.
+
+    Raises:
+        ValueError: if shapes do not fit, a length is negative or too large, a mask is not boolean,
+            or dropout has no rng.
+    """
+    call = check(
+        Call(
+            query, key, value, bias, mask, scale, is_causal, query_seq_lengths,
+            key_value_seq_lengths, local_window_size, query_offset, logits_soft_cap, sinks,
+            dropout_rate, dropout_rng, chunk_size,
+        )
+    )  # fmt: skip
+    if implementation is not None:
+        raise ValueError(
+            f"dot_product_attention: implementation is {implementation!r}, expected None"
+        )
+    if planner is None:
+        planner = chunked if return_weights else best
+    output, lse, weights = attend_all(call, planner, return_weights)
+    results = [output, *([lse] if return_residual else []), *([weights] if return_weights else [])]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def plan(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *,
+    planner: Planner = best,
+    **options: Any,
+) -> Plan:
+    """What `dot_product_attention` will run for these arguments; printed, it is a table.
+
+    Arrays may be given as `jax.ShapeDtypeStruct`s.
+    """
+    return plan_of(check(Call(query, key, value, bias, mask, **options)), planner)

@@ -1,0 +1,64 @@
+"""Which queries read a key at all, and which keys are read: without an array of all pairs."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool
+
+from jattn.engine.block import pairs_allowed
+from jattn.engine.plan import BLOCK
+from jattn.masks.algebra import Mask
+from jattn.masks.spans import interval, is_known
+
+Readers = tuple[Any, Any]
+
+
+def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers:
+    """Returns `reads [r t]` and `read [s]` of one problem; r is 1 where all heads are alike."""
+    if array is None and bias is None and mask is not None:
+        found = _from_intervals(mask, t, s)
+        if found is not None:
+            return found
+    heads = max([x.shape[0] for x in (array, bias) if x is not None], default=1)
+    size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
+    count = -(-t // size)
+
+    def rows(pairs: Any, start: Any) -> Any:
+        """The rows of a block; the last block starts early enough to be whole."""
+        if pairs is None or pairs.shape[1] != t:
+            return pairs
+        return lax.dynamic_slice_in_dim(pairs, start, size, axis=1)
+
+    def step(read: Any, start: Any) -> tuple[Any, Any]:
+        queries, keys = start + jnp.arange(size), jnp.arange(s)
+        allowed = pairs_allowed(mask, rows(array, start), rows(bias, start), queries, keys, heads)
+        return read | allowed.any((1, 2)), allowed.any(0)
+
+    starts = jnp.minimum(jnp.arange(count) * size, max(t - size, 0))
+    read, reads = lax.scan(step, jnp.zeros(s, bool), starts)  # reads [n r c]
+    joined = reads.transpose(1, 0, 2).reshape(heads, count * size)
+    return (joined if count * size == t else _overlapping(reads, starts, t)), read
+
+
+def _overlapping(reads: Bool[Array, "n r c"], starts: Any, t: int) -> Bool[Array, "r t"]:
+    size = reads.shape[2]
+    body = reads[:-1].transpose(1, 0, 2).reshape(reads.shape[1], -1)
+    return jnp.concatenate([body, reads[-1][:, size - (t - body.shape[1]) :]], axis=1)
+
+
+def _from_intervals(mask: Mask, t: int, s: int) -> Readers | None:
+    """The same where each query sees an interval of keys: their union, by counting ends."""
+    known = is_known(mask)
+    xp: Any = np if known else jnp
+    seen = interval(mask, xp.arange(t), s, xp)
+    if seen is None:
+        return None
+    reads = seen.start < seen.stop
+    first, after = xp.where(reads, seen.start, s), xp.where(reads, seen.stop, s)
+    if known:
+        change = np.bincount(first, minlength=s + 1) - np.bincount(after, minlength=s + 1)
+    else:
+        change = jnp.zeros(s + 1, jnp.int32).at[first].add(1).at[after].add(-1)
+    return reads[None], xp.cumsum(change)[:s] > 0

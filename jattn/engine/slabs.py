@@ -1,0 +1,54 @@
+"""For each block of queries in a band, the keys round it, stacked."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jattn.engine.plan import Run
+from jattn.masks.algebra import Mask
+
+
+def within(s: int) -> Mask:
+    """The keys that there are: slabs reach past both ends."""
+    return Mask(_within, (s,))
+
+
+def _within(queries, keys, s):
+    return (keys >= 0) & (keys < s)
+
+
+def slabs(array: Float[Array, "s f"], run: Run) -> Float[Array, "n w f"]:
+    """Rows `key_start + i key_step` to `width` further, for each block i; zero past the ends.
+
+    Neighbouring pieces are laid side by side, whose derivative is a sum of as many: that of a
+    gather or of a slice that moves would visit the whole array for each block.
+    """
+    step, count = run.key_step, run.count
+    pieces = -(-run.width // step)
+    padded = _pad(array, run, axis=0, length=(count - 1 + pieces) * step)
+    cut = padded.reshape(count - 1 + pieces, step, *array.shape[1:])
+    joined = jnp.concatenate([cut[i : i + count] for i in range(pieces)], axis=1)
+    return joined[:, : run.width]
+
+
+def slabs_of_pairs(array: Any, run: Run, own_rows: bool) -> Any:
+    """The same of the last axis of a bias or a mask, [n r c s] or (for all blocks) [r c s]."""
+    length = (run.count - 1) * run.key_step + run.width
+    padded = _pad(array, run, axis=array.ndim - 1, length=length)
+    starts = jnp.arange(run.count) * run.key_step
+    cut = lambda one, start: lax.dynamic_slice_in_dim(one, start, run.width, axis=-1)
+    return jax.vmap(cut, (0 if own_rows else None, 0))(padded, starts)
+
+
+def _pad(array: Any, run: Run, axis: int, length: int) -> Any:
+    """The part of `array` from `key_start` on, with zeros where it has none."""
+    size = array.shape[axis]
+    first, last = max(run.key_start, 0), min(max(run.key_start + length, 0), size)
+    cut = lax.slice_in_dim(array, min(first, size), max(last, min(first, size)), axis=axis)
+    front = min(max(-run.key_start, 0), length)
+    pad = [(0, 0)] * array.ndim
+    pad[axis] = (front, length - front - cut.shape[axis])
+    return jnp.pad(cut, pad)

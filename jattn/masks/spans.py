@@ -1,0 +1,122 @@
+"""What a mask is known to show: to each query an interval of keys, to a block of queries a span.
+
+A rule that is not in the tables here shows everything, as far as is known. Operands that are
+traced, or arrays where a number is expected, are not known before the run.
+"""
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jattn.masks import patterns
+from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions
+
+
+class Interval(NamedTuple):
+    """For each query the first key that it may see, and the one after the last."""
+
+    start: Any
+    stop: Any
+
+
+def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | None:
+    """The keys that each query sees, if these are always an interval; None if they need not be.
+
+    `xp` is NumPy where all is known, jax.numpy where operands are traced.
+    """
+    if mask.rule is all_of:
+        left, right = (interval(part, queries, s, xp) for part in mask.operands)
+        if left is None or right is None:
+            return None
+        return Interval(xp.maximum(left.start, right.start), xp.minimum(left.stop, right.stop))
+    if mask.rule not in _INTERVALS:
+        return None
+    start, stop = _INTERVALS[mask.rule](xp, queries, s, *mask.operands)
+    return Interval(xp.clip(start, 0, s), xp.clip(stop, 0, s))
+
+
+def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> Interval:
+    """A span of keys outside of which no query of a block sees any, for each block of queries.
+
+    Block i holds the queries from `starts[i]` to before `stops[i]`. What is not known before the
+    run is taken to be seen. A block that sees nothing has an empty span.
+    """
+    everything = Interval(np.zeros_like(starts), np.full_like(starts, s))
+    if mask is None:
+        return everything
+    if mask.rule is all_of:
+        left, right = (spans(part, starts, stops, s) for part in mask.operands)
+        return _tidy(np.maximum(left.start, right.start), np.minimum(left.stop, right.stop))
+    if mask.rule is any_of:
+        parts = [spans(part, starts, stops, s) for part in mask.operands]
+        parts = [Interval(np.where(p.start < p.stop, p.start, s), p.stop) for p in parts]
+        return _tidy(
+            np.minimum(parts[0].start, parts[1].start), np.maximum(parts[0].stop, parts[1].stop)
+        )
+    if not is_known(mask):
+        return everything
+    if mask.rule in (patterns.same_segment, array_rule):
+        seen = [_seen_by(mask, start, stop, s) for start, stop in zip(starts, stops, strict=True)]
+        first = np.array([keys[0] if keys.size else 0 for keys in seen], starts.dtype)
+        after = np.array([keys[-1] + 1 if keys.size else 0 for keys in seen], starts.dtype)
+        return _tidy(first, after)
+    if mask.rule not in _INTERVALS:
+        return everything
+    # Intervals move one way as the query moves, so that the ends of a block tell of all of it.
+    first = interval(mask, starts, s, np)
+    last = interval(mask, np.maximum(stops - 1, starts), s, np)
+    assert first is not None and last is not None
+    return _tidy(np.minimum(first.start, last.start), np.maximum(first.stop, last.stop))
+
+
+def _tidy(start: np.ndarray, stop: np.ndarray) -> Interval:
+    return Interval(np.where(start < stop, start, 0), np.where(start < stop, stop, 0))
+
+
+def is_known(mask: Mask) -> bool:
+    """Whether all that the mask depends on is there before the run."""
+    known = (int, np.integer, np.ndarray, type(None))
+    return all(is_known(x) if isinstance(x, Mask) else isinstance(x, known) for x in mask.operands)
+
+
+def _seen_by(mask: Mask, start: int, stop: int, s: int) -> np.ndarray:
+    if mask.rule is array_rule:
+        return np.flatnonzero(mask.operands[0][..., start:stop, :].any(-2))
+    query_ids, key_ids = mask.operands
+    return np.flatnonzero(np.isin(key_ids, query_ids[start:stop]))
+
+
+def _causal(xp, queries, s, offset):
+    return xp.zeros_like(queries), queries + offset + 1
+
+
+def _window(xp, queries, s, left, right, offset):
+    centre = queries + offset
+    start = xp.zeros_like(queries) if left is None else centre - left
+    return start, xp.full_like(queries, s) if right is None else centre + right + 1
+
+
+def _lengths(xp, queries, s, key_lengths, query_lengths):
+    stop = xp.full_like(queries, 1) * key_lengths
+    if query_lengths is not None:
+        stop = xp.where(queries < query_lengths, stop, 0)
+    return xp.zeros_like(queries), stop
+
+
+def _prefix(xp, queries, s, length):
+    return xp.zeros_like(queries), xp.full_like(queries, 1) * length
+
+
+def _blocks(xp, queries, s, size):
+    start = queries // size * size
+    return start, start + size
+
+
+_INTERVALS = {
+    patterns.up_to_query: _causal,
+    patterns.near_query: _window,
+    first_positions: _lengths,
+    patterns.before_length: _prefix,
+    patterns.same_block: _blocks,
+}
