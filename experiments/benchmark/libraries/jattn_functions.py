@@ -17,17 +17,6 @@ from jattn import training as train
 CHUNK = 128  # Queries of additive attention whose hidden layers are held at once.
 
 
-def engine(*arrays: Any, **options: Any):
-    """`jattn.dot_product_attention`, or JAX's own while there is none."""
-    function = getattr(jattn, "dot_product_attention", None)
-    if function is not None:
-        return function(*arrays, **options)
-    mask = options.pop("mask", None)
-    if mask is not None:
-        options["mask"] = mask.dense(arrays[0].shape[1], arrays[1].shape[1])[None, None]
-    return jax.nn.dot_product_attention(*arrays, **options)
-
-
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
     options: dict[str, Any] = {"is_causal": row.causal}
     if row.window is not None:
@@ -44,7 +33,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
             given["mask"] = jattn.masks.segments(documents)
         if "bias" in arrays:
             given["bias"] = arrays["bias"]
-        return engine(arrays["query"], arrays["key"], arrays["value"], **given)
+        return jattn.dot_product_attention(arrays["query"], arrays["key"], arrays["value"], **given)
 
     fixed = inputs.get("lengths"), inputs.get("documents")
     arrays = jax_calls.differentiated(inputs)
