@@ -93,6 +93,8 @@ def run(options: argparse.Namespace, rows: list[Row], peers: list[str]) -> int:
 def cells_of(row: Row, names: list[str], results: Results, workers: Workers, settings):
     if not row.length:
         return measure.measured(row, names, workers, settings)
+    if settings.fresh:
+        workers.stop()  # Long points need all the memory that there is.
     shorter = [
         line.cells
         for line in summary.curve(results.record, row.family)

@@ -66,8 +66,8 @@ KINDS = {
 OWN, TRUTH = "jattn", "float64"
 
 
-def prepare(peer: str, row: Any, inputs: Result, direction: str) -> Prepared:
-    """Asks the peer's module for the row.
+def offered(peer: str, row: Any) -> Callable[..., Prepared]:
+    """The function of the peer's module for the row's kind: of row, inputs and direction.
 
     Raises:
         ImportError: the library is not installed.
@@ -78,7 +78,7 @@ def prepare(peer: str, row: Any, inputs: Result, direction: str) -> Prepared:
     function = getattr(module, row.kind, None)
     if function is None:
         raise Unsupported(f"has no function for {KINDS[row.kind]}")
-    return function(row, inputs, direction)
+    return function
 
 
 def gradients(arrays: Result) -> Result:

@@ -124,6 +124,10 @@ class Workers(dict[str, Worker]):
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends them, and so frees their memory; they start again when asked."""
         for worker in self.values():
             worker.stop()
 
