@@ -48,7 +48,7 @@ class Results:
                 if held != here:
                     raise Mismatch(
                         f"{self.path}: holds a run with {name} {held}, here it is {here}; "
-                        "--fresh starts anew, --out goes elsewhere"
+                        "--fresh without --rows starts anew, --out goes elsewhere"
                     )
         self.record = record
 
