@@ -49,7 +49,10 @@ def picture(record: Record, quantity: str, unit: float, label: str) -> Any:
                 )
         finish(panel, family.removeprefix("scaling-"), [line.row["length"] for line in lines])
     panels[0].set_ylabel(label, color=GREY)
-    panels[0].legend(frameon=False, labelcolor=GREY)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(peers),
+        frameon=False, labelcolor=GREY,
+    )  # fmt: skip
     return figure
 
 

@@ -6,6 +6,7 @@ from experiments.benchmark import summary
 from experiments.benchmark.measure import Cell
 from experiments.benchmark.prepared import OWN, PEERS
 from experiments.benchmark.results import Record
+from experiments.benchmark.rows import FORWARD
 from experiments.benchmark.summary import Line, title
 
 Table = list[list[str]]
@@ -121,7 +122,8 @@ def where(place: tuple[str, set[str]]) -> str:
     """A family, and the direction where it is one of two."""
     name, directions = place
     one_of_two = len(directions) == 1 and not name.startswith(("scaling", "training", "decode"))
-    return " ".join([name, *directions]) if one_of_two else name
+    words = [FORWARD if FORWARD in directions else "backward"] if one_of_two else []
+    return " ".join([name, *words])
 
 
 def wrong(cell: Cell) -> str | None:
