@@ -15,6 +15,7 @@ ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
 ANY_OF_JATTN = {"jattn", *ARRAYS}
 PLOTTING = {"matplotlib"}
+COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"}
 
 # What a layer may import beside itself and the standard library; the deepest entry decides.
 ALLOWED = {
@@ -39,9 +40,11 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
-    # The libraries that are compared.
-    "experiments.differences": ANY_OF_JATTN
-    | {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"},
+    "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
+    "experiments.benchmark": ANY_OF_JATTN
+    | PLOTTING
+    | {"attnax", "experiments.gru_weights", "onnxruntime", "optax", "tqdm"}
+    | COMPARED,
 }
 
 # What `ANY_OF_JATTN`, or being the package itself, does not reach: what stands above, and what

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.differences.measures import Unsupported, by_jax
-from experiments.differences.weights import candidate_apart
+from experiments.gru_weights import candidate_apart
 
 
 def attention(query, key, value, mask):

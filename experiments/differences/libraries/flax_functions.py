@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from experiments.differences.measures import by_jax, one_head
-from experiments.differences.weights import candidate_apart, side_by_side
+from experiments.gru_weights import candidate_apart, side_by_side
 
 
 def linen_gru(params, inputs, initial, length):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 
 from experiments.differences.measures import by_jax, one_head
-from experiments.differences.weights import side_by_side, update_first
+from experiments.gru_weights import side_by_side, update_first
 
 
 def gru(params, inputs, initial, length):

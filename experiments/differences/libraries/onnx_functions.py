@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from experiments.differences.measures import Runner
-from experiments.differences.weights import update_first
+from experiments.gru_weights import update_first
 
 
 def evaluate(operator: str, opset: int, feeds: dict, outputs: list[str], **options) -> list:

@@ -1,0 +1,138 @@
+"""Functions of JAX, compiled ahead of the first call, with or without their gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.benchmark.inputs import Arrays
+from experiments.benchmark.masks import dense, dense_unless_causal, only_causal
+from experiments.benchmark.prepared import Prepared, Result, gradients
+from experiments.benchmark.rows import FORWARD, Row
+
+Function = Callable[..., Any]
+
+
+def same(arrays: Any) -> Any:
+    return arrays
+
+
+def prepared(
+    function: Function,
+    arrays: Arrays,
+    fixed: Any,
+    cotangent: Any,
+    direction: str,
+    *,
+    native: Function = same,
+    named: Callable[[Arrays], Result] = gradients,
+    held: int = 0,
+) -> Prepared:
+    """Runs `function(native(arrays), fixed)`, and its gradient with respect to `native(arrays)`.
+
+    `native` is the library's own form of the arrays, and linear: it is made before any clock
+    starts, and what it does to gradients is undone after. `named` names gradients of `arrays`.
+    """
+    arrays, fixed, cotangent = jax.device_put((arrays, fixed, cotangent))
+    own = jax.block_until_ready(native(arrays))
+
+    def with_gradient(own, fixed, cotangent):
+        output, pullback = jax.vjp(lambda own: function(own, fixed), own)
+        return output, pullback(cotangent)[0]
+
+    forward = direction == FORWARD
+    arguments = (own, fixed) if forward else (own, fixed, cotangent)
+    compiled = []
+
+    def compile():
+        compiled.append(jax.jit(function if forward else with_gradient).lower(*arguments).compile())
+
+    def result(returned):
+        if forward:
+            return {"output": np.asarray(returned)}
+        output, slope = returned
+        (slope,) = jax.vjp(native, arrays)[1](slope)
+        return {"output": np.asarray(output), **named(slope)}
+
+    return Prepared(
+        lambda: jax.block_until_ready(compiled[0](*arguments)), result, compile, held=held
+    )
+
+
+def attention(
+    function: Function,
+    row: Row,
+    inputs: Arrays,
+    direction: str,
+    *,
+    keeps_causal: bool = True,
+    native: Function = same,
+) -> Prepared:
+    """For functions of `query, key, value, bias=, mask=` and, where it is kept, `is_causal=`.
+
+    The mask is Boolean, `b h t s`, and is made before any clock starts.
+    """
+    arrays = differentiated(inputs)
+    mask = (dense_unless_causal if keeps_causal else dense)(row, inputs)
+    mask = None if mask is None else mask[:, None]
+    options: dict[str, Any] = {"is_causal": only_causal(row)} if keeps_causal else {}
+
+    def called(arrays, mask):
+        bias = arrays.get("bias")
+        given = dict(options) if bias is None else {"bias": bias, **options}
+        return function(arrays["query"], arrays["key"], arrays["value"], mask=mask, **given)
+
+    return prepared(
+        called, arrays, mask, inputs["cotangent"], direction,
+        native=native, held=0 if mask is None else mask.nbytes,
+    )  # fmt: skip
+
+
+def differentiated(inputs: Arrays) -> Arrays:
+    names = ("query", "key", "value", "bias")
+    return {name: inputs[name] for name in names if name in inputs}
+
+
+def gru(
+    function: Function, row: Row, inputs: Arrays, direction: str, *, native: Function = same
+) -> Prepared:
+    """For functions of `params, inputs, initial, lengths`, where `params` is `native(params)`.
+
+    Where there are lengths there is no initial state: both then are None in turn.
+    """
+    names = [name for name in ("params", "inputs", "initial") if name in inputs]
+    arrays = {name: inputs[name] for name in names}
+
+    def own(arrays):
+        return {**arrays, "params": tuple(native(params) for params in arrays["params"])}
+
+    def called(arrays, lengths):
+        return function(arrays["params"], arrays["inputs"], arrays.get("initial"), lengths)
+
+    return prepared(
+        called, arrays, inputs.get("lengths"), inputs["cotangent"], direction,
+        native=own, named=gru_gradients,
+    )  # fmt: skip
+
+
+def gru_gradients(slopes: Arrays) -> Result:
+    """Without those of the biases, which libraries add up in different ways."""
+    params = slopes.pop("params")
+    weights = {
+        f"{name}_{index}": getattr(one, name)
+        for index, one in enumerate(params)
+        for name in ("input_weight", "hidden_weight")
+    }
+    return gradients({**slopes, **weights})
+
+
+def additive_gradients(slopes: Arrays) -> Result:
+    params = {name: part for name, part in slopes["params"]._asdict().items() if part is not None}
+    others = {name: slopes[name] for name in ("query", "key", "value")}
+    return gradients({**others, **params})
+
+
+def leaves(tree: Any) -> Result:
+    """Every leaf of a tree, numbered."""
+    return {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree))}

@@ -1,0 +1,88 @@
+"""ONNX Runtime: the operators of the standard, forward alone."""
+
+# pyright: reportMissingImports=false
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+
+from experiments.benchmark.inputs import Arrays
+from experiments.benchmark.masks import dense_unless_causal, only_causal
+from experiments.benchmark.prepared import Prepared, Unsupported
+from experiments.benchmark.rows import FORWARD, Row
+from experiments.gru_weights import update_first
+
+TYPES = {"float32": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
+
+
+def prepared(
+    operator: str, feeds: Arrays, inputs: list[str], asked: str, finished: Callable, **options: Any
+) -> Prepared:
+    """One operator; names of `inputs` that are not among `feeds` are left out."""
+    if asked != FORWARD:
+        raise Unsupported("has no gradients")
+    feeds = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+    given = [
+        helper.make_tensor_value_info(name, TYPES[str(array.dtype)], array.shape)
+        for name, array in feeds.items()
+    ]
+    made = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
+    names = [name if name in feeds else "" for name in inputs]
+    node = helper.make_node(operator, names, ["Y"], **options)
+    graph = helper.make_graph([node], operator, given, [made])
+    # The version of the operators, and of the file, that the oldest runtime asked for can read.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.inter_op_num_threads = 2, 1
+    settings.enable_cpu_mem_arena = False  # So that memory is that of the call.
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    held = feeds["mask"].nbytes if "mask" in feeds else 0
+    return Prepared(
+        lambda: session.run(None, feeds)[0],
+        lambda output: {"output": finished(output)},
+        held=held,
+    )
+
+
+def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
+    feeds = {name: inputs[name].swapaxes(1, 2) for name in ("query", "key", "value")}
+    mask = dense_unless_causal(row, inputs)
+    if row.biased:
+        feeds["mask"] = inputs["bias"]
+    elif mask is not None:
+        feeds["mask"] = mask[:, None]
+    options: Arrays = {"is_causal": int(only_causal(row)), "softcap": row.soft_cap or 0.0}
+    names = ["query", "key", "value", "mask"]
+    return prepared(
+        "Attention", feeds, names, direction, lambda output: output.swapaxes(1, 2), **options
+    )
+
+
+def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
+    """Time first; the outputs have an axis for the directions."""
+    params = [update_first(one) for one in inputs["params"]]
+    flat = lambda array: np.concatenate(list(np.asarray(array)))
+    feeds = {
+        "X": inputs["inputs"].swapaxes(0, 1),
+        "W": np.stack([flat(one.input_weight) for one in params]),
+        "R": np.stack([flat(one.hidden_weight) for one in params]),
+        "B": np.stack([np.concatenate([flat(one[2]), flat(one[3])]) for one in params]),
+    }
+    if "initial" in inputs:
+        feeds["initial_h"] = inputs["initial"][None]
+    if "lengths" in inputs:
+        feeds["sequence_lens"] = inputs["lengths"]
+    options: Arrays = {"hidden_size": row.shape[3], "linear_before_reset": 1}
+    if len(params) == 2:
+        options["direction"] = "bidirectional"
+    finished = lambda output: np.concatenate(list(output.transpose(1, 2, 0, 3)), axis=-1)
+    names = ["X", "W", "R", "B", "sequence_lens", "initial_h"]
+    return prepared("GRU", feeds, names, direction, finished, **options)
+
+
+bidirectional = gru

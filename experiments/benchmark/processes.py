@@ -1,0 +1,145 @@
+"""The processes that measure, one a peer, watched for time and memory."""
+
+import contextlib
+import os
+import pickle
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from experiments.benchmark.worker import status
+
+GIB = 2**30
+SPARE = 0.7 * GIB  # What the machine itself needs.
+
+
+class Refused(Exception):
+    """A peer that did not answer with a value; the message says why, in one line."""
+
+
+class Worker:
+    """A process that measures `peer`; it is started when first asked and again after it died.
+
+    limit: seconds an answer may take.
+    memory: bytes that the process may hold.
+    """
+
+    def __init__(self, peer: str, limit: float, memory: float):
+        self.peer, self.limit, self.memory = peer, limit, memory
+        self.process: subprocess.Popen | None = None
+
+    def ask(self, command: str, *arguments: Any) -> Any:
+        """The answer to a command of `experiments.benchmark.worker`.
+
+        Raises:
+            Refused: the peer raised, ended, or took too long or too much memory.
+        """
+        process = self.process or self.start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            pickle.dump((command, arguments), process.stdin)
+            process.stdin.flush()
+            self.watch(process)
+            succeeded, value = pickle.load(process.stdout)
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+            code = process.wait()
+            self.stop()
+            ended = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise Refused(f"{ended}: {self.last_words()}".rstrip(": ")) from error
+        except BaseException:
+            self.stop()
+            raise
+        if not succeeded:
+            raise Refused(value)
+        return value
+
+    def start(self) -> subprocess.Popen:
+        command = [sys.executable, "-m", "experiments.benchmark.worker", self.peer]
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115, as long as the process lives.
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.said,
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers.
+            env={**os.environ, "OMP_NUM_THREADS": "2", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        return self.process
+
+    def watch(self, process: subprocess.Popen) -> None:
+        """Waits for an answer.
+
+        Raises:
+            Refused: it took too long, or the process grew too large.
+        """
+        assert process.stdout is not None
+        began = time.monotonic()
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            if time.monotonic() - began > self.limit:
+                raise Refused(f"takes more than {self.limit:g} s")
+            held = held_by(process.pid)
+            if held > self.memory:
+                raise Refused(f"needs more than {self.memory / GIB:.3g} GiB")
+            if available() < SPARE:
+                raise Refused(f"needs more memory than is free, {held / GIB:.1f} GiB so far")
+
+    def last_words(self) -> str:
+        self.said.seek(0, os.SEEK_END)
+        self.said.seek(max(0, self.said.tell() - 2000))
+        lines = self.said.read().decode(errors="replace").split("\n")
+        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # What was not sent is not needed.
+                    stream.close()
+        self.process = None
+
+
+class Workers(dict[str, Worker]):
+    """A worker a peer, made when first looked up; all end with the `with` statement."""
+
+    def __init__(self, limit: float, memory: float):
+        super().__init__()
+        self.limit, self.memory = limit, memory
+
+    def __missing__(self, peer: str) -> Worker:
+        self[peer] = self.another(peer)
+        return self[peer]
+
+    def another(self, peer: str) -> Worker:
+        """One that is not kept."""
+        return Worker(peer, self.limit, self.memory)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends them, and so frees their memory; they start again when asked."""
+        for worker in self.values():
+            worker.stop()
+
+
+def held_by(process: int) -> int:
+    try:
+        return status("VmRSS", process)
+    except (OSError, StopIteration):  # It has just ended.
+        return 0
+
+
+def available() -> float:
+    with open("/proc/meminfo") as file:
+        line = next(line for line in file if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) * 1024.0
