@@ -47,10 +47,13 @@ def init_linear(
 
 
 @named_axes
+@at_least_float32
 def embedding(
     params: EmbeddingParams, tokens: Int[Array, " s"] | Int[Array, ""]
 ) -> Float[Array, "s d"] | Float[Array, " d"]:
     """The row of each token: outputs[s] = weight[tokens[s]].
+
+    The gradient of a row is a sum over its tokens, added up in at least float32.
 
     Args:
         tokens: a sequence, or one token. Traced tokens cannot be looked at: those that are out of

@@ -48,6 +48,9 @@ BLOCK = "jattn.engine.block"
 BATCHES = "jattn.engine.batches"
 LOOPS = "jattn.engine.loops"
 UNROLL = "jattn.recurrent.unroll"
+STEPS = "jattn.recurrent.steps"
+STATES = "jattn.recurrent.states"
+OWN_CELL = "test_recurrent.test_R1_a_cell_of_ones_own_leaves_padding_alone"
 
 EXPONENTIALS = """\
     shifted = jnp.where(mask, scores, maximum) - maximum
@@ -58,10 +61,8 @@ RESET_AFTER = """\
     candidate = jnp.tanh(projected[2] + reset * recurrent[2])
     return (1.0 - update) * candidate + update * hidden
 """
-RESET_BEFORE = """\
-    candidate = jnp.tanh(projected[2] + weight[2] @ (reset * seen) + bias[2])
-    return (1.0 - update) * candidate + update * hidden
-"""
+RESET_BEFORE = '    product = jnp.einsum("m,nm->n", reset * hidden, weight[2])\n'
+NEW = "        new = (1.0 - update) * candidate + update * hidden\n"
 
 MUTANTS = (
     Mutant(
@@ -498,33 +499,115 @@ MUTANTS = (
         "the reset after the product",
         CELLS,
         RESET_BEFORE,
-        RESET_BEFORE.replace("weight[2] @ (reset * seen)", "reset * (weight[2] @ seen)"),
+        '    product = reset * jnp.einsum("m,nm->n", hidden, weight[2])\n',
         VALUE,
         "reset_before_gru_cell",
     ),
     Mutant(
-        "the padding reversed too",
-        UNROLL,
-        "jnp.arange(len(inputs)) < length",
-        "(jnp.arange(len(inputs))[::-1] if reverse else jnp.arange(len(inputs))) < length",
+        "the candidate's bias outside the reset of a sequence",
+        STEPS,
+        "            candidate = jnp.tanh(to_candidate + reset * product)\n",
+        "            candidate = jnp.tanh(to_candidate + reset * parts[2] + bias)\n",
+        VALUE,
+        "gru",
+        call=0,
+    ),
+    Mutant(
+        "the update gate of a sequence flipped",
+        STEPS,
+        NEW,
+        NEW.replace("(1.0 - update) * candidate + update", "update * candidate + (1.0 - update)"),
         VALUE,
         "gru",
     ),
     Mutant(
-        "padding that moves the state",
+        "gates of a sequence in the order update, reset",
+        STEPS,
+        "to_reset, to_update, to_candidate = map(",
+        "to_update, to_reset, to_candidate = map(",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "the reset of a sequence after the product",
+        STEPS,
+        "(reset * seen) @ turned[:, 2 * units :])",
+        "reset * (seen @ turned[:, 2 * units :]))",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "a slope of the reset that forgets its bias",
+        STEPS,
+        "by_candidate * product * of_reset",
+        "by_candidate * parts[2] * of_reset",
+        VALUE,
+        "gru",
+        call=0,
+    ),
+    Mutant(
+        "a slope of the padding",
+        STEPS,
+        "            kept=where_valid(update, 1.0),\n",
+        "            kept=update,\n",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "an update gate's slope without the state",
+        STEPS,
+        "(hidden - candidate) * update * (1.0 - update)",
+        "-candidate * update * (1.0 - update)",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "the weights' gradient from the states after the steps",
+        STATES,
+        "seen = before if scale",
+        "seen = after if scale",
+        VALUE,
+        "gru",
+        call=0,
+    ),
+    Mutant(
+        "padding of a sequence that moves the state",
+        STEPS,
+        "            new = jnp.where(valid, new, hidden)\n",
+        "            pass\n",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "outputs in the padding of a sequence",
+        UNROLL,
+        "        outputs = jnp.where(valid[:, None], outputs, 0.0)\n",
+        "        pass\n",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "the padding reversed too",
+        UNROLL,
+        "    outputs = states(",
+        "    valid = valid[::-1] if reverse and valid is not None else valid\n"
+        "    outputs = states(",
+        VALUE,
+        "gru",
+    ),
+    Mutant(
+        "padding that moves the state of a cell of one's own",
         UNROLL,
         "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
         "return new, jnp.where(valid, new, 0.0)",
-        VALUE,
-        "gru",
+        OWN_CELL,
     ),
     Mutant(
-        "outputs in the padding",
+        "outputs in the padding of a cell of one's own",
         UNROLL,
         "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
         "return jnp.where(valid, new, hidden), new",
-        VALUE,
-        "gru",
+        OWN_CELL,
     ),
     Mutant(
         "both directions forwards",

@@ -106,6 +106,14 @@ def test_R3_projecting_all_inputs_at_once_changes_nothing(cell):
         testing.assert_close(jattn.gru(PARAMS, INPUTS[0], cell=own, **options), hoisted, 1e-14)
 
 
+def test_R1_a_cell_of_ones_own_leaves_padding_alone():
+    own = lambda params, hidden, inputs: jattn.gru_cell(params, hidden, inputs)
+    padded = jattn.gru(PARAMS, INPUTS[0], length=4, cell=own)
+    outputs, final = jattn.gru(PARAMS, INPUTS[0, :4], cell=own)
+    rest = len(INPUTS[0]) - 4
+    testing.assert_close(padded, (jnp.pad(outputs, ((0, rest), (0, 0))), final), 1e-15)
+
+
 @each_cell
 @pytest.mark.parametrize("reverse", [False, True])
 def test_R1_a_padded_sequence_is_the_sequence_alone(cell, reverse):

@@ -176,10 +176,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Bengio et al. 2003, Journal of Machine Learning Research 3",
         cost="s d",
         draw={"tokens": lambda rng, sizes: rng.integers(0, max(sizes["w"], 1), sizes["s"])},
-        exceptions={
-            "D1": "rows are copied, and their gradients are added in the dtype of the weight",
-            "E1 w": "no token stands for no word",
-        },
+        exceptions={"E1 w": "no token stands for no word"},
     ),
     Mechanism(
         jattn.linear,

@@ -1,6 +1,5 @@
-"""All steps of a GRU as one operation, whose derivative has one product for all of them."""
+"""The steps of a GRU: one after the other, alone or with their slopes."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -35,28 +34,22 @@ class Slopes(NamedTuple):
     met: Float[Array, "s n"] | None
 
 
-Projected = tuple[Float[Array, "s n"], Float[Array, "s n"], Float[Array, "s n"]]
+Projected = tuple[Float[Array, "*s n"], Float[Array, "*s n"], Float[Array, "*s n"]]
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def states(
-    reverse: bool,
-    recurrent: Recurrent,
-    initial: Float[Array, " n"],
-    projected: Projected,
-    valid: Bool[Array, " s"] | None,
-) -> Float[Array, "s n"]:
-    """The state after each step; a step that is not valid leaves it.
+def project(weight: Float[Array, "3n i"], inputs: Float[Array, "*s i"]) -> Projected:
+    """The part of the gates' arguments that the inputs of one step, or of all of them, give."""
+    reset, update, candidate = jnp.split(inputs @ weight.T, 3, axis=-1)
+    return reset, update, candidate
 
-    The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
-    meets too; otherwise before it. All other biases are sums of both, in `biases`.
+
+def one_step(recurrent: Recurrent, *, with_slopes: bool = False):
+    """The body of a scan over the projected inputs, and over what says which steps are valid.
+
+    Its second result is the new state; `with_slopes`, the new one, the old one and the slopes.
     """
-    return _run(reverse, recurrent, initial, projected, valid)[1]
-
-
-def _run(reverse, recurrent, initial, projected, valid, *, with_slopes=False):
     _, turned, biases, bias, scale = recurrent
-    units, gates = len(initial), 2 if bias is None else 3
+    units, gates = len(turned), 2 if bias is None else 3
     biases = tuple(biases)
 
     def step(hidden, here):
@@ -92,59 +85,26 @@ def _run(reverse, recurrent, initial, projected, valid, *, with_slopes=False):
         )
         return new, (new, hidden, slopes)
 
-    return jax.lax.scan(step, initial, (projected, valid), reverse=reverse)
+    return step
 
 
-@states.defjvp
-def _tangent(reverse, primals, tangents):
-    """Steps d_new = kept d_hidden + slopes ∘ weight d_hidden + what does not need d_hidden.
+def run(
+    reverse: bool,
+    recurrent: Recurrent,
+    input_weight: Float[Array, "3n i"],
+    initial: Float[Array, " n"],
+    inputs: Float[Array, "s i"],
+    valid: Bool[Array, " s"] | None,
+) -> Float[Array, "s n"]:
+    """The state after each step, whose inputs are projected when it is their turn.
 
-    Transposed, the gradient of `weight` is a product over all steps, `turned` standing for it.
+    They are in cache then: one product for all steps would go through memory twice.
     """
-    weight, _, _, bias, scale = primals[0]
-    d_recurrent, d_initial, d_projected, _ = tangents
-    _, (after, before, slopes) = _run(reverse, *primals, with_slopes=True)
-    seen = before if scale is None else scale[None] * before
-    d_seen = None if scale is None else d_recurrent.scale[None] * before
-    d_reset, d_update, d_candidate = (
-        d_part + d_bias[None]
-        for d_part, d_bias in zip(d_projected, d_recurrent.biases, strict=True)
-    )
-    units = len(d_initial)
+    step = one_step(recurrent)
 
-    def product(rows, d_rows, gates):
-        """What d_weight adds, and the part of the state's tangent that is known beforehand."""
-        total = jnp.einsum("sm,nm->sn", rows, d_recurrent.weight[gates])
-        if d_rows is not None:
-            total = total + jnp.einsum("sm,nm->sn", d_rows, weight[gates])
-        return total
+    def project_and_step(hidden, here):
+        inputs, valid = here
+        return step(hidden, (project(input_weight, inputs), valid))
 
-    if bias is not None:
-        parts = jnp.split(product(seen, d_seen, slice(None)), 3, axis=-1)
-        d_product = parts[2] + d_recurrent.candidate_bias[None]
-        d_apart = slopes.by_candidate * (d_candidate + slopes.reset * d_product)
-        d_apart = d_apart + slopes.by_reset * (d_reset + parts[0])
-        d_met = None
-    else:
-        parts = jnp.split(product(seen, d_seen, slice(2 * units)), 2, axis=-1)
-        d_met = slopes.met * (d_reset + parts[0])
-        if d_seen is not None:
-            d_met = d_met + slopes.reset * d_seen
-        d_product = product(slopes.reset * seen, None, slice(2 * units, None))
-        d_apart = slopes.by_candidate * (d_candidate + d_product)
-    d_apart = d_apart + slopes.by_update * (d_update + parts[1])
-
-    def step(d_hidden, here):
-        d_apart, d_met, slopes = here
-        d_seen = d_hidden if scale is None else scale * d_hidden
-        if bias is not None:
-            parts = jnp.split(jnp.einsum("m,nm->n", d_seen, weight), 3)
-            d_gates = slopes.by_reset * parts[0] + slopes.by_candidate * (slopes.reset * parts[2])
-        else:
-            parts = jnp.split(jnp.einsum("m,nm->n", d_seen, weight[: 2 * units]), 2)
-            d_met = d_met + slopes.reset * d_seen + slopes.met * parts[0]
-            d_gates = slopes.by_candidate * jnp.einsum("m,nm->n", d_met, weight[2 * units :])
-        d_new = slopes.kept * d_hidden + slopes.by_update * parts[1] + d_gates + d_apart
-        return d_new, d_new
-
-    return after, jax.lax.scan(step, d_initial, (d_apart, d_met, slopes), reverse=reverse)[1]
+    here = (inputs, valid)
+    return jax.lax.scan(project_and_step, initial, here, reverse=reverse, unroll=4)[1]

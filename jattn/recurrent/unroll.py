@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int
 from jattn._axes import check_length, named_axes
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
-from jattn.recurrent.steps import Recurrent, states
+from jattn.recurrent.states import states
+from jattn.recurrent.steps import Recurrent
 
 
 class Unrolled(NamedTuple):
@@ -87,10 +88,9 @@ def _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse
     if resets_after:
         biases = jnp.stack([*biases[:2], params.input_bias[2]])
         candidate_bias = params.hidden_bias[2]
-    projected = tuple(jnp.split(inputs @ by_row(params.input_weight).T, 3, axis=-1))
     weight = by_row(params.hidden_weight)
     recurrent = Recurrent(weight, weight.T, biases, candidate_bias, hidden_scale)
-    outputs = states(reverse, recurrent, initial, projected, valid)
+    outputs = states(reverse, recurrent, by_row(params.input_weight), initial, inputs, valid)
     final = outputs[0 if reverse else -1] if len(inputs) else initial
     if valid is not None:
         outputs = jnp.where(valid[:, None], outputs, 0.0)

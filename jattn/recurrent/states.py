@@ -1,0 +1,84 @@
+"""All steps of a GRU as one operation, whose derivative has one product for all of them."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jattn.recurrent.steps import Recurrent, one_step, project, run
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def states(
+    reverse: bool,
+    recurrent: Recurrent,
+    input_weight: Float[Array, "3n i"],
+    initial: Float[Array, " n"],
+    inputs: Float[Array, "s i"],
+    valid: Bool[Array, " s"] | None,
+) -> Float[Array, "s n"]:
+    """The state after each step; a step that is not valid leaves it.
+
+    The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
+    meets too; otherwise before it. All other biases are sums of both, in `biases`.
+    """
+    return run(reverse, recurrent, input_weight, initial, inputs, valid)
+
+
+@states.defjvp
+def _tangent(reverse, primals, tangents):
+    """Steps d_new = kept d_hidden + slopes ∘ weight d_hidden + what does not need d_hidden.
+
+    Transposed, the gradient of `weight` is a product over all steps, `turned` standing for it.
+    """
+    recurrent, input_weight, initial, inputs, valid = primals
+    d_recurrent, d_input_weight, d_initial, d_inputs, _ = tangents
+    weight, _, _, bias, scale = recurrent
+    projected, d_projected = jax.jvp(project, (input_weight, inputs), (d_input_weight, d_inputs))
+    every = one_step(recurrent, with_slopes=True)
+    _, (after, before, slopes) = jax.lax.scan(every, initial, (projected, valid), reverse=reverse)
+    seen = before if scale is None else scale[None] * before
+    d_seen = None if scale is None else d_recurrent.scale[None] * before
+    d_reset, d_update, d_candidate = (
+        d_part + d_bias[None]
+        for d_part, d_bias in zip(d_projected, d_recurrent.biases, strict=True)
+    )
+    units = len(d_initial)
+
+    def product(rows, d_rows, gates):
+        """What d_weight adds, and the part of the state's tangent that is known beforehand."""
+        total = jnp.einsum("sm,nm->sn", rows, d_recurrent.weight[gates])
+        if d_rows is not None:
+            total = total + jnp.einsum("sm,nm->sn", d_rows, weight[gates])
+        return total
+
+    if bias is not None:
+        parts = jnp.split(product(seen, d_seen, slice(None)), 3, axis=-1)
+        d_product = parts[2] + d_recurrent.candidate_bias[None]
+        d_apart = slopes.by_candidate * (d_candidate + slopes.reset * d_product)
+        d_apart = d_apart + slopes.by_reset * (d_reset + parts[0])
+        d_met = None
+    else:
+        parts = jnp.split(product(seen, d_seen, slice(2 * units)), 2, axis=-1)
+        d_met = slopes.met * (d_reset + parts[0])
+        if d_seen is not None:
+            d_met = d_met + slopes.reset * d_seen
+        d_product = product(slopes.reset * seen, None, slice(2 * units, None))
+        d_apart = slopes.by_candidate * (d_candidate + d_product)
+    d_apart = d_apart + slopes.by_update * (d_update + parts[1])
+
+    def step(d_hidden, here):
+        d_apart, d_met, slopes = here
+        d_seen = d_hidden if scale is None else scale * d_hidden
+        if bias is not None:
+            parts = jnp.split(jnp.einsum("m,nm->n", d_seen, weight), 3)
+            d_gates = slopes.by_reset * parts[0] + slopes.by_candidate * (slopes.reset * parts[2])
+        else:
+            parts = jnp.split(jnp.einsum("m,nm->n", d_seen, weight[: 2 * units]), 2)
+            d_met = d_met + slopes.reset * d_seen + slopes.met * parts[0]
+            d_gates = slopes.by_candidate * jnp.einsum("m,nm->n", d_met, weight[2 * units :])
+        d_new = slopes.kept * d_hidden + slopes.by_update * parts[1] + d_gates + d_apart
+        return d_new, d_new
+
+    return after, jax.lax.scan(step, d_initial, (d_apart, d_met, slopes), reverse=reverse)[1]
