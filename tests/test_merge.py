@@ -1,6 +1,7 @@
 """Attention over two sets of keys, joined: the oracle's values, and those of the whole set."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jattn.testing.trees import draw_like
 
 B, T, S, H, K, V = 2, 3, 7, 5, 11, 13
 HALF = 4
+merge_attention: Any = jattn.merge_attention  # NumPy's arrays will do.
 
 
 def parts(first_empty=(), second_empty=()):
@@ -44,7 +46,7 @@ def test_G1_G2_M1_value_and_gradient_match_the_oracle(name):
     inputs = parts(*EMPTY[name])
     cotangent = tuple(draw_like(inputs[:2], 1))
     expected, expected_pullback = oracle(*inputs)
-    actual, pullback = jax.vjp(jattn.merge_attention, *inputs)
+    actual, pullback = jax.vjp(merge_attention, *inputs)
     testing.assert_close(without_infinity(actual), without_infinity(expected), 1e-12)
     gradient = pullback(type(actual)(*cotangent))
     testing.assert_close(gradient, expected_pullback(cotangent), 1e-12)
@@ -55,7 +57,7 @@ def test_G3_second_derivatives_match_complex_steps():
     cotangent, direction = draw_like(inputs[:2], 1), draw_like(inputs, 2)
 
     def gradient(*inputs):
-        merged, pullback = jax.vjp(jattn.merge_attention, *inputs)
+        merged, pullback = jax.vjp(merge_attention, *inputs)
         return pullback(type(merged)(*cotangent))
 
     step = testing.properties.STEP
@@ -79,7 +81,7 @@ def test_G2_two_halves_of_the_keys_make_the_whole():
     def halves(query, key, value):
         cuts = (slice(HALF), slice(HALF, None))
         found = [attention(query, key[:, c], value[:, c], mask=mask[..., c]) for c in cuts]
-        return tuple(jattn.merge_attention(*found[0], *found[1]))
+        return tuple(merge_attention(*found[0], *found[1]))
 
     def evaluated(function):
         output, pullback = jax.vjp(function, *inputs)
@@ -92,14 +94,14 @@ def test_G2_two_halves_of_the_keys_make_the_whole():
 def test_D1_output_has_its_dtype_and_lse_at_least_float32(dtype):
     output, lse = (jnp.asarray(x, dtype) for x in parts()[:2])
     wide = "float64" if dtype == "float64" else "float32"
-    merged = jattn.merge_attention(output, lse.astype(wide), output, lse.astype(wide))
+    merged = merge_attention(output, lse.astype(wide), output, lse.astype(wide))
     assert (merged.output.dtype, merged.lse.dtype) == (dtype, wide)
     assert np.array_equal(merged.output, output)  # Of two equal parts, the half of each.
 
 
 def test_N4_large_lse_do_not_overflow():
     output, lse, *_ = parts()
-    merged = jattn.merge_attention(output, lse + 1e5, -output, lse - 1e5)
+    merged = merge_attention(output, lse + 1e5, -output, lse - 1e5)
     testing.assert_close(tuple(merged), (output, lse + 1e5), 1e-14)
 
 
@@ -107,7 +109,7 @@ def test_C1_output_of_a_part_without_keys_reaches_nothing():
     inputs = parts(*EMPTY["first"])
     poisoned = [x.copy() for x in inputs]
     poisoned[0][0, 1] = np.nan
-    run = lambda inputs: jax.vjp(jattn.merge_attention, *inputs)
+    run = lambda inputs: jax.vjp(merge_attention, *inputs)
     (clean, pullback), (merged, poisoned_pullback) = run(inputs), run(poisoned)
     cotangent = type(merged)(*draw_like(inputs[:2], 1))
     for one, other in ((clean, merged), (pullback(cotangent), poisoned_pullback(cotangent))):
@@ -120,4 +122,4 @@ def test_shapes_that_differ_are_named(name):
     given = dict(zip(names, parts(), strict=True))
     given[name] = given[name][:, 1:]
     with pytest.raises(ValueError, match=f"merge_attention: {name} has shape"):
-        jattn.merge_attention(**given)
+        merge_attention(**given)

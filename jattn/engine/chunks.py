@@ -9,15 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jattn.engine import rowwise
 from jattn.engine.leading import over_leading
-from jattn.engine.rowwise import (
-    Arrays,
-    arrays_of,
-    axes_of_results,
-    count_of_queries,
-    forms_by_path,
-    with_arrays,
-)
+from jattn.engine.rowwise import Arrays
 from jattn.masks.algebra import Mask
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -50,17 +44,17 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
     if isinstance(function, functools.partial):
         chunked = in_chunks(function.func, chunk_size)
         return functools.partial(chunked, *function.args, **function.keywords)  # type: ignore
-    signature, forms = inspect.signature(function), forms_by_path(function)
+    signature, forms = inspect.signature(function), rowwise.forms_by_path(function)
 
     @functools.wraps(function)
     def chunked(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        given = arrays_of(function, forms, bound.arguments)
+        given = rowwise.arrays_of(function, forms, bound.arguments)
 
         def call(arrays: Arrays, start: Any = None) -> Any:
             """`function` of all queries, or of a block of them that begins at `start`."""
-            arguments = with_arrays(bound.arguments, arrays)
+            arguments = rowwise.with_arrays(bound.arguments, arrays)
             if start is not None:
                 arguments = {name: _moved(name, x, start) for name, x in arguments.items()}
             block = inspect.BoundArguments(signature, arguments)  # type: ignore[arg-type]
@@ -72,9 +66,9 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
             for path, x in given.items()
         }
         output = jax.eval_shape(call, whole)
-        t = count_of_queries(function, given)
+        t = rowwise.count_of_queries(function, given)
         along = {path: x.along for path, x in given.items() if x.along is not None}
-        blocks = Blocks(call, along, axes_of_results(function, output, t), t, chunk_size)
+        blocks = Blocks(call, along, rowwise.axes_of_results(function, output, t), t, chunk_size)
         leading = {path: x.leading for path, x in given.items()}
         return over_leading(blocks.run, {path: x.array for path, x in given.items()}, leading)
 
@@ -93,11 +87,11 @@ class Blocks(NamedTuple):
     def run(self, arrays: Arrays) -> Any:
         """All queries: a loop over full blocks, and the rest as a smaller one."""
         full = self.t - self.t % self.size
-        starts = jnp.arange(0, max(self.t, 1), self.size)
-        parts = []
+        starts, parts = jnp.arange(0, max(self.t, 1), self.size), []
         if full:
             blocks = {path: self._split(arrays[path], axis) for path, axis in self.along.items()}
-            found = lax.map(lambda x: self._block(arrays, *x), (starts[: full // self.size], blocks))
+            inputs = starts[: full // self.size], blocks
+            found = lax.map(lambda x: self._block(arrays, *x), inputs)
             leaves, structure = jax.tree.flatten(found)
             joined = [self._join(x, axis) for x, axis in zip(leaves, self.results, strict=True)]
             parts.append(jax.tree.unflatten(structure, joined))

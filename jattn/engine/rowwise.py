@@ -59,9 +59,9 @@ def arrays_of(
     found = {}
     for path, options in forms.items():
         name, _, field = path.partition(".")
-        value = arguments.get(name)
+        value: Any = arguments.get(name)
         value = getattr(value, field, None) if field else value
-        if not hasattr(value, "dtype"):
+        if value is None or not hasattr(value, "dtype"):
             continue
         # Of two forms the one that fits; with leading axes it is the one that explains the most.
         sizes = [len(axes) for axes in options if len(axes) <= np.ndim(value)]
