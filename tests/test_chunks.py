@@ -24,11 +24,13 @@ QUICK = {"xla_backend_optimization_level": 0}  # Compiling is most of what these
 POSITIONS = (masks.causal(1) | masks.prefix(1)) & ~masks.dilated(3)
 RANDOM = np.random.default_rng(0).random((T, S)) < 0.6
 RANDOM[2], RANDOM[:, -1] = False, False  # A query without keys, and a key without queries.
-OPTIONS = {"bias": DRAWN, "mask": masks.lengths(S, query_lengths=T - 1) & POSITIONS & RANDOM}
+SOME = masks.dense(jnp.asarray(RANDOM))
+OPTIONS = {"bias": DRAWN, "mask": masks.lengths(S, query_lengths=T - 1) & POSITIONS & SOME}
 
 
-def quick(function, *inputs):
-    return jax.tree.map(np.asarray, jax.jit(function, compiler_options=QUICK)(*inputs))
+def quick(function, *inputs) -> Any:
+    compiled: Any = jax.jit(function, compiler_options=QUICK)
+    return jax.tree.map(np.asarray, compiled(*inputs))
 
 
 def call_of(row, t=T, **options):
@@ -125,7 +127,7 @@ LEADING = {
 def test_T2_leading_axes_are_looped_over_and_broadcast(name):
     of_query, of_key, of_pairs = LEADING[name]
     rng = np.random.default_rng(0)
-    params = jattn.GeneralParams(rng.standard_normal((3, 3)))
+    params = jattn.GeneralParams(jnp.asarray(rng.standard_normal((3, 3))))
     inputs = (
         rng.standard_normal((*of_query, T, 3)),
         rng.standard_normal((*of_key, S, 3)),
@@ -154,7 +156,7 @@ def test_T2_leading_axes_are_looped_over_and_broadcast(name):
 
 def test_leading_axes_of_parameters_are_those_of_heads():
     rng = np.random.default_rng(0)
-    params = jattn.GeneralParams(rng.standard_normal((2, 3, 11)))
+    params = jattn.GeneralParams(jnp.asarray(rng.standard_normal((2, 3, 11))))
     query, key = rng.standard_normal((2, T, 3)), rng.standard_normal((S, 11))
     attend = in_chunks(jattn.general_attention, C)
     mapped = jax.vmap(jattn.general_attention, (0, 0, None, None))
@@ -162,7 +164,7 @@ def test_leading_axes_of_parameters_are_those_of_heads():
     testing.assert_close(*quick(both, params, query, key, key), 1e-13)
 
 
-@pytest.mark.parametrize("mask", [RANDOM, masks.dense(RANDOM), masks.lengths(S - 1)])
+@pytest.mark.parametrize("mask", [RANDOM, SOME, masks.lengths(S - 1)])
 def test_C1_what_nobody_reads_reaches_nothing(mask):
     rng = np.random.default_rng(0)
     query, key = rng.standard_normal((T, 3)), rng.standard_normal((S, 3))
@@ -234,7 +236,7 @@ def test_weights_that_are_not_used_take_no_memory():
         def loss(query, key):
             return (getattr(attend(query, key, key), field) ** 2).sum()
 
-        compiled = jax.jit(jax.grad(loss)).lower(query, key).compile()
+        compiled: Any = jax.jit(jax.grad(loss)).lower(query, key).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     of_weights = 8 * len(query) * len(key)

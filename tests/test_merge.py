@@ -11,6 +11,7 @@ import pytest
 import jattn
 from jattn import testing
 from jattn.oracle.engine.merge import merge_attention as oracle
+from jattn.testing.properties import STEP
 from jattn.testing.trees import draw_like
 
 B, T, S, H, K, V = 2, 3, 7, 5, 11, 13
@@ -60,7 +61,7 @@ def test_G3_second_derivatives_match_complex_steps():
         merged, pullback = jax.vjp(merge_attention, *inputs)
         return pullback(type(merged)(*cotangent))
 
-    step = testing.properties.STEP
+    step = STEP
     moved = [x + 1j * step * d for x, d in zip(inputs, direction, strict=True)]
     expected = [np.imag(x) / step for x in oracle(*moved)[1](cotangent)]
     actual = jax.jit(lambda *x: jax.jvp(gradient, x, direction)[1])(*inputs)
@@ -73,7 +74,7 @@ def test_G2_two_halves_of_the_keys_make_the_whole():
     mask = rng.random((B, 1, T, S)) < 0.5
     mask[0, :, 0] = False  # A query without keys,
     mask[1, :, 1, HALF:] = False  # and one without keys in a half.
-    attention = functools.partial(jattn.dot_product_attention, return_residual=True)
+    attention: Any = functools.partial(jattn.dot_product_attention, return_residual=True)
 
     def whole(query, key, value):
         return attention(query, key, value, mask=mask)

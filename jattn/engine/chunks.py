@@ -42,8 +42,8 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
     if chunk_size < 1:
         raise ValueError(f"in_chunks: chunk_size is {chunk_size}, expected at least 1")
     if isinstance(function, functools.partial):
-        chunked = in_chunks(function.func, chunk_size)
-        return functools.partial(chunked, *function.args, **function.keywords)  # type: ignore
+        inner = in_chunks(function.func, chunk_size)
+        return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
     signature, forms = inspect.signature(function), rowwise.forms_by_path(function)
 
     @functools.wraps(function)
