@@ -14,7 +14,7 @@ from experiments.benchmark.rows import Row
 from experiments.benchmark.training_step import CLIPPED_AT, DECAY, RATE, SMOOTHING
 from jattn import training as train
 
-CHUNK = 128  # Queries of additive attention whose hidden layers are held at once.
+CHUNK = 32  # Queries of additive attention whose hidden layers are held at once.
 
 
 def decode(inputs: Arrays, direction: str) -> Prepared:
@@ -55,11 +55,8 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
     return jax_calls.prepared(called, arrays, fixed, inputs["cotangent"], direction)
 
 
-def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    function = jattn.additive_attention
-    in_chunks = getattr(jattn, "in_chunks", None)
-    if in_chunks is not None and row.shape[1] > CHUNK:
-        function = in_chunks(function, CHUNK)
+def additive(_row: Row, inputs: Arrays, direction: str) -> Prepared:
+    function = jattn.in_chunks(jattn.additive_attention, CHUNK)
 
     def called(arrays, _fixed):
         over_batch = jax.vmap(partial(function, arrays["params"]))

@@ -1,0 +1,74 @@
+"""Attention over two sets of keys, made one."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Merged(NamedTuple):
+    """What attention over both sets gives: the output, and the log of the sum of exponentials."""
+
+    output: Float[Array, "*b t h v"]
+    lse: Float[Array, "*b t h"]
+
+
+def merge_attention(
+    first_output: Float[Array, "*b t h v"],
+    first_lse: Float[Array, "*b t h"],
+    second_output: Float[Array, "*b t h v"],
+    second_lse: Float[Array, "*b t h"],
+) -> Merged:
+    """Joins what `dot_product_attention(..., return_residual=True)` gives for two sets of keys.
+
+        lse = log(exp(first_lse) + exp(second_lse))
+        output = exp(first_lse - lse) first_output + exp(second_lse - lse) second_output
+
+    It is associative, so that any number of sets can be joined. A set without keys has an lse of
+    -inf and adds nothing, whatever its output; without either, the output is 0 and the lse -inf.
+    The output has the outputs' dtype, the lse is at least float32.
+
+    Raises:
+        ValueError: if two arguments disagree about an axis.
+    """
+    _check(first_output, first_lse, second_output, second_lse)
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(first_output, second_output)
+        inner = jnp.promote_types(jnp.result_type(dtype, first_lse, second_lse), jnp.float32)
+    first, second = jnp.asarray(first_lse, inner), jnp.asarray(second_lse, inner)
+    # A constant to derivatives: neither result depends on it.
+    largest = jax.lax.stop_gradient(jnp.maximum(first, second))
+    nothing = largest == -jnp.inf
+    base = jnp.where(nothing, 0.0, largest)
+
+    def exponential(lse: Float[Array, "..."]) -> Float[Array, "..."]:
+        empty = lse == -jnp.inf
+        return jnp.where(empty, 0.0, jnp.exp(jnp.where(empty, base, lse) - base))
+
+    exponentials = exponential(first), exponential(second)
+    total = jnp.where(nothing, 1.0, exponentials[0] + exponentials[1])
+
+    def part(lse, exponential, output) -> Float[Array, "..."]:
+        read = jnp.where((lse == -jnp.inf)[..., None], 0.0, jnp.asarray(output, inner))
+        return (exponential / total)[..., None] * read
+
+    output = part(first, exponentials[0], first_output)
+    output = output + part(second, exponentials[1], second_output)
+    lse = jnp.where(nothing, -jnp.inf, base + jnp.log(total))
+    return Merged(output.astype(dtype), lse)
+
+
+def _check(first_output, first_lse, second_output, second_lse) -> None:
+    shape = np.shape(first_output)
+    for name, array, expected in (
+        ("first_lse", first_lse, shape[:-1]),
+        ("second_output", second_output, shape),
+        ("second_lse", second_lse, shape[:-1]),
+    ):
+        if np.shape(array) != expected:
+            raise ValueError(
+                f"merge_attention: {name} has shape {np.shape(array)}, expected {expected}"
+                " (from first_output)"
+            )

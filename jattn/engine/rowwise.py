@@ -1,0 +1,131 @@
+"""Which arrays of a mechanism go along its queries, read from its annotations."""
+
+import inspect
+from collections.abc import Callable
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jattn._axes import forms_of_arguments
+
+Arrays = dict[str, Any]
+Axes = tuple[str, ...]
+# What a function without annotations is taken to have.
+PLAIN: dict[str, tuple[Axes, ...]] = {"query": (("t", "q"),)} | dict.fromkeys(
+    ("mask", "bias"), (("t", "s"), ("h", "t", "s"))
+)
+
+
+class Given(NamedTuple):
+    """An array of a call: its leading axes, and the axis of queries of what is left."""
+
+    array: Any
+    leading: int
+    along: int | None
+
+
+def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
+    """The axes that each argument, or `argument.field`, may have.
+
+    Raises:
+        ValueError: if no argument goes along the queries, or one has any number of leading axes.
+    """
+    forms = {
+        path: tuple(form.axes for form in options)
+        for path, options in forms_of_arguments(function).items()
+    }
+    if not forms:
+        names = inspect.signature(function).parameters
+        forms = {name: axes for name, axes in PLAIN.items() if name in names}
+    axes = {axis for options in forms.values() for form in options for axis in form}
+    if any(axis.startswith("*") for axis in axes):
+        raise ValueError(f"in_chunks: {_name(function)} has leading axes and chunks of its own")
+    if "t" not in axes:
+        raise ValueError(f"in_chunks: {_name(function)} has no argument along the queries (axis t)")
+    return forms
+
+
+def arrays_of(
+    function: Callable[..., Any], forms: dict[str, tuple[Axes, ...]], arguments: dict[str, Any]
+) -> dict[str, Given]:
+    """The arrays along the queries, and all others that have leading axes.
+
+    Raises:
+        ValueError: if leading axes do not broadcast.
+    """
+    found = {}
+    for path, options in forms.items():
+        name, _, field = path.partition(".")
+        value: Any = arguments.get(name)
+        value = getattr(value, field, None) if field else value
+        if value is None or not hasattr(value, "dtype"):
+            continue
+        # Of two forms the one that fits; with leading axes it is the one that explains the most.
+        sizes = [len(axes) for axes in options if len(axes) <= np.ndim(value)]
+        if not sizes:  # The function says what is wrong with it.
+            continue
+        axes = next(axes for axes in options if len(axes) == max(sizes))
+        leading = np.ndim(value) - len(axes)
+        along = axes.index("t") if "t" in axes else None
+        if leading or along is not None:
+            found[path] = Given(jnp.asarray(value), leading, along)
+    try:
+        np.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
+    except ValueError:
+        shapes = {path: x.array.shape[: x.leading] for path, x in found.items() if x.leading}
+        raise ValueError(f"{_name(function)}: leading axes do not broadcast: {shapes}") from None
+    return found
+
+
+def with_arrays(arguments: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """The arguments with those of some paths replaced."""
+    given = dict(arguments)
+    for path, array in arrays.items():
+        name, _, field = path.partition(".")
+        given[name] = given[name]._replace(**{field: array}) if field else array
+    return given
+
+
+def count_of_queries(function: Callable[..., Any], given: dict[str, Given]) -> int:
+    """The number of queries, which is the same in all arrays along them."""
+    counts = {
+        path: x.array.shape[x.leading + x.along] for path, x in given.items() if x.along is not None
+    }
+    if len(set(counts.values())) != 1:
+        raise ValueError(f"{_name(function)}: arrays have these numbers of queries: {counts}")
+    return next(iter(counts.values()))
+
+
+def axes_of_results(function: Callable[..., Any], output: Any, t: int) -> list[int]:
+    """The axis of queries of each leaf of `output`, a result for `t` queries.
+
+    Raises:
+        ValueError: if one of them has none.
+    """
+    hint = get_type_hints(function).get("return")
+    fields = get_type_hints(hint) if hasattr(hint, "_fields") else {"": hint}
+    found = []
+    for field, hint in fields.items():
+        part = getattr(output, field) if field else output
+        axes = _axes_of(hint)
+        for leaf in jax.tree.leaves(part):
+            axis = 0 if axes is None else axes.index("t") if "t" in axes else None
+            if axis is None or leaf.ndim <= axis or leaf.shape[axis] != t:
+                raise ValueError(
+                    f"in_chunks: {_name(function)} returns {field or 'an array'} of shape"
+                    f" {leaf.shape}, expected an axis of t={t} queries"
+                )
+            found.append(axis)
+    return found
+
+
+def _axes_of(hint: Any) -> Axes | None:
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return next((tuple(x.dim_str.split()) for x in options if hasattr(x, "dim_str")), None)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)

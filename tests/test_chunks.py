@@ -1,0 +1,280 @@
+"""A block of queries at a time: `in_chunks` changes no value and no derivative of a mechanism."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from compiled import cotangent_of, each, masked, with_options, with_sizes
+from jax.extend.core import jaxprs_in_params
+
+import jattn
+from jattn import masks, testing
+from jattn.catalog import DRAWN, MECHANISMS
+from jattn.testing.trees import draw_like
+
+ROWS = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]
+NAMED = {row.name: row for row in ROWS}
+in_chunks: Any = jattn.in_chunks
+T, S = 7, 5
+C = 3  # Two full blocks, and a rest of one query.
+QUICK = {"xla_backend_optimization_level": 0}  # Compiling is most of what these tests do.
+POSITIONS = (masks.causal(1) | masks.prefix(1)) & ~masks.dilated(3)
+RANDOM = np.random.default_rng(0).random((T, S)) < 0.6
+RANDOM[2], RANDOM[:, -1] = False, False  # A query without keys, and a key without queries.
+SOME = masks.dense(jnp.asarray(RANDOM))
+OPTIONS = {"bias": DRAWN, "mask": masks.lengths(S, query_lengths=T - 1) & POSITIONS & SOME}
+
+
+def quick(function, *inputs) -> Any:
+    compiled: Any = jax.jit(function, compiler_options=QUICK)
+    return jax.tree.map(np.asarray, compiled(*inputs))
+
+
+def assert_pair(pair, tolerance, what="result"):
+    actual, wanted = pair
+    testing.assert_close(actual, wanted, tolerance, what)
+
+
+def call_of(row, t=T, **options):
+    return with_sizes(with_options(masked(row), **options), t=t)
+
+
+def chunked(call, size=C, wrap=in_chunks):
+    """The call, with its function computed `size` queries at a time."""
+
+    def run(*inputs):
+        positional, named = call._arguments(inputs)
+        return wrap(call.mechanism.function, size)(*positional, **named)
+
+    return run
+
+
+def first_order(function, inputs, cotangent):
+    output, pullback = jax.vjp(function, *inputs)
+    return output, pullback(cotangent)
+
+
+def compare(actual, wanted, call, order=first_order):
+    inputs, cotangent = call.inputs(), cotangent_of(call)
+    both = lambda inputs: [order(f, inputs, cotangent) for f in (actual, wanted)]
+    assert_pair(quick(both, inputs), 1e-12, call.name)
+
+
+@each("row", ROWS)
+def test_G1_G2_values_and_gradients_are_those_of_the_plain_function(row):
+    call = call_of(row, **OPTIONS)
+    compare(chunked(call), call.function, call)
+
+
+CASES = ["dot_attention", "local_monotonic_attention", "local_predictive_attention"]
+
+
+@each("one", [call for name in CASES for call in NAMED[name].calls()])
+def test_S4_every_normalizer_and_option_has_its_value(one):
+    both = lambda *inputs: (chunked(one, 2)(*inputs), one.function(*inputs))
+    assert_pair(quick(both, *one.inputs()), 1e-12, one.name)
+
+
+SECOND = ["additive_attention", "local_predictive_attention", "multi_head_attention"]
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_G3_second_derivatives_are_those_of_the_plain_function(name):
+    def second_order(function, inputs, cotangent):
+        first = lambda *inputs: first_order(function, inputs, cotangent)[1]
+        return jax.jvp(first, inputs, draw_like(inputs, 2))[1]
+
+    call = call_of(NAMED[name], **OPTIONS)
+    compare(chunked(call), call.function, call, second_order)
+
+
+@pytest.mark.parametrize(("t", "size"), [(0, C), (1, C), (4, 1), (6, C), (T, T + 1)])
+def test_E1_any_number_of_queries_and_any_size_of_chunk(t, size):
+    call = call_of(NAMED["local_monotonic_attention"], t, mask=POSITIONS, bias=DRAWN, offset=1)
+    compare(chunked(call, size), call.function, call)
+
+
+def test_chunks_of_chunks_and_of_partial_functions():
+    call = call_of(NAMED["additive_attention"], **OPTIONS)
+    (params, *inputs), named = call._arguments(call.inputs())
+    twice = lambda function, size: in_chunks(in_chunks(function, 2), size)
+    bound = functools.partial(call.mechanism.function, params, **named)
+    run = lambda *inputs: [f(*inputs) for f in (bound, in_chunks(bound, C), twice(bound, C))]
+    plain, once, again = quick(run, *inputs)
+    testing.assert_close(once, plain, 1e-13)
+    testing.assert_close(again, plain, 1e-13)
+    compare(chunked(call, C, twice), call.function, call)
+
+
+def test_T2_vmap_also_of_masks_and_offsets():
+    rng = np.random.default_rng(0)
+    query, key = rng.standard_normal((2, T, 3)), rng.standard_normal((2, S, 3))
+    attend = functools.partial(jattn.local_monotonic_attention, half_width=2)
+
+    def mapped(attend):
+        one = lambda query, key, length, offset: attend(
+            query, key, key, mask=masks.lengths(length), offset=offset
+        )
+        return jax.vmap(one)(query, key, np.array([2, S]), np.array([0, 1]))
+
+    assert_pair(quick(lambda: [mapped(in_chunks(attend, C)), mapped(attend)]), 1e-13)
+
+
+LEADING = {
+    "keys shared by heads": ((2, 3), (2, 1), (1, 1)),
+    "queries without the axes": ((), (2,), ()),
+    "no example": ((0,), (0,), ()),
+}
+
+
+@pytest.mark.parametrize("name", LEADING)
+def test_T2_leading_axes_are_looped_over_and_broadcast(name):
+    of_query, of_key, of_pairs = LEADING[name]
+    rng = np.random.default_rng(0)
+    params = jattn.GeneralParams(jnp.asarray(rng.standard_normal((3, 3))))
+    inputs = (
+        rng.standard_normal((*of_query, T, 3)),
+        rng.standard_normal((*of_key, S, 3)),
+        rng.standard_normal((*of_pairs, T, S)),
+    )
+    hidden = rng.random((*of_pairs, T, S)) < 0.7
+    lead = np.broadcast_shapes(of_query, of_key, of_pairs)
+
+    def looped(params, query, key, bias):
+        attend = in_chunks(jattn.general_attention, C)
+        return attend(params, query, key, key, bias=bias, mask=hidden)
+
+    def mapped(params, *inputs):
+        one = lambda q, k, bias, mask: jattn.general_attention(
+            params, q, k, k, bias=bias, mask=mask
+        )
+        inputs = [jnp.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (*inputs, hidden)]
+        for _ in lead:
+            one = jax.vmap(one)
+        return one(*inputs)
+
+    wanted = jax.eval_shape(mapped, params, *inputs)
+    both = lambda *x: [first_order(f, x, draw_like(wanted, 1)) for f in (looped, mapped)]
+    assert_pair(quick(both, params, *inputs), 1e-12, name)
+
+
+def test_leading_axes_of_parameters_are_those_of_heads():
+    rng = np.random.default_rng(0)
+    params = jattn.GeneralParams(jnp.asarray(rng.standard_normal((2, 3, 11))))
+    query, key = rng.standard_normal((2, T, 3)), rng.standard_normal((S, 11))
+    attend = in_chunks(jattn.general_attention, C)
+    mapped = jax.vmap(jattn.general_attention, (0, 0, None, None))
+    both = lambda *x: [f(*x) for f in (attend, mapped)]
+    assert_pair(quick(both, params, query, key, key), 1e-13)
+
+
+@pytest.mark.parametrize("mask", [RANDOM, SOME, masks.lengths(S - 1)])
+def test_C1_what_nobody_reads_reaches_nothing(mask):
+    rng = np.random.default_rng(0)
+    query, key = rng.standard_normal((T, 3)), rng.standard_normal((S, 3))
+    poisoned = np.concatenate([key[:-1], np.full((1, 3), np.nan)])
+
+    def run(key):
+        attend = functools.partial(in_chunks(jattn.dot_attention, C), mask=mask)
+        output, pullback = jax.vjp(attend, query, key, key)
+        return output, pullback(output)
+
+    clean, dirty = quick(run, key), quick(run, poisoned)
+    assert all(map(np.array_equal, jax.tree.leaves(clean), jax.tree.leaves(dirty)))
+
+
+def test_without_annotations_names_tell():
+    def attend(query, key, *, mask, offset=0):
+        seen = mask & (jnp.arange(S)[None] <= jnp.arange(len(query))[:, None] + offset)
+        return jnp.where(seen, query @ key.T, 0.0)
+
+    rng = np.random.default_rng(0)
+    query, key = rng.standard_normal((T, 3)), rng.standard_normal((S, 3))
+    actual = in_chunks(attend, 2)(query, key, mask=RANDOM)
+    testing.assert_close(actual, attend(query, key, mask=RANDOM), 1e-14)
+
+
+def test_arguments_are_checked_as_those_of_all_queries():
+    attend = in_chunks(jattn.dot_attention, C)
+    query, key = np.ones((T, 3)), np.ones((S, 3))
+    with pytest.raises(ValueError, match=r"dot_attention: mask has shape \(6, 5\).*t=7"):
+        attend(query, key, key, mask=RANDOM[1:])
+    with pytest.raises(ValueError, match="query_lengths is 8, expected 0 to 7"):
+        attend(query, key, key, mask=masks.lengths(S, query_lengths=T + 1))
+    with pytest.raises(ValueError, match="leading axes do not broadcast"):
+        attend(query[None].repeat(2, 0), key[None].repeat(3, 0), key)
+
+
+def booleans_in(jaxpr):
+    """The sizes of all arrays of booleans in a jaxpr and in those within."""
+    for equation in jaxpr.eqns:
+        arrays = [x.aval for x in equation.outvars]
+        yield from (x.size for x in arrays if str(getattr(x, "dtype", None)) == "bool")
+        for inner in jaxprs_in_params(equation.params):
+            yield from booleans_in(inner)
+
+
+def test_no_mask_of_all_queries_is_made():
+    """Nor in a gradient, where JAX takes out of a loop what does not depend on its input."""
+    t, s = 28, 13
+    rng = np.random.default_rng(0)
+    query, key = rng.standard_normal((2, 3, t, 2)), rng.standard_normal((2, 1, s, 2))
+
+    def largest(attend, *arrays):
+        def loss(query, key):
+            return attend(query, key, key, mask=POSITIONS & masks.lengths(s - 1)).context.sum()
+
+        return max(booleans_in(jax.make_jaxpr(jax.grad(loss, (0, 1)))(*arrays).jaxpr))
+
+    once = in_chunks(jattn.dot_attention, 7)
+    assert largest(once, query, key) == 7 * s
+    assert largest(in_chunks(in_chunks(jattn.dot_attention, 3), 7), query, key) == 3 * s
+    assert largest(jattn.dot_attention, query[0, 0], key[0, 0]) == t * s  # Guards the guard.
+
+
+def test_weights_that_are_not_used_take_no_memory():
+    query, key = np.ones((512, 4)), np.ones((384, 4))
+    attend = in_chunks(jattn.dot_attention, 16)
+
+    def size(field):
+        def loss(query, key):
+            return (getattr(attend(query, key, key), field) ** 2).sum()
+
+        compiled: Any = jax.jit(jax.grad(loss)).lower(query, key).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    of_weights = 8 * len(query) * len(key)
+    assert size("context") < of_weights / 2
+    assert size("weights") > of_weights  # Guards the guard.
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_chunk_has_at_least_one_query(size):
+    with pytest.raises(ValueError, match=f"chunk_size is {size}, expected at least 1"):
+        in_chunks(jattn.dot_attention, size)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (jattn.gru, "gru has no argument along the queries"),
+        (jattn.dot_product_attention, "dot_product_attention has leading axes"),
+        (lambda *arrays: arrays[0], "<lambda> has no argument along the queries"),
+    ],
+)
+def test_a_function_that_is_not_row_wise_is_refused(function, message):
+    with pytest.raises(ValueError, match=message):
+        in_chunks(function, C)
+
+
+def test_a_result_that_is_not_row_wise_is_refused():
+    def total(query):
+        return query.sum()
+
+    with pytest.raises(
+        ValueError, match=r"returns an array of shape \(\), expected an axis of t=7"
+    ):
+        in_chunks(total, C)(np.ones((T, 3)))
