@@ -1,9 +1,9 @@
 """The same values as the mechanisms', faster and in linear memory."""
 
 from jattn.engine.dot_product import plan as plan
+from jattn.engine.planners import banded as banded
+from jattn.engine.planners import best as best
+from jattn.engine.planners import chunked as chunked
+from jattn.engine.planners import dense as dense
+from jattn.engine.planners import grouped as grouped
 from jattn.engine.planning import Plan as Plan
-from jattn.engine.planning import banded as banded
-from jattn.engine.planning import best as best
-from jattn.engine.planning import chunked as chunked
-from jattn.engine.planning import dense as dense
-from jattn.engine.planning import grouped as grouped

@@ -52,7 +52,7 @@ def check(call: Call) -> Call:
             array = getattr(call, name)
         _require(
             len(array.shape) >= 3,
-            f"{name} has shape {tuple(array.shape)}, expected (*b, {'t' if name == 'query' else 's'}, heads, features)",
+            f"{name} has shape {tuple(array.shape)}, expected (*b, length, heads, features)",
         )
         _require(
             jnp.issubdtype(array.dtype, jnp.floating),
@@ -74,7 +74,8 @@ def check(call: Call) -> Call:
         _pairs("bias", call.bias, pairs)
         _require(
             jnp.issubdtype(call.bias.dtype, jnp.floating),
-            f"bias has dtype {call.bias.dtype}, expected a floating-point dtype; pass a boolean one as mask",
+            f"bias has dtype {call.bias.dtype}, expected a floating-point dtype;"
+            " pass booleans as mask",
         )
     if isinstance(call.mask, Mask):
         call.mask.check(t, s)

@@ -7,7 +7,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jattn.engine.arguments import Call, check
 from jattn.engine.batches import attend_all, plan_of
 from jattn.engine.kernels import hand_over
-from jattn.engine.planning import Plan, Planner, best, chunked
+from jattn.engine.planners import Planner, best, chunked
+from jattn.engine.planning import Plan
 from jattn.masks.algebra import Mask
 
 
@@ -67,7 +68,7 @@ def dot_product_attention(
         sinks: one more logit a head, which takes weight and has no value.
         dropout_rate: share of the weights that is dropped, after they are normalised. Which ones
             depends on dropout_rng, batch element, head, query and key alone.
-        return_weights: also returns the weights [*b h t s] before dropout, which costs their memory.
+        return_weights: also returns the weights [*b h t s], before dropout.
         chunk_size: queries of a block; chosen by the plan by default.
         planner: one of `jattn.engine.dense`, `chunked`, `grouped`, `banded`; the cheapest by
             default.
@@ -87,7 +88,10 @@ def dot_product_attention(
         )
     )  # fmt: skip
     if implementation is not None:
-        more: dict[str, Any] = {"return_residual": return_residual, "return_weights": return_weights}
+        more: dict[str, Any] = {
+            "return_residual": return_residual,
+            "return_weights": return_weights,
+        }
         return hand_over(implementation, **call._asdict(), **more)
     if planner is None:
         planner = chunked if return_weights else best

@@ -1,18 +1,9 @@
 """How a call of the engine is cut up: read off the shapes and what is known of the mask."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from jattn.masks.algebra import Mask
-from jattn.masks.spans import spans
-
-BLOCK = 2**20  # Scores of a block: 4 MB in float32, about what a core's share of the cache holds.
-STEP = 2**18  # Scores of a step over several heads or batch elements.
-COLUMNS = 256  # Queries of a block, all heads of a group counted.
-GROUPS = 8  # Runs of blocks that are compiled each for itself.
 
 
 class Problem(NamedTuple):
@@ -72,9 +63,9 @@ class Plan:
     def __str__(self) -> str:
         p = self.problem
         pairs = max(p.t * p.s, 1)
+        sizes = f"{p.batch} × {p.groups} problems of {p.heads} × {p.t} queries and {p.s} keys"
         rows = [
-            f"{self.name}: {p.batch} × {p.groups} problems of {p.heads} × {p.t} queries"
-            f" and {p.s} keys, {self.together} at a time",
+            f"{self.name}: {sizes}, {self.together} at a time",
             f"{'queries':>15}  {'block':>6}  {'keys':>15}",
         ]
         for run in self.runs:
@@ -87,110 +78,3 @@ class Plan:
             f" {self.bytes:,} bytes of scores at a time"
         )
         return "\n".join(rows)
-
-
-Planner = Callable[[Problem], Plan]
-
-
-def dense(problem: Problem) -> Plan:
-    """All queries against all keys at once, a step's worth of heads at a time."""
-    run = Run(0, problem.t, min(problem.t, 1), 0, problem.s)
-    return Plan("dense", problem, (run,) if problem.t else (), _together(problem, run))
-
-
-def chunked(problem: Problem) -> Plan:
-    """Blocks of queries against all keys."""
-    runs = _blocks(problem, 0, problem.t, 0, problem.s)
-    return Plan("chunked", problem, runs, _together(problem, *runs))
-
-
-def grouped(problem: Problem) -> Plan:
-    """Runs of blocks, each against the span of keys that some of its queries see."""
-    unit = problem.chunk_size or max(64, -(-problem.t // 64))
-    starts, stops, seen = _spans(problem, unit)
-    cuts = _cuts(starts, stops, seen.start, seen.stop)
-    runs: tuple[Run, ...] = ()
-    for first, last in cuts:
-        some = seen.start[first:last] < seen.stop[first:last]
-        low = int(seen.start[first:last][some].min(initial=problem.s))
-        high = int(seen.stop[first:last][some].max(initial=0))
-        low = min(low, high)
-        runs += _blocks(problem, int(starts[first]), int(stops[last - 1]), low, high - low)
-    return Plan("grouped", problem, runs, _together(problem, *runs))
-
-
-def banded(problem: Problem) -> Plan:
-    """Blocks of queries, each against keys that lie the same way round its own position."""
-    size = problem.chunk_size or min(_size(problem, problem.s), 128, max(problem.t, 1))
-    starts, stops, seen = _spans(problem, size)
-    some = seen.start < seen.stop
-    if not some.any():
-        return grouped(problem)
-    before = int((starts - seen.start)[some].max())
-    after = int((seen.stop - stops)[some].max())
-    count = -(-problem.t // size)
-    run = Run(0, size, count, -before, before + size + after, size)
-    return Plan("banded", problem, (run,), _together(problem, run))
-
-
-def best(problem: Problem) -> Plan:
-    """The cheapest of the others, by the scores that it computes."""
-    scores = problem.heads * problem.t * problem.s
-    if problem.chunk_size is None and scores <= STEP and problem.heads * problem.t <= COLUMNS * 4:
-        return dense(problem)
-    if problem.mask is None:
-        return chunked(problem)
-    cost = lambda plan: sum(run.scores + 2**14 * run.count for run in plan.runs)
-    plans = [chunked(problem), grouped(problem), banded(problem)]
-    return min(plans, key=cost)  # The first of equals is the simplest.
-
-
-def _size(problem: Problem, width: int) -> int:
-    """Queries of a block: a power of two, so that the blocks of a run fill it."""
-    fitting = min(BLOCK // max(width * problem.heads, 1), COLUMNS // problem.heads)
-    return 2 ** max(fitting, 1).bit_length() // 2 if fitting >= 16 else 16
-
-
-def _blocks(problem: Problem, start: int, stop: int, key_start: int, width: int) -> tuple[Run, ...]:
-    """The queries from `start` to `stop` in blocks, the last of which may be smaller."""
-    size = min(problem.chunk_size or _size(problem, width), max(stop - start, 1))
-    count, rest = divmod(stop - start, size)
-    runs = [Run(start, size, count, key_start, width)] if count else []
-    return (*runs, Run(stop - rest, rest, 1, key_start, width)) if rest else tuple(runs)
-
-
-def _together(problem: Problem, *runs: Run) -> int:
-    """How many heads or batch elements are taken in one step."""
-    largest = max((run.size * run.width for run in runs), default=1) * problem.heads
-    return min(max(STEP // max(largest, 1), 1), max(problem.batch * problem.groups, 1))
-
-
-def _spans(problem: Problem, unit: int):
-    starts = np.arange(0, problem.t, unit)
-    stops = np.minimum(starts + unit, problem.t)
-    return starts, stops, spans(problem.mask, starts, stops, problem.s)
-
-
-def _cuts(starts, stops, first, after) -> list[tuple[int, int]]:
-    """At most GROUPS runs of neighbouring blocks with the fewest scores in all."""
-    count = len(starts)
-    low = np.where(first < after, first, np.iinfo(np.int64).max)
-    cost = np.full((count + 1, count + 1), np.inf)  # Of the run of blocks i to before j.
-    for i in range(count):
-        width = np.maximum.accumulate(after[i:]) - np.minimum.accumulate(low[i:])
-        cost[i, i + 1 :] = (stops[i:] - starts[i]) * np.maximum(width, 0)
-    total, came_from = cost[0].copy(), [np.zeros(count + 1, int)]
-    for _ in range(min(GROUPS, count) - 1):
-        through = total[:, None] + cost
-        came_from.append(np.argmin(through, 0))
-        better = through.min(0)
-        came_from[-1] = np.where(better < total, came_from[-1], -1)
-        total = np.minimum(better, total)
-    cuts, end, level = [], count, len(came_from) - 1
-    while end > 0:
-        while level > 0 and came_from[level][end] < 0:
-            level -= 1
-        start = int(came_from[level][end]) if level else 0
-        cuts.append((start, end))
-        end, level = start, max(level - 1, 0)
-    return cuts[::-1]

@@ -7,8 +7,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool
 
-from jattn.engine.block import pairs_allowed
-from jattn.engine.planning import BLOCK
+from jattn.engine.pairs import pairs_allowed
+from jattn.engine.planners import BLOCK
 from jattn.masks.algebra import Mask
 from jattn.masks.spans import interval, is_known
 

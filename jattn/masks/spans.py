@@ -66,7 +66,8 @@ def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> I
     # Intervals move one way as the query moves, so that the ends of a block tell of all of it.
     first = interval(mask, starts, s, np)
     last = interval(mask, np.maximum(stops - 1, starts), s, np)
-    assert first is not None and last is not None
+    assert first is not None
+    assert last is not None
     return _tidy(np.minimum(first.start, last.start), np.maximum(first.stop, last.stop))
 
 

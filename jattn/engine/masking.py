@@ -1,0 +1,101 @@
+"""The masks of a call: what all its arguments say together, and what nobody may read."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jattn.engine.arguments import Call
+from jattn.engine.loops import over
+from jattn.engine.readers import readers
+from jattn.masks.algebra import Mask
+from jattn.masks.patterns import causal, lengths, window
+
+Moves = tuple[bool, bool]  # Whether an array differs from one batch element, one group to the next.
+
+
+def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]]:
+    """Bias or mask as [b g r t s] less the axes of b and g that it does not have."""
+    if array is None:
+        return None, (False, False)
+    b, _, _, g, r, _, _ = call.sizes
+    lead = call.lead
+    array = jnp.asarray(array, dtype)
+    array = array.reshape((1,) * (len(lead) + 3 - array.ndim) + array.shape)
+    own = array.shape[: len(lead)]
+    if any(size != 1 for size in own) and own != lead:
+        array = jnp.broadcast_to(array, (*lead, *array.shape[len(lead) :]))
+    h, t, s = array.shape[-3:]
+    array = array.reshape(-1, *((g, r) if h == g * r else (1, 1)), t, s)
+    moves = (len(array) == b and b > 1, array.shape[1] == g and g > 1)
+    array = array if moves[1] else array[:, 0]
+    return (array if moves[0] else array[0]), moves
+
+
+def mask_leaves(call: Call) -> tuple[Mask | None, list[tuple[bool, bool]]]:
+    """The mask of all structured arguments, and which of its leaves differ in the batch."""
+    mask = mask_of(call, lambda x: x if isinstance(x, int) else jnp.asarray(x).astype(int))
+    leaves = jax.tree.leaves(mask)
+    own = len(jax.tree.leaves(call.mask)) if isinstance(call.mask, Mask) else 0
+    moves = [(i >= own and np.ndim(x) == 1, False) for i, x in enumerate(leaves)]
+    return mask, moves
+
+
+def mask_of(call: Call, number: Any) -> Mask | None:
+    """Conjunction of the mask and of what other arguments mask, the mask's own leaves first."""
+
+    def given(x: Any) -> Any:
+        if isinstance(x, int | np.integer) or (
+            np.ndim(x) == 0 and not isinstance(x, jax.core.Tracer)
+        ):
+            return int(x)
+        return number(x).reshape(-1) if np.ndim(x) else number(x)
+
+    offset, s = given(call.query_offset), call.sizes[2]
+    parts = [_known(call.mask)] if isinstance(call.mask, Mask) else []
+    if call.is_causal:
+        parts.append(causal(offset))
+    if call.local_window_size is not None:
+        parts.append(window(*call.local_window_size, offset))
+    if call.query_seq_lengths is not None or call.key_value_seq_lengths is not None:
+        of_keys = s if call.key_value_seq_lengths is None else given(call.key_value_seq_lengths)
+        of_queries = call.query_seq_lengths
+        parts.append(lengths(of_keys, None if of_queries is None else given(of_queries)))
+    mask = parts[0] if parts else None
+    for part in parts[1:]:
+        assert mask is not None
+        mask = mask & part
+    return mask
+
+
+def _known(mask: Mask) -> Mask:
+    """What of the mask is there before the run, as NumPy's, so that the plan can read it."""
+    traced = lambda x: isinstance(x, jax.core.Tracer)
+    return jax.tree.map(lambda x: x if traced(x) else np.asarray(x), mask)
+
+
+def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any) -> Any:
+    """Zeroes keys and values that no query may read, and queries that may read no key."""
+    t, s = query.shape[-2], key.shape[-2]
+    given = (mask[0], array[0], jax.lax.stop_gradient(bias[0]))
+    leaves, structure = jax.tree.flatten(given)
+    moves = [
+        *mask[1],
+        *([] if array[0] is None else [array[1]]),
+        *([] if bias[0] is None else [bias[1]]),
+    ]
+    together = 1 if len(leaves) > len(mask[1]) else query.shape[0]
+    run = lambda leaves: readers(*structure.unflatten(leaves), t, s)
+    axes = []
+    for axis in (1, 0):
+        if any(m[axis] for m in moves):
+            run = over(run, [m[axis] for m in moves], query.shape[axis], together)
+            axes.append(axis)
+    reads, read = run(leaves)
+    if isinstance(read, np.ndarray) and read.all() and reads.all():
+        return query, key, value
+    missing = [axis for axis in (0, 1) if axis not in axes]
+    reads = jnp.expand_dims(jnp.asarray(reads), missing)[..., None]
+    read = jnp.expand_dims(jnp.asarray(read), missing)[..., None]
+    return jnp.where(reads, query, 0.0), *(jnp.where(read, x, 0.0) for x in (key, value))

@@ -1,0 +1,115 @@
+"""Which pairs of a block count, and how arrays of pairs and heads lie over its queries and keys."""
+
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jattn.engine.chance import Chance, kept_pairs
+from jattn.masks.algebra import Mask
+
+
+class Operands(NamedTuple):
+    """What is differentiated. The queries of r heads lie one below the other: c = r t."""
+
+    query: Float[Array, "c k"]  # Scaled.
+    key: Float[Array, "s k"]
+    value: Float[Array, "s v"]
+    bias: Float[Array, "r t s"] | None  # Axes may have size 1.
+    sinks: Float[Array, " r"] | None
+
+
+class Setting(NamedTuple):
+    """What is not: where the block lies and who sees whom, and the keys once more, turned."""
+
+    key_columns: Float[Array, "k s"]
+    mask: Mask | None
+    array: Bool[Array, "r t s"] | None  # Axes may have size 1.
+    first_query: Int[Array, ""]
+    first_key: Int[Array, ""]
+    chance: Chance | None
+
+
+class Static(NamedTuple):
+    """Numbers that are known before the run."""
+
+    heads: int
+    cap: float | None
+    dropout_rate: float
+
+
+def product(left: Any, right: Any, left_axis: int, right_axis: int) -> Any:
+    """The product of two matrices over the given axes; JAX transposes it without a detour."""
+    return lax.dot_general(left, right, (((left_axis,), (right_axis,)), ((), ())))
+
+
+def scores_of(static: Static, operands: Operands, setting: Setting) -> tuple[Any, Any]:
+    """Scores [c s], and which pairs are allowed: None if all are."""
+    scores = product(operands.query, operands.key, 1, 1)
+    if static.cap is not None:
+        scores = static.cap * jnp.tanh(scores / static.cap)
+    if operands.bias is not None:
+        scores = scores + spread(finite(operands.bias), static, operands)
+    return scores, allowed_of(static, operands, setting)
+
+
+def _places(static: Static, operands: Operands, setting: Setting) -> tuple[Any, Any]:
+    """The positions of the block's queries and of its keys."""
+    queries, keys = len(operands.query) // static.heads, len(operands.key)
+    return setting.first_query + jnp.arange(queries), setting.first_key + jnp.arange(keys)
+
+
+def finite(bias: Any) -> Any:
+    """A bias of -inf is a mask; where that holds no sum is taken."""
+    return jnp.where(bias == -jnp.inf, 0.0, bias)
+
+
+def allowed_of(static: Static, operands: Operands, setting: Setting) -> Any:
+    if setting.mask is setting.array is operands.bias is None:
+        return None
+    given = (setting.mask, setting.array, operands.bias)
+    return _rows(pairs_allowed(*given, *_places(static, operands, setting), static.heads))
+
+
+def pairs_allowed(
+    mask: Mask | None,
+    array: Bool[Array, "r t s"] | None,
+    bias: Float[Array, "r t s"] | None,
+    queries: Int[Array, " t"],
+    keys: Int[Array, " s"],
+    heads: int,
+) -> Bool[Array, "r t s"]:
+    """True where a query may see a key: by the mask, the array, and a bias that is not -inf."""
+    known = [] if mask is None else [mask.at(queries[:, None], keys[None, :])[None]]
+    known += [] if array is None else [array]
+    known += [] if bias is None else [bias != -jnp.inf]
+    shape = (heads, len(queries), len(keys))
+    return reduce(jnp.logical_and, [jnp.broadcast_to(pairs, shape) for pairs in known])
+
+
+def kept_of(static: Static, operands: Operands, setting: Setting) -> Float[Array, "c s"]:
+    """What dropout multiplies the weights with: zero or 1 / (1 - rate)."""
+    assert setting.chance is not None
+    places = _places(static, operands, setting)
+    kept = _rows(kept_pairs(setting.chance, static.dropout_rate, *places))
+    return kept.astype(operands.query.dtype) / (1.0 - static.dropout_rate)
+
+
+def spread(pairs: Any, static: Static, operands: Operands) -> Any:
+    """`pairs [r t s]`, of whose axes some may be 1, as [c s]."""
+    shape = (static.heads, len(operands.query) // static.heads, len(operands.key))
+    return _rows(jnp.broadcast_to(pairs, shape))
+
+
+def _rows(pairs: Any) -> Any:
+    return pairs.reshape(pairs.shape[0] * pairs.shape[1], pairs.shape[2])
+
+
+def over_queries(sinks: Any, static: Static, operands: Operands) -> Any:
+    """One number a head, for each of its queries."""
+    if sinks is None:
+        return None
+    queries = len(operands.query) // static.heads
+    return jnp.broadcast_to(sinks[:, None], (len(sinks), queries)).reshape(-1)
