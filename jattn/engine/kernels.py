@@ -53,6 +53,11 @@ def hand_over(
     Raises:
         ValueError: if the kernel would compute something else, or does not exist here.
     """
+    if implementation not in DTYPES:
+        known = ", ".join(map(repr, DTYPES))
+        raise ValueError(
+            f"dot_product_attention: implementation is {implementation!r}, expected {known} or None"
+        )
     check_pairs("dot_product_attention", query, key, bias=bias, mask=mask)
     arrays = [jnp.asarray(array) for array in (query, key, value)]
     sides: Any = local_window_size
@@ -108,8 +113,6 @@ def hand_over(
 
 def _refusal(implementation, arrays, bias, scale, is_causal, sides, options) -> str:
     """The option that the kernel cannot do as it is asked, and why; empty if there is none."""
-    if implementation not in DTYPES:
-        return f"anything, expected one of {', '.join(map(repr, DTYPES))}, or None"
     for name, given in options.items():
         if name == "dropout_rng":
             continue

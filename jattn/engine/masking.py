@@ -1,10 +1,12 @@
 """The masks of a call: what all its arguments say together, and what nobody may read."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jattn.engine.arguments import Call
 from jattn.engine.loops import over
@@ -46,9 +48,7 @@ def mask_of(call: Call, number: Any) -> Mask | None:
     """Conjunction of the mask and of what other arguments mask, the mask's own leaves first."""
 
     def given(x: Any) -> Any:
-        if isinstance(x, int | np.integer) or (
-            np.ndim(x) == 0 and not isinstance(x, jax.core.Tracer)
-        ):
+        if isinstance(x, int | np.integer) or (np.ndim(x) == 0 and not isinstance(x, Tracer)):
             return int(x)
         return number(x).reshape(-1) if np.ndim(x) else number(x)
 
@@ -57,7 +57,8 @@ def mask_of(call: Call, number: Any) -> Mask | None:
     if call.is_causal:
         parts.append(causal(offset))
     if call.local_window_size is not None:
-        parts.append(window(*call.local_window_size, offset))
+        left, right = call.local_window_size
+        parts.append(window(left, right, offset))
     if call.query_seq_lengths is not None or call.key_value_seq_lengths is not None:
         of_keys = s if call.key_value_seq_lengths is None else given(call.key_value_seq_lengths)
         of_queries = call.query_seq_lengths
@@ -71,7 +72,7 @@ def mask_of(call: Call, number: Any) -> Mask | None:
 
 def _known(mask: Mask) -> Mask:
     """What of the mask is there before the run, as NumPy's, so that the plan can read it."""
-    traced = lambda x: isinstance(x, jax.core.Tracer)
+    traced = lambda x: isinstance(x, Tracer)
     return jax.tree.map(lambda x: x if traced(x) else np.asarray(x), mask)
 
 
@@ -80,13 +81,18 @@ def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any)
     t, s = query.shape[-2], key.shape[-2]
     given = (mask[0], array[0], jax.lax.stop_gradient(bias[0]))
     leaves, structure = jax.tree.flatten(given)
+    of_leaves: Callable[..., Any] = structure.unflatten
     moves = [
         *mask[1],
         *([] if array[0] is None else [array[1]]),
         *([] if bias[0] is None else [bias[1]]),
     ]
     together = 1 if len(leaves) > len(mask[1]) else query.shape[0]
-    run = lambda leaves: readers(*structure.unflatten(leaves), t, s)
+
+    def run(leaves: list[Any]) -> Any:
+        own_mask, own_array, own_bias = of_leaves(leaves)
+        return readers(own_mask, own_array, own_bias, t, s)
+
     axes = []
     for axis in (1, 0):
         if any(m[axis] for m in moves):
