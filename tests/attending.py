@@ -130,7 +130,18 @@ CASES = {
             is_causal=True,
             local_window_size=(3, None),
             logits_soft_cap=1.5,
-            **BOTH,
+            return_residual=True,
+        ),
+        case(
+            "known positions",
+            6,
+            2,
+            "bias mask scale sinks",
+            is_causal=True,
+            local_window_size=(2, None),
+            query_offset=1,
+            logits_soft_cap=1.5,
+            return_residual=True,
         ),
         case(
             "rule",
@@ -149,8 +160,8 @@ CASES = {
 OTHERS = {
     "chunks of 2": ("dense", "everything"),
     "vmap": ("everything",),
-    "grouped": ("causal", "everything"),
-    "banded": ("window", "everything"),
+    "grouped": ("rule", "known positions"),
+    "banded": ("window", "known positions"),
     "dense": ("everything",),
 }
 

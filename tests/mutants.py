@@ -621,6 +621,5 @@ MUTANTS = (
         "run = Run(0, size, count, -before, before + size + after, size)",
         "run = Run(0, size, count, 1 - before, before + size + after - 1, size)",
         "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
-        given={"name": "banded"},
     ),
 )

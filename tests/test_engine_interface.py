@@ -154,7 +154,7 @@ WRONG = {
     "cap": ({"logits_soft_cap": -1.0}, "logits_soft_cap is -1.0"),
     "dropout": ({"dropout_rate": 1.5, "dropout_rng": jax.random.key(0)}, "dropout_rate is 1.5"),
     "no rng": ({"dropout_rate": 0.5}, "dropout_rng"),
-    "implementation": ({"implementation": "magic"}, "implementation='magic' cannot"),
+    "implementation": ({"implementation": "magic"}, "implementation is 'magic'"),
     "mask for other sizes": ({"mask": masks.dense(np.ones((T, T), bool))}, "mask has s=5"),
 }
 

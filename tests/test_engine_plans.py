@@ -1,6 +1,7 @@
 """However a call is cut up: every allowed pair is read, with the same result, in linear memory."""
 
 import functools
+from typing import Any
 
 import hypothesis
 import jax
@@ -18,13 +19,12 @@ from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.trees import draw_like
 
 PLANNERS = {n: getattr(engine, n) for n in ("dense", "chunked", "grouped", "banded", "best")}
-many = hypothesis.settings(few, max_examples=60)
 small = some.integers(0, 4)
 LEAVES = (
     some.integers(-5, 5).map(masks.causal)
     | some.builds(masks.window, small | some.none(), small | some.none(), some.integers(-5, 5))
-    | some.integers(0, 9).map(masks.lengths)
-    | some.integers(0, 9).map(masks.prefix)
+    | some.integers(0, 5).map(masks.lengths)
+    | some.integers(0, 5).map(masks.prefix)
     | some.integers(1, 4).map(masks.dilated)
     | some.integers(1, 4).map(masks.blocks)
     | some.integers(0, 3).map(masks.global_tokens)
@@ -40,21 +40,20 @@ MASKS = some.recursive(
 )
 
 
-@pytest.mark.parametrize("name", PLANNERS)
-@many
-@hypothesis.given(MASKS, some.integers(1, 13), some.integers(1, 13), some.integers(1, 5))
-def test_C2_every_allowed_pair_is_in_a_block(name, mask, t, s, chunk_size):
+@hypothesis.settings(few, max_examples=40)
+@hypothesis.given(MASKS, some.integers(1, 13), some.integers(5, 13), some.integers(1, 5))
+def test_C2_every_allowed_pair_is_in_a_block(mask, t, s, chunk_size):
     """And every query in one block alone, whatever the mask."""
-    plan = PLANNERS[name](Problem(1, t, s, 1, 1, 3, 3, mask, chunk_size))
-    blocks = np.zeros(t, int)
-    covered = np.zeros((t, s), bool)
-    for run in plan.runs:
-        for index in range(run.count):
-            first, key = run.start + index * run.size, run.key_start + index * run.key_step
-            blocks[first : first + run.size] += 1
-            covered[first : first + run.size, max(key, 0) : max(key + run.width, 0)] = True
-    np.testing.assert_array_equal(blocks, 1)
-    assert not (np.asarray(mask.dense(t, s)) & ~covered).any()
+    allowed = np.asarray(mask.at(np.arange(t)[:, None], np.arange(s)[None]))
+    for name, planner in PLANNERS.items():
+        blocks, covered = np.zeros(t, int), np.zeros((t, s), bool)
+        for run in planner(Problem(1, t, s, 1, 1, 3, 3, mask, chunk_size)).runs:
+            for index in range(run.count):
+                first, key = run.start + index * run.size, run.key_start + index * run.key_step
+                blocks[first : first + run.size] += 1
+                covered[first : first + run.size, max(key, 0) : max(key + run.width, 0)] = True
+        np.testing.assert_array_equal(blocks, 1, name)
+        assert not (allowed & ~covered).any(), name
 
 
 @pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
@@ -63,15 +62,15 @@ def test_C2_every_allowed_pair_is_in_a_block(name, mask, t, s, chunk_size):
     MASKS,
     some.sampled_from([(1, 1), (4, 1), (6, 3)]),
     some.integers(1, 7),
-    some.integers(1, 11),
+    some.integers(5, 11),
     some.integers(1, 4),
 )
 def test_G1_G2_drawn_masks_and_heads_match_the_oracle(name, mask, heads, t, s, chunk_size):
     rng = np.random.default_rng(0)
     shapes = ((2, t, heads[0], 3), (2, s, heads[1], 3), (2, s, heads[1], 2))
     inputs = tuple(rng.standard_normal(shape) for shape in shapes)
-    options = {"return_residual": True}
-    plan = {"planner": PLANNERS[name], "chunk_size": chunk_size}
+    options: Any = {"return_residual": True}
+    plan: Any = {"planner": PLANNERS[name], "chunk_size": chunk_size}
     expected, pullback = oracle(*inputs, mask=np.asarray(mask.dense(t, s)), **options)
     cotangent = draw_like(expected, 1)
 
@@ -130,8 +129,8 @@ WHERE = {
 @pytest.mark.parametrize("where", WHERE)
 def test_no_array_has_all_pairs_of_queries_and_keys(name, where):
     """Not even in a loop over layers, out of which JAX takes what is the same for each."""
-    assert largest(PLANNERS[name], WHERE[where][0], 3, WHERE[where][1]) < T * S / 4
+    assert largest(PLANNERS[name], WHERE[where][0], 2, WHERE[where][1]) < T * S / 4
 
 
 def test_an_array_of_all_pairs_is_noticed():
-    assert largest(engine.dense, None, 3, False) >= T * S
+    assert largest(engine.dense, None, 2, False) >= T * S
