@@ -60,10 +60,9 @@ FAMILIES = {
     ("path", "dtype"),
     [
         ("default", "float64"),
-        ("default", "bfloat16"),
-        ("default", "float16"),
         ("chunks of 8", "float32"),
-        ("banded by 8", "float32"),
+        ("banded by 8", "bfloat16"),
+        ("default", "float16"),
     ],
 )
 def test_D1_N1_N2_rounding_errors_are_few_units(path, dtype):
@@ -142,17 +141,25 @@ def test_G2_finite_differences_agree_forward_and_backward():
     check_grads(jitted, inputs, 1, ("fwd", "rev"), atol=1e-6, rtol=1e-6, eps=1e-4)
 
 
+@functools.cache
+def masked(path):
+    """A call with a query without a key, and its compiled value and gradient."""
+    run = run_on(path, mask=jnp.asarray(MASK), logits_soft_cap=2.0)
+    return run, jax.jit(functools.partial(vjp, run), compiler_options=QUICK)
+
+
 MASK = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 0, 1, 0]], bool)
 
 
-@pytest.mark.parametrize("path", FEW)
-def test_V3_no_operation_gives_nan_or_infinity(path):
-    """One operation at a time, with a query without a key."""
-    inputs = cast(drawn(1, 3, 5, 2, 1, 3, 2), "float64")
-    run = run_on(path, mask=jnp.asarray(MASK), logits_soft_cap=2.0)
+def test_V3_T1_one_operation_at_a_time_none_gives_nan_or_infinity():
+    """With a query without a key; and all give what the compiled function gives."""
+    inputs, cotangent = cast(drawn(1, 3, 5, 2, 1, 3, 2), "float64"), jnp.ones((1, 3, 2, 2))
+    run, compiled = masked("default")
     with jax.debug_nans(True), jax.debug_infs(True):
-        for leaf in jax.tree.leaves(vjp(run, inputs, jnp.ones((1, 3, 2, 2)))):
-            assert np.isfinite(leaf).all()
+        found = vjp(run, inputs, cotangent)
+    for leaf in jax.tree.leaves(found):
+        assert np.isfinite(leaf).all()
+    testing.assert_close(found, compiled(inputs, cotangent), 32 * ROUNDING["float64"])
 
 
 @pytest.mark.parametrize("path", FEW)
@@ -161,8 +168,7 @@ def test_V3_nan_and_infinity_where_nobody_may_read_come_out_nowhere(path):
     query, key, value, bias, sinks = drawn(1, 3, 5, 2, 1, 3, 2)
     key[:, 4], value[:, 4], query[:, 1], bias[..., 4] = np.nan, np.inf, np.nan, np.inf
     inputs = (query, key, value, np.where(MASK[2], bias, -np.inf), sinks)
-    run = run_on(path, mask=MASK, logits_soft_cap=2.0)
-    compiled = jax.jit(functools.partial(vjp, run), compiler_options=QUICK)
+    compiled = masked(path)[1]
     with jax.debug_nans(True), jax.debug_infs(True):
         for leaf in jax.tree.leaves(compiled(inputs, np.ones((1, 3, 2, 2)))):
             assert np.isfinite(leaf).all()
@@ -217,12 +223,11 @@ def one_hot(shape):
     return query, key, np.broadcast_to(np.eye(s)[:, None], (b, s, heads, s))
 
 
-@pytest.mark.parametrize("path", FEW[:2])
-def test_K1_G1_dropout_is_as_the_oracle_does_it(path):
+def test_K1_G1_dropout_is_as_the_oracle_does_it():
     """What was kept is read off one call; value and derivatives of another follow from it."""
     kept = dropped("default", (2, 5, 7, 4))
     *inputs, sinks = drawn(2, 5, 7, 4, 2, 3, 6)
-    run = lambda *inputs: PATHS[path](
+    run = lambda *inputs: PATHS["chunks of 2"](
         *inputs[:4], sinks=inputs[4], dropout_rate=RATE, dropout_rng=RNG, **BOTH
     )
     cotangent = draw_like(jax.eval_shape(run, *inputs, sinks), 1)
