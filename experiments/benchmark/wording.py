@@ -17,7 +17,8 @@ READING = """How to read it:
   `b t i n` for the GRU. `window` sees the query's own position and 256 before it, causally
   (`local_window_size=(256, 0)`). `padded` is causal with a length drawn for each example.
   `documents` packs eight into one sequence. `grouped` has 8 key-value heads. `soft-cap` is 50.
-  `decode` is one query against 4,096 keys. `bidirectional` has a length drawn for each example.
+  `decode` is one query against 4,096 keys, for jattn in its cache. `bidirectional` has a length
+  drawn for each example.
 - `training-step` is a step of [the main job's model](pronunciation.md) with its default sizes: 256
   words of at most 12 letters, loss, gradient, clipping and Adam. The other one feeds each
   attentional vector to the next step.

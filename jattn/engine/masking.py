@@ -93,12 +93,13 @@ def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any)
         own_mask, own_array, own_bias = of_leaves(leaves)
         return readers(own_mask, own_array, own_bias, t, s)
 
+    mapped: Callable[..., Any] = run
     axes = []
     for axis in (1, 0):
         if any(m[axis] for m in moves):
-            run = over(run, [m[axis] for m in moves], query.shape[axis], together)
+            mapped = over(mapped, [m[axis] for m in moves], query.shape[axis], together)
             axes.append(axis)
-    reads, read = run(leaves)
+    reads, read = mapped(leaves)
     if isinstance(read, np.ndarray) and read.all() and reads.all():
         return query, key, value
     missing = [axis for axis in (0, 1) if axis not in axes]

@@ -7,10 +7,13 @@ import numpy as np
 from jattn.engine.planning import Plan, Problem, Run
 from jattn.masks.spans import spans
 
-BLOCK = 2**20  # Scores of a block: 4 MB in float32, about what a core's share of the cache holds.
+# Measured on processors with a few megabytes of cache a core.
+BLOCK = 2**20  # Scores of a block, 4 MB in float32: what is read again should still be in a cache.
+ROWS = (128, 256)  # Rows of a block, the queries of all heads of a group: fewer make products slow.
 STEP = 2**18  # Scores of a step over several heads or batch elements.
-COLUMNS = 256  # Queries of a block, all heads of a group counted.
 GROUPS = 8  # Runs of blocks that are compiled each for itself.
+STARTING = 2**15  # A block's cost beside its scores, and the rows at which half the time is lost.
+SLOW_ROWS = 48
 
 Planner = Callable[[Problem], Plan]
 
@@ -29,7 +32,8 @@ def chunked(problem: Problem) -> Plan:
 
 def grouped(problem: Problem) -> Plan:
     """Runs of blocks, each against the span of keys that some of its queries see."""
-    unit = problem.chunk_size or max(64, -(-problem.t // 64))
+    smallest = problem.chunk_size or 64
+    unit = smallest * max(1, -(-problem.t // (64 * smallest)))
     starts, stops, seen = _spans(problem, unit)
     cuts = _cuts(starts, stops, seen.start, seen.stop)
     runs: tuple[Run, ...] = ()
@@ -44,7 +48,7 @@ def grouped(problem: Problem) -> Plan:
 
 def banded(problem: Problem) -> Plan:
     """Blocks of queries, each against keys that lie the same way round its own position."""
-    size = problem.chunk_size or min(_size(problem, problem.s), 128, max(problem.t, 1))
+    size = problem.chunk_size or min(_size(problem, 0), max(problem.t, 1))
     starts, stops, seen = _spans(problem, size)
     some = seen.start < seen.stop
     if not some.any():
@@ -57,21 +61,26 @@ def banded(problem: Problem) -> Plan:
 
 
 def best(problem: Problem) -> Plan:
-    """The cheapest of the others, by the scores that it computes."""
-    scores = problem.heads * problem.t * problem.s
-    if problem.chunk_size is None and scores <= STEP and problem.heads * problem.t <= COLUMNS * 4:
+    """The cheapest of the others, by the scores that it computes and the blocks that it takes."""
+    rows = problem.heads * problem.t
+    if problem.chunk_size is None and rows * problem.s <= STEP and rows <= 4 * ROWS[1]:
         return dense(problem)
     if problem.mask is None:
         return chunked(problem)
-    cost = lambda plan: sum(run.scores + 2**14 * run.count for run in plan.runs)
+
+    def cost(plan: Plan) -> float:
+        slowed = lambda run: 1 + SLOW_ROWS / max(run.size * problem.heads, 1)
+        return sum(run.scores * slowed(run) + STARTING * run.count for run in plan.runs)
+
     plans = [chunked(problem), grouped(problem), banded(problem)]
     return min(plans, key=cost)  # The first of equals is the simplest.
 
 
 def _size(problem: Problem, width: int) -> int:
     """Queries of a block: a power of two, so that the blocks of a run fill it."""
-    fitting = min(BLOCK // max(width * problem.heads, 1), COLUMNS // problem.heads)
-    return 2 ** max(fitting, 1).bit_length() // 2 if fitting >= 16 else 16
+    fewest, most = ROWS
+    rows = min(max(BLOCK // max(width, 1), fewest), most)
+    return 2 ** (max(rows // problem.heads, 1).bit_length() - 1)
 
 
 def _blocks(problem: Problem, start: int, stop: int, key_start: int, width: int) -> tuple[Run, ...]:

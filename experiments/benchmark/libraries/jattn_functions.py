@@ -17,7 +17,22 @@ from jattn import training as train
 CHUNK = 128  # Queries of additive attention whose hidden layers are held at once.
 
 
+def decode(inputs: Arrays, direction: str) -> Prepared:
+    """One query against a full cache, which is stored before any clock starts."""
+    key, value = inputs["key"], inputs["value"]
+    b, s, g, k = key.shape
+    cache = jattn.init_cache(
+        b, capacity=s, key_value_heads=g, key_size=k, value_size=value.shape[-1], dtype=key.dtype
+    )
+    cache = jax.jit(jattn.extend_cache)(cache, key, value)
+    called = lambda arrays, cache: jattn.attend_to_cache(arrays["query"], cache)
+    arrays = {"query": inputs["query"]}
+    return jax_calls.prepared(called, arrays, cache, inputs["cotangent"], direction)
+
+
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
+    if row.keys:
+        return decode(inputs, direction)
     options: dict[str, Any] = {"is_causal": row.causal}
     if row.window is not None:
         options["local_window_size"] = (row.window, 0)
