@@ -3,8 +3,6 @@
 Each case is compiled once for each path, and all its tests follow one another.
 """
 
-import hypothesis
-import hypothesis.extra.numpy as arrays_of
 import jax
 import numpy as np
 import pytest
@@ -23,16 +21,7 @@ from attending import (
     hiding,
 )
 from compiled import assert_same_bits
-from hypothesis import strategies as some
 
-few = hypothesis.settings(
-    max_examples=5,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    report_multiple_bugs=False,
-    phases=[hypothesis.Phase.generate],
-)
 MASKED = [name for name in CASES if name not in ("plain", "known positions")]
 EVERY = [(path, name) for path in PATHS for name in OTHERS.get(path, MASKED)]
 each_case = pytest.mark.parametrize(("path", "name"), EVERY, scope="module")
@@ -80,29 +69,26 @@ UNREAD = {
 }
 
 
-@some.composite
-def hidden(draw):
+def hidden(rng):
     """What may be hidden of a call: pairs by the mask, by the bias, lengths, and positions."""
-    booleans = lambda shape: draw(arrays_of.arrays(bool, shape, elements=some.booleans()))
-    integers = lambda low, high: draw(
-        arrays_of.arrays("int32", B, elements=some.integers(low, high))
-    )
+    lengths_to = lambda size: np.array([rng.integers(size + 1), size - rng.integers(2)], np.int32)
     return {
-        "mask": booleans((B, 1, T, S)),
-        "unbiased": booleans((1, 1, T, S)),
-        "query_seq_lengths": integers(0, T),
-        "key_value_seq_lengths": integers(0, S),
-        "query_offset": integers(-T, S),
+        "mask": rng.random((B, 1, T, S)) < rng.choice([0.5, 0.8, 1.0]),
+        "unbiased": rng.random((1, 1, T, S)) < 0.2,
+        "query_seq_lengths": lengths_to(T),
+        "key_value_seq_lengths": lengths_to(S),
+        "query_offset": rng.integers(-2, 5, B, np.int32),
     }
 
 
 @each_case
-@few
-@hypothesis.given(hidden(), some.integers(0, 2**32 - 1))
-def test_G1_G2_G3_values_and_derivatives_match_the_oracle(path, name, hidden, seed):
+def test_G1_G2_G3_values_and_derivatives_match_the_oracle(path, name):
     one = CASES[name]
-    inputs = hiding(one, one.inputs(seed), hidden["unbiased"])
-    check(path, one, inputs, one.others(**hidden), 1e-12)
+    for seed in range(4):
+        given = hidden(np.random.default_rng(seed))
+        inputs = hiding(one, one.inputs(seed), given["unbiased"])
+        assert allowed(one, inputs, one.others(**given)).sum() > B * one.heads * T
+        check(path, one, inputs, one.others(**given), 1e-12)
 
 
 @pytest.mark.parametrize("path", ["default", "chunks of 2"])

@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 from attending import QUICK, attention, without_infinity
 from hypothesis import strategies as some
-from test_engine import few
 from test_engine_sizes import inner_jaxprs
 
 from jattn import engine, masks, testing
 from jattn.engine.planning import Problem
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.trees import draw_like
+
+few = hypothesis.settings(
+    max_examples=3,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    report_multiple_bugs=False,
+    phases=[hypothesis.Phase.generate],
+)
 
 PLANNERS = {n: getattr(engine, n) for n in ("dense", "chunked", "grouped", "banded", "best")}
 small = some.integers(0, 4)
@@ -57,7 +65,7 @@ def test_C2_every_allowed_pair_is_in_a_block(mask, t, s, chunk_size):
 
 
 @pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
-@hypothesis.settings(few, max_examples=3)
+@few
 @hypothesis.given(
     MASKS,
     some.sampled_from([(1, 1), (4, 1), (6, 3)]),
