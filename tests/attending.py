@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jattn
@@ -25,23 +24,6 @@ def attention(*args: Any, **options: Any) -> Any:
     return jattn.dot_product_attention(*args, **options)
 
 
-def mapped(query, key, value, bias=None, mask=None, **options):
-    """An unbatched call for each element of the batch, by `jax.vmap`."""
-    if query.ndim == 3:
-        return attention(query, key, value, bias, mask, **options)
-    pairs = (*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3])
-    arrays = {"query": query, "key": key, "value": value}
-    for name, array in (("bias", bias), ("mask", mask)):
-        if isinstance(array, Mask) or array is None:
-            options[name] = array
-        else:
-            arrays[name] = jnp.broadcast_to(array, pairs)
-    for name in ("query_seq_lengths", "key_value_seq_lengths", "query_offset"):
-        if np.ndim(options.get(name, 0)):
-            arrays[name] = options.pop(name)
-    return jax.vmap(lambda arrays: mapped(**arrays, **options))(arrays)
-
-
 def planned(chunk_size: int, planner: Planner | None = None) -> Callable[..., Any]:
     def chunked(*args, **options):
         return attention(*args, **options, chunk_size=chunk_size, planner=planner)
@@ -53,10 +35,8 @@ def planned(chunk_size: int, planner: Planner | None = None) -> Callable[..., An
 PATHS: dict[str, Callable[..., Any]] = {
     "default": attention,
     "chunks of 2": planned(2, engine.chunked),
-    "vmap": mapped,
     "grouped": planned(2, engine.grouped),
     "banded": planned(3, engine.banded),
-    "dense": planned(1, engine.dense),
 }
 FEW = list(PATHS)[:2]
 
@@ -158,11 +138,9 @@ CASES = {
 # Every case on the default path, which is dense at such sizes, and on the other paths those that
 # each treats in a way of its own. All have one with bias, soft cap, sinks, masks and shared heads.
 OTHERS = {
-    "chunks of 2": ("dense", "everything"),
-    "vmap": ("everything",),
+    "chunks of 2": ("everything", "causal"),
     "grouped": ("rule", "known positions"),
     "banded": ("window", "known positions"),
-    "dense": ("everything",),
 }
 
 

@@ -84,17 +84,16 @@ def hidden(rng):
 @each_case
 def test_G1_G2_G3_values_and_derivatives_match_the_oracle(path, name):
     one = CASES[name]
-    for seed in range(4):
+    for seed in range(3):
         given = hidden(np.random.default_rng(seed))
         inputs = hiding(one, one.inputs(seed), given["unbiased"])
         assert allowed(one, inputs, one.others(**given)).sum() > B * one.heads * T
         check(path, one, inputs, one.others(**given), 1e-12)
 
 
-@pytest.mark.parametrize("path", ["default", "chunks of 2"])
-def test_G1_G2_G3_so_they_do_without_a_mask(path):
+def test_G1_G2_G3_so_they_do_without_a_mask():
     one = CASES["plain"]
-    check(path, one, one.inputs(), {}, 1e-12)
+    check("default", one, one.inputs(), {}, 1e-12)
 
 
 def calls(ways, name):

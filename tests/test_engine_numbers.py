@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from attending import BOTH, FEW, PATHS, QUICK, attention, planned
 from compiled import assert_same_bits
-from jax.test_util import check_grads
 from test_precision import equations
 
 from jattn import engine, testing
@@ -131,14 +130,6 @@ def test_D1_mixed_dtypes_give_that_of_the_query():
         bias = jnp.asarray(inputs[3], "float64")
         assert jax.eval_shape(attention, *arrays).dtype == dtypes[0]
         assert jax.eval_shape(attention, *arrays, bias).dtype == dtypes[0]
-
-
-def test_G2_finite_differences_agree_forward_and_backward():
-    """A welcome extra beside the oracle: JAX's own check."""
-    inputs = drawn(1, 3, 4, 2, 1, 3, 2)
-    mask = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1]], bool)
-    jitted = jax.jit(run_on("default", mask=mask, logits_soft_cap=2.0))
-    check_grads(jitted, inputs, 1, ("fwd", "rev"), atol=1e-6, rtol=1e-6, eps=1e-4)
 
 
 @functools.cache
