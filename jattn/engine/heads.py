@@ -11,8 +11,9 @@ from jattn.engine.block import read, weights_of
 from jattn.engine.chance import Chance
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planning import Plan, Run
-from jattn.engine.slabs import pairs_of_run, slabs, within
+from jattn.engine.slabs import pairs_of_run, slabs
 from jattn.masks.algebra import Mask
+from jattn.masks.patterns import existing
 
 
 class Head(NamedTuple):
@@ -78,7 +79,8 @@ def _attend_run(
     s, moves = len(head.key), run.key_step > 0
     span = slice(run.key_start, run.key_start + run.width)
     if moves:
-        mask = within(s) if head.mask is None else within(s) & head.mask
+        mask = Mask(existing, (s,))
+        mask = mask if head.mask is None else mask & head.mask
         keys, values = slabs(head.key, run), slabs(head.value, run)
         turned = jnp.swapaxes(keys, -1, -2)
     else:

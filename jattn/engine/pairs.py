@@ -8,7 +8,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn.engine.chance import Chance, kept_pairs
-from jattn.masks.algebra import Mask
+from jattn.masks.algebra import Mask, all_of
+from jattn.masks.spans import interval
 
 
 class Operands(NamedTuple):
@@ -82,11 +83,19 @@ def pairs_allowed(
     heads: int,
 ) -> Bool[Array, "r t s"]:
     """True where a query may see a key: by the mask, the array, and a bias that is not -inf."""
-    known = [] if mask is None else [mask.at(queries[:, None], keys[None, :])[None]]
+    known = [] if mask is None else [_seen(mask, queries[:, None], keys[None, :])[None]]
     known += [] if array is None else [array]
     known += [] if bias is None else [bias != -jnp.inf]
     shape = (heads, len(queries), len(keys))
     return reduce(jnp.logical_and, [jnp.broadcast_to(pairs, shape) for pairs in known])
+
+
+def _seen(mask: Mask, queries: Int[Array, "t 1"], keys: Int[Array, "1 s"]) -> Bool[Array, "t s"]:
+    """The mask of a block; of several rules that are intervals, their common interval."""
+    found = interval(mask, queries, jnp.iinfo(keys.dtype).max, jnp) if mask.rule is all_of else None
+    if found is None:
+        return mask.at(queries, keys)
+    return (keys >= found.start) & (keys < found.stop)
 
 
 def kept_of(static: Static, operands: Operands, setting: Setting) -> Float[Array, "c s"]:

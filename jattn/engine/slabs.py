@@ -8,16 +8,6 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jattn.engine.planning import Run
-from jattn.masks.algebra import Mask
-
-
-def within(s: int) -> Mask:
-    """The keys that there are: slabs reach past both ends."""
-    return Mask(_within, (s,))
-
-
-def _within(queries, keys, s):
-    return (keys >= 0) & (keys < s)
 
 
 def slabs(array: Float[Array, "s f"], run: Run) -> Float[Array, "n w f"]:

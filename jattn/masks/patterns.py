@@ -95,3 +95,8 @@ def same_block(queries, keys, size):
 
 def _global_tokens(queries, keys, count):
     return (keys < count) | (queries < count)
+
+
+def existing(queries, keys, s):
+    """The rule that keys lie between 0 and s, for blocks that reach past the ends."""
+    return (keys >= 0) & (keys < s)

@@ -120,4 +120,5 @@ _INTERVALS = {
     first_positions: _lengths,
     patterns.before_length: _prefix,
     patterns.same_block: _blocks,
+    patterns.existing: lambda xp, queries, s, count: (xp.zeros_like(queries), count),
 }
