@@ -45,8 +45,8 @@ PATTERNS = "jattn.masks.patterns"
 HEADED = "jattn.attention.multi_head"
 CELLS = "jattn.recurrent.cells"
 BLOCK = "jattn.engine.block"
-BATCHES = "jattn.engine.batches"
-LOOPS = "jattn.engine.loops"
+PAIRS = "jattn.engine.pairs"
+MASKING = "jattn.engine.masking"
 UNROLL = "jattn.recurrent.unroll"
 STEPS = "jattn.recurrent.steps"
 STATES = "jattn.recurrent.states"
@@ -628,7 +628,7 @@ MUTANTS = (
     ),
     Mutant(
         "a query that sees the next key",
-        BATCHES,
+        MASKING,
         "parts.append(causal(offset))",
         "parts.append(causal(offset + 1))",
         ENGINE,
@@ -636,10 +636,10 @@ MUTANTS = (
     ),
     Mutant(
         "a bias inside the soft cap",
-        BLOCK,
-        "capped = jnp.tanh(scores / static.cap)",
-        "capped = jnp.tanh((scores + _columns(operands.bias.transpose(2, 0, 1), static, setting))"
-        " / static.cap)",
+        PAIRS,
+        "        scores = static.cap * jnp.tanh(scores / static.cap)\n",
+        "        bias = spread(finite(operands.bias), static, operands)\n"
+        "        scores = static.cap * jnp.tanh((scores + bias) / static.cap) - bias\n",
         ENGINE,
         given={"path": "default", "name": "everything"},
     ),
@@ -655,7 +655,7 @@ MUTANTS = (
         "a sink that the log-sum-exp forgets",
         BLOCK,
         "maximum + jnp.log(jnp.where(empty, 1.0, total))",
-        "maximum + jnp.log(jnp.where(empty, 1.0, exponentials.sum(0)))",
+        "maximum + jnp.log(jnp.where(empty, 1.0, exponentials.sum(-1)))",
         ENGINE,
         given={"path": "default", "name": "everything"},
     ),
@@ -669,7 +669,7 @@ MUTANTS = (
     ),
     Mutant(
         "heads that are tiled",
-        BATCHES,
+        "jattn.engine.batches",
         ".reshape(b, t, g, r, k).transpose(0, 2, 3, 1, 4)",
         ".reshape(b, t, r, g, k).transpose(0, 3, 2, 1, 4)",
         ENGINE,
@@ -677,25 +677,32 @@ MUTANTS = (
     ),
     Mutant(
         "a block that thinks it is the first",
-        LOOPS,
-        "run.start + index * run.size + jnp.arange(run.size)",
-        "run.start + jnp.arange(run.size)",
+        "jattn.engine.heads",
+        "run.start + index * run.size, ",
+        "run.start + 0 * index, ",
         ENGINE,
         given={"path": "chunks of 2", "name": "causal"},
     ),
     Mutant(
         "dropout drawn for each block anew",
-        BLOCK,
-        "static.dropout_rate, setting.queries, setting.keys)",
-        "static.dropout_rate, jnp.arange(len(setting.queries)), setting.keys)",
+        PAIRS,
+        "static.dropout_rate, *places)",
+        "static.dropout_rate, places[0] - setting.first_query, places[1])",
         DROPOUT,
     ),
     Mutant(
         "poison in keys that nobody reads",
-        BATCHES,
+        MASKING,
         "*(jnp.where(read, x, 0.0) for x in (key, value))",
         "key, value",
-        "test_engine_masking.test_C1_what_nobody_may_read_changes_no_bit",
-        given={"path": "default", "way": "causal"},
+        "test_engine.test_C1_what_nobody_may_read_changes_no_bit",
+        given={"path": "default", "name": "causal"},
+    ),
+    Mutant(
+        "a band without its first key",
+        "jattn.engine.planners",
+        "run = Run(0, size, count, -before, before + size + after, size)",
+        "run = Run(0, size, count, 1 - before, before + size + after - 1, size)",
+        "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
     ),
 )
