@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,7 +48,7 @@ def check(call: Call) -> Call:
     """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
     for name in ("query", "key", "value"):
         array = getattr(call, name)
-        if not hasattr(array, "shape"):
+        if not isinstance(array, jax.Array | jax.ShapeDtypeStruct):
             call = call._replace(**{name: jnp.asarray(array)})
             array = getattr(call, name)
         _require(
@@ -78,7 +79,10 @@ def check(call: Call) -> Call:
             " pass booleans as mask",
         )
     if isinstance(call.mask, Mask):
-        call.mask.check(t, s)
+        try:
+            call.mask.check(t, s)
+        except ValueError as error:
+            raise ValueError(f"{NAME}: {error}") from None
     elif call.mask is not None:
         _pairs("mask", call.mask, pairs)
         hint = "; pass an additive mask as bias"

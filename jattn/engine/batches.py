@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jattn.engine.arguments import Call
 from jattn.engine.chance import Chance
@@ -20,7 +21,7 @@ from jattn.masks.algebra import Mask
 def plan_of(call: Call, planner: Planner) -> Plan:
     """What is known before the run, planned."""
     b, t, s, g, r, k, v = call.sizes
-    known = mask_of(call, lambda x: x if isinstance(x, int | np.integer) else jnp.asarray(x))
+    known = mask_of(call, jnp.asarray, _longest)
     return planner(Problem(b, t, s, g, r, k, v, known, call.chunk_size))
 
 
@@ -79,6 +80,13 @@ def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, 
     if weights is not None:
         weights = weights.reshape(*lead, g * r, t, s).astype(call.query.dtype)
     return context.astype(call.query.dtype), lse, weights
+
+
+def _longest(lengths: Any) -> Any:
+    """The largest of lengths that are known: what it does not show, no shorter one does."""
+    if isinstance(lengths, Tracer) or not np.size(lengths):
+        return jnp.asarray(lengths)
+    return np.asarray(lengths).max(keepdims=True)
 
 
 def _cast(array: Any, dtype: Any) -> Any:

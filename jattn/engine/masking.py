@@ -44,10 +44,13 @@ def mask_leaves(call: Call) -> tuple[Mask | None, list[tuple[bool, bool]]]:
     return mask, moves
 
 
-def mask_of(call: Call, number: Any) -> Mask | None:
-    """Conjunction of the mask and of what other arguments mask, the mask's own leaves first."""
+def mask_of(call: Call, number: Any, length: Any = None) -> Mask | None:
+    """Conjunction of the mask and of what other arguments mask, the mask's own leaves first.
 
-    def given(x: Any) -> Any:
+    `number` makes an operand of an argument that is an array, `length` of one that is lengths.
+    """
+
+    def given(x: Any, number: Any = number) -> Any:
         if isinstance(x, int | np.integer) or (np.ndim(x) == 0 and not isinstance(x, Tracer)):
             return int(x)
         return number(x).reshape(-1) if np.ndim(x) else number(x)
@@ -60,9 +63,10 @@ def mask_of(call: Call, number: Any) -> Mask | None:
         left, right = call.local_window_size
         parts.append(window(left, right, offset))
     if call.query_seq_lengths is not None or call.key_value_seq_lengths is not None:
-        of_keys = s if call.key_value_seq_lengths is None else given(call.key_value_seq_lengths)
-        of_queries = call.query_seq_lengths
-        parts.append(lengths(of_keys, None if of_queries is None else given(of_queries)))
+        of_keys, of_queries = call.key_value_seq_lengths, call.query_seq_lengths
+        of_keys = s if of_keys is None else given(of_keys, length or number)
+        of_queries = None if of_queries is None else given(of_queries, length or number)
+        parts.append(lengths(of_keys, of_queries))
     mask = parts[0] if parts else None
     for part in parts[1:]:
         assert mask is not None
