@@ -12,6 +12,7 @@ from jattn import engine, masks, testing
 from jattn.engine.planners import Planner
 from jattn.masks import Mask
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
+from jattn.testing.properties import STEP
 from jattn.testing.trees import draw_like
 
 Tree = Any
@@ -177,7 +178,7 @@ def judge(one: Case, inputs: Tree, given: dict[str, Any], cotangent: Tree) -> Ev
     options = {n: dense(x) for n, x in one.options.items()}
     named = lambda inputs: dict(zip(one.differentiable, inputs, strict=True))
     output, pullback = oracle(**named(inputs), **given, **options)
-    step = testing.properties.STEP
+    step = STEP
     moved = jax.tree.map(lambda x, d: x + 1j * step * d, inputs, draw_like(inputs, 2))
     moved_output, moved_pullback = oracle(**named(moved), **given, **options)
     along = lambda tree: jax.tree.map(lambda x: np.imag(x) / step, tree)
@@ -190,7 +191,7 @@ def allowed(one: Case, inputs: Tree, given: dict[str, Any]) -> np.ndarray:
     """True for the pairs [b, h, t, s] that count, by the oracle's weights."""
     options = {n: dense(x) for n, x in one.options.items()} | {"return_weights": True}
     named = dict(zip(one.differentiable, inputs, strict=True))
-    return oracle(**named, **given, **options)[0][-1] != 0.0
+    return np.asarray(oracle(**named, **given, **options)[0][-1] != 0.0)
 
 
 def dense(option: Any) -> Any:

@@ -3,7 +3,10 @@
 Each case is compiled once for each path, and all its tests follow one another.
 """
 
+import contextlib
+
 import jax
+import jax.test_util
 import numpy as np
 import pytest
 from attending import (
@@ -96,6 +99,23 @@ def test_G1_G2_G3_so_they_do_without_a_mask():
     check("default", one, one.inputs(), {}, 1e-12)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_G3_check_grads_of_order_two_passes_in_both_modes(path):
+    """JAX's own check of bias, mask, soft cap and sinks together: an extra, not the proof."""
+    one = CASES["known positions"]
+    run = jax.jit(lambda *inputs: one.call(PATHS[path], inputs, one.others()))
+    with quickly_compiled():
+        jax.test_util.check_grads(run, one.inputs(), order=2, modes=("fwd", "rev"))
+
+
+@contextlib.contextmanager
+def quickly_compiled():
+    """What `QUICK` does, for functions that somebody else compiles."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def calls(ways, name):
     """Each way for the case of this name: what it is called, the case, its inputs, the rest."""
     one = CASES[name]
@@ -117,7 +137,7 @@ def leaf_of(one, tree, name):
 @each_case
 def test_M1_queries_without_a_key_give_zero_and_take_no_gradient(path, name):
     for way, one, inputs, given in calls(EMPTYING, name):
-        empty = ~allowed(one, inputs, given).any((1, 3))
+        empty = np.asarray(~allowed(one, inputs, given).any((1, 3)))
         assert empty.any(), way
         assert not empty.all(), way
         result = evaluate(path, one, inputs, given)
@@ -151,8 +171,8 @@ def test_C1_what_nobody_may_read_changes_no_bit(path, name):
         pairs = allowed(one, inputs, given)
         by_group = pairs.reshape(B, one.groups, -1, T, S)
         unread = {
-            "query": ~np.moveaxis(pairs.any(3), 1, 2)[..., None],
-            "key": ~np.moveaxis(by_group.any((2, 3)), 1, 2)[..., None],
+            "query": ~np.moveaxis(np.asarray(pairs.any(3)), 1, 2)[..., None],
+            "key": ~np.moveaxis(np.asarray(by_group.any((2, 3))), 1, 2)[..., None],
             # A bias of -inf hides its pair; the others are what something else hides.
             "bias": ~allowed(one, one.inputs(), given).any(0, keepdims=True),
         }
@@ -177,16 +197,16 @@ def test_M2_C2_what_a_query_may_not_read_moves_no_bit_of_it(path, name):
     """A key and value of 1e30 move the queries that read them, and no other."""
     for way, one, inputs, given in calls(UNREAD, name):
         pairs = allowed(one, inputs, given)
-        reads = pairs.any(1)
+        reads = np.asarray(pairs.any(1))
         column = int(reads.any(0).sum(0).argmin()) if reads.any(0).all(0).any() else 2
-        others = ~reads[:, :, column]
+        others = np.asarray(~reads[:, :, column])
         assert others.any(), way
         cotangent = at_queries(one, cotangent_of(one, inputs, given), others)
         large = lambda x, column=column: np.where((np.arange(S) == column)[:, None, None], 1e30, x)
         moved = edited(one, inputs, key=large, value=large)
         clean, other = (evaluate(path, one, x, given, cotangent) for x in (inputs, moved))
-        outputs = (at_queries(one, x.output, others) for x in (other, clean))
-        assert_same_bits(*outputs, way)
+        seen, expected = (at_queries(one, x.output, others) for x in (other, clean))
+        assert_same_bits(seen, expected, way)
         assert_same_bits(other.gradient, clean.gradient, way)
         for query in range(T):
             this = np.broadcast_to(np.arange(T) == query, (B, T))

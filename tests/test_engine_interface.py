@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -94,11 +95,12 @@ def test_the_arguments_are_those_of_jax_nn_and_more():
     assert set(ours) <= set(inspect.signature(oracle).parameters)
 
 
+ids: Any = np.array  # Arrays of NumPy's serve as JAX's.
 MASKS = {
     "window": masks.window(1, None) & masks.lengths(5),
     "prefix": masks.prefix(2) | masks.causal(),
-    "segments": masks.segments(np.array([0, 0, 1, 1, 3]), np.array([0, 1, 1, 2, 2, 3, 0])),
-    "dense": masks.dense(SEES_ITSELF) | masks.global_tokens(1),
+    "segments": masks.segments(ids([0, 0, 1, 1, 3]), ids([0, 1, 1, 2, 2, 3, 0])),
+    "dense": masks.dense(ids(SEES_ITSELF)) | masks.global_tokens(1),
 }
 
 
@@ -154,7 +156,7 @@ WRONG = {
     "dropout": ({"dropout_rate": 1.5, "dropout_rng": jax.random.key(0)}, "dropout_rate is 1.5"),
     "no rng": ({"dropout_rate": 0.5}, "dropout_rng"),
     "implementation": ({"implementation": "magic"}, "implementation is 'magic'"),
-    "mask for other sizes": ({"mask": masks.dense(np.ones((T, T), bool))}, "mask has s=5"),
+    "mask for other sizes": ({"mask": masks.dense(ids(np.ones((T, T), bool)))}, "mask has s=5"),
 }
 
 

@@ -69,7 +69,8 @@ def overflows(jaxpr, known=None):
         elif name in UNCHANGED:
             found = given[0]
         elif name in ARITHMETIC and None not in given:
-            ends = [ARITHMETIC[name](x, y) for x in given[0] for y in given[1]]
+            one_side, other_side = given
+            ends = [ARITHMETIC[name](x, y) for x in one_side or () for y in other_side or ()]
             found = (min(ends), max(ends))
         if found is not None:
             known[equation.outvars[0]] = found

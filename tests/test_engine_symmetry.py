@@ -59,7 +59,7 @@ def weighed(path, t, s, **options):
     of_one = lambda offset: PATHS[path](
         query, key, value, query_offset=offset, return_weights=True, **options
     )[1]
-    return np.asarray(compiled(jax.vmap(of_one))(OFFSETS)).any(1)
+    return np.asarray(np.asarray(compiled(jax.vmap(of_one))(OFFSETS)).any(1))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,8 @@ def test_leading_axes_are_free(leading):
     bias = np.random.default_rng(4).standard_normal((4, 1, S))
     run = lambda *inputs: attention(*inputs, local_window_size=(2, 3), **BOTH)
     result = value_and_gradient(run, *inputs, bias)
-    expected, pullback = oracle(*inputs, bias, local_window_size=(2, 3), **BOTH)
+    query, key, value = inputs
+    expected, pullback = oracle(query, key, value, bias, local_window_size=(2, 3), **BOTH)
     testing.assert_close(result, (expected, pullback(draw_like(expected, 1))), 1e-12)
 
 
@@ -282,7 +283,8 @@ def test_G1_a_bias_of_any_shape_takes_the_sum_of_its_gradients():
 
     with jax.numpy_rank_promotion("allow"):
         found = compiled(gradients)(biases)
-    wanted = [oracle(*inputs, bias)[1](cotangent)[3] for bias in biases]
+    query, key, value = inputs
+    wanted = [oracle(query, key, value, bias)[1](cotangent)[3] for bias in biases]
     testing.assert_close(found, wanted, 1e-12)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn.engine.arguments import NAME
 from jattn.engine.broadcast import check_pairs, four_axes
 from jattn.engine.rows import Scoring, allowed_pairs
 from jattn.masks import causal
@@ -54,11 +55,9 @@ def hand_over(
         ValueError: if the kernel would compute something else, or does not exist here.
     """
     if implementation not in DTYPES:
-        known = ", ".join(map(repr, DTYPES))
-        raise ValueError(
-            f"dot_product_attention: implementation is {implementation!r}, expected {known} or None"
-        )
-    check_pairs("dot_product_attention", query, key, bias=bias, mask=mask)
+        wanted = f"{', '.join(map(repr, DTYPES))} or None"
+        raise ValueError(f"{NAME}: implementation is {implementation!r}, expected {wanted}")
+    check_pairs(NAME, query, key, bias=bias, mask=mask)
     arrays = [jnp.asarray(array) for array in (query, key, value)]
     sides: Any = local_window_size
     if sides is not None:  # An open side is one that reaches past both ends.
@@ -70,9 +69,7 @@ def hand_over(
         later = "caps scores after the bias" if implementation == "tokamax" else "has none"
         reason = reason or f"logits_soft_cap: it {later}"
     if reason:
-        raise ValueError(
-            f"dot_product_attention: implementation={implementation!r} cannot do {reason}"
-        )
+        raise ValueError(f"{NAME}: implementation={implementation!r} cannot do {reason}")
     batch, (t, heads, _) = arrays[0].shape[:-3], arrays[0].shape[-3:]
     s, count = arrays[1].shape[-3], math.prod(batch)
     query, key, value = (x.reshape(count, *x.shape[-3:]) for x in arrays)
@@ -146,7 +143,6 @@ def _kernel(implementation: Any) -> Callable[..., Array]:
     try:
         import tokamax
     except ImportError:
-        raise ValueError(
-            "dot_product_attention: implementation='tokamax' needs the extra `jattn[kernels]`"
-        ) from None
+        needs = "implementation='tokamax' needs the extra `jattn[kernels]`"
+        raise ValueError(f"{NAME}: {needs}") from None
     return tokamax.dot_product_attention

@@ -1,5 +1,6 @@
 """The masks of a call: what all its arguments say together, and what nobody may read."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,9 @@ def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]
     if any(size != 1 for size in own) and own != lead:
         array = jnp.broadcast_to(array, (*lead, *array.shape[len(lead) :]))
     h, t, s = array.shape[-3:]
-    array = array.reshape(-1, *((g, r) if h == g * r else (1, 1)), t, s)
-    moves = (len(array) == b and b > 1, array.shape[1] == g and g > 1)
+    own = array.shape[: len(lead)]
+    array = array.reshape(math.prod(own), *((g, r) if h == g * r else (1, 1)), t, s)
+    moves = (len(array) == b and b != 1, array.shape[1] == g and g > 1)
     array = array if moves[1] else array[:, 0]
     return (array if moves[0] else array[0]), moves
 

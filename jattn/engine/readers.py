@@ -24,6 +24,8 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
     heads = max([x.shape[0] for x in (array, bias) if x is not None], default=1)
     size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
     count = -(-t // size)
+    if not t:
+        return jnp.zeros((heads, 0), bool), jnp.zeros(s, bool)
 
     def rows(pairs: Any, start: Any) -> Any:
         """The rows of a block; the last block starts early enough to be whole."""
