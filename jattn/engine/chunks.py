@@ -32,8 +32,9 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
     position of the first query, moves with the block.
 
     Arrays may have leading axes beside those of their annotation, which broadcast as NumPy's do,
-    and the results have them too. They are looped over, so that products stay plain: on a CPU that
-    is faster than `jax.vmap`. Arrays without them, and masks of `jattn.masks`, are shared.
+    and the results have them too. They are looped over, one element at a time, which keeps products
+    plain and memory small; whether that or `jax.vmap` is faster depends on the mechanism. Arrays
+    without them, and masks of `jattn.masks`, are shared.
 
     Raises:
         ValueError: if chunk_size is not positive, or `function` has no argument along the queries,
