@@ -142,6 +142,14 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda query, key: jattn.attention_rows(query, key, jnp.arange(2)),
         (QUERY, KEY),
     ),
+    "in_chunks": (
+        jattn.in_chunks(jattn.scaled_dot_product_attention, 2),
+        (of_shape(5, 4), of_shape(3, 4), of_shape(3, 2)),
+    ),
+    "merge_attention": (
+        jattn.merge_attention,
+        (of_shape(5, 2, 3), of_shape(5, 2), of_shape(5, 2, 3), of_shape(5, 2)),
+    ),
     "slot_positions, extend_cache": (
         lambda *inputs: jattn.slot_positions(jattn.extend_cache(*inputs)),
         (ROLLING, TOKEN_KEY, TOKEN_KEY),
