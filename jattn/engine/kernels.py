@@ -1,6 +1,7 @@
 """Kernels of other libraries for accelerators, handed what they can do exactly and nothing else."""
 
 import functools
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -141,7 +142,7 @@ def _kernel(implementation: Any) -> Callable[..., Array]:
     if implementation != "tokamax":
         return functools.partial(jax.nn.dot_product_attention, implementation=implementation)
     try:
-        import tokamax
+        tokamax = importlib.import_module("tokamax")  # An extra, which need not be here.
     except ImportError:
         needs = "implementation='tokamax' needs the extra `jattn[kernels]`"
         raise ValueError(f"{NAME}: {needs}") from None
