@@ -91,6 +91,7 @@ def dot_product_attention(
         more: dict[str, Any] = {
             "return_residual": return_residual,
             "return_weights": return_weights,
+            "planner": planner,
         }
         return hand_over(implementation, **call._asdict(), **more)
     if planner is None:

@@ -1,29 +1,11 @@
 """All steps of a GRU as one operation, whose derivative has one product for all of them."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
-from jattn.recurrent.steps import Recurrent, one_step, project, run
+from jattn.recurrent.steps import one_step, project, run
 
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def states(
-    reverse: bool,
-    recurrent: Recurrent,
-    input_weight: Float[Array, "3n i"],
-    initial: Float[Array, " n"],
-    inputs: Float[Array, "s i"],
-    valid: Bool[Array, " s"] | None,
-) -> Float[Array, "s n"]:
-    """The state after each step; a step that is not valid leaves it.
-
-    The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
-    meets too; otherwise before it. All other biases are sums of both, in `biases`.
-    """
-    return run(reverse, recurrent, input_weight, initial, inputs, valid)
+states = jax.custom_jvp(run, nondiff_argnums=(0,))
 
 
 @states.defjvp

@@ -96,9 +96,12 @@ def run(
     inputs: Float[Array, "s i"],
     valid: Bool[Array, " s"] | None,
 ) -> Float[Array, "s n"]:
-    """The state after each step, whose inputs are projected when it is their turn.
+    """The state after each step; a step that is not valid leaves it.
 
-    They are in cache then: one product for all steps would go through memory twice.
+    The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
+    meets too; otherwise before it. All other biases are sums of both, in `biases`. Inputs are
+    projected when it is their turn, and are in cache then: one product for all steps would go
+    through memory twice.
     """
     step = one_step(recurrent)
 
