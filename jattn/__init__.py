@@ -1,5 +1,7 @@
 """The reference for attention mechanisms and GRU cells in JAX."""
 
+import importlib
+
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
@@ -91,6 +93,8 @@ from jattn.recurrent.unroll import gru as gru
 from jattn.trace import Trace as Trace
 from jattn.trace import trace as trace
 
-# Last, since it reads the names above.
-# isort: split
-from jattn import catalog as catalog
+
+def __getattr__(name: str):
+    if name == "catalog":  # Loaded when it is asked for, since most programs never do.
+        return importlib.import_module("jattn.catalog")
+    raise AttributeError(f"module 'jattn' has no attribute {name!r}")

@@ -13,11 +13,14 @@ from attending import QUICK
 
 import jattn
 from jattn import testing
-from jattn.engine import kernels as engine_kernels
 from jattn.testing import ROUNDING
 from jattn.testing.trees import draw_like
 
-hand_over: Any = engine_kernels.hand_over
+
+def hand_over(implementation: str, *arrays: Any, **options: Any) -> Any:
+    return jattn.dot_product_attention(*arrays, implementation=implementation, **options)
+
+
 B, T, S, H, G, K = 2, 7, 5, 6, 2, 4
 DRAWN = draw_like(tuple(map(np.zeros, ((B, T, H, K), (B, S, G, K), (B, S, G, K)))), 0)
 BIAS = np.where(np.arange(S) == 2, -np.inf, np.random.default_rng(1).standard_normal((B, H, T, S)))
@@ -143,7 +146,7 @@ REFUSED = [
     ("xla", {"return_residual": True}, "return_residual: the log-sum-exp"),
     ("xla", {"query_offset": 3}, "cannot do query_offset"),
     ("tokamax", {"query_offset": np.array([0, 0])}, "cannot do query_offset"),
-    ("tokamax", {"dropout_rate": 0.1, "dropout_rng": None}, "cannot do dropout_rate"),
+    ("tokamax", {"dropout_rate": 0.1, "dropout_rng": jax.random.key(0)}, "cannot do dropout_rate"),
     ("xla", {"return_weights": True}, "cannot do return_weights"),
     ("cudnn", {"chunk_size": 128}, "cannot do chunk_size"),
     ("xla", {"logits_soft_cap": 5.0}, "cannot do logits_soft_cap: it has none"),

@@ -145,7 +145,7 @@ def test_wrong_arguments_raise():
         ("5 heads do not divide", lambda: statistics(QUERY[:, :, :5], KEY)),
         ("bias has shape", lambda: statistics(QUERY, KEY, bias=BIAS[:, :, :, :2])),
         ("pass an additive mask as bias", lambda: statistics(QUERY, KEY, mask=BIAS)),
-        ("mask has shape", lambda: statistics(QUERY, KEY, mask=jattn.masks.dense(HIDDEN[0, 0].T))),
+        ("mask has t=5", lambda: statistics(QUERY, KEY, mask=jattn.masks.dense(HIDDEN[0, 0].T))),
         ("rows are", lambda: jattn.attention_rows(QUERY, KEY, jnp.array([7]))),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,6 +1,8 @@
 """The arguments of a call of the engine, checked and brought to one form."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +11,6 @@ import numpy as np
 
 from jattn._axes import check_length
 from jattn.masks.algebra import Mask
-
-NAME = "dot_product_attention"
 
 
 class Call(NamedTuple):
@@ -32,6 +32,7 @@ class Call(NamedTuple):
     dropout_rate: float = 0.0
     dropout_rng: Any = None
     chunk_size: int | None = None
+    rows: Any = None  # Where the queries stand among all, if they are not all.
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -44,65 +45,49 @@ class Call(NamedTuple):
         return math.prod(self.lead), t, s, g, h // g, k, v
 
 
+@contextlib.contextmanager
+def named(function: str) -> Iterator[None]:
+    """Puts the name of the function that was called before what is wrong with its arguments."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{function}: {error}") from None
+
+
 def check(call: Call) -> Call:
     """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
     for name in ("query", "key", "value"):
         array = getattr(call, name)
         if not isinstance(array, jax.Array | jax.ShapeDtypeStruct):
-            call = call._replace(**{name: jnp.asarray(array)})
-            array = getattr(call, name)
-        _require(
-            len(array.shape) >= 3,
-            f"{name} has shape {tuple(array.shape)}, expected (*b, length, heads, features)",
-        )
-        _require(
-            jnp.issubdtype(array.dtype, jnp.floating),
-            f"{name} has dtype {array.dtype}, expected a floating-point dtype",
-        )
+            call = call._replace(**{name: (array := jnp.asarray(array))})
+        shape, dtype = tuple(array.shape), array.dtype
+        _require(len(shape) >= 3, f"{name} has shape {shape}, expected (*b, length, heads, size)")
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        _require(floating, f"{name} has dtype {dtype}, expected a floating-point dtype")
     lead, (t, h, k) = call.lead, call.query.shape[-3:]
-    s, g = call.key.shape[-3:-1]
+    (s, g), v = call.key.shape[-3:-1], call.value.shape[-1]
     _shape("key", call.key, (*lead, s, g, k), "(*b, s, g, k)", "b and k from query")
-    _shape(
-        "value",
-        call.value,
-        (*lead, s, g, call.value.shape[-1]),
-        "(*b, s, g, v)",
-        "b, s and g from key",
-    )
+    _shape("value", call.value, (*lead, s, g, v), "(*b, s, g, v)", "b, s and g from key")
     _require(g > 0 and h % g == 0, f"{h} heads do not divide among {g} key-value heads")
     pairs = (*lead, h, t, s)
-    if call.bias is not None:
-        _pairs("bias", call.bias, pairs)
-        _require(
-            jnp.issubdtype(call.bias.dtype, jnp.floating),
-            f"bias has dtype {call.bias.dtype}, expected a floating-point dtype;"
-            " pass booleans as mask",
-        )
+    check_pairs("bias", call.bias, pairs)
     if isinstance(call.mask, Mask):
-        try:
-            call.mask.check(t, s)
-        except ValueError as error:
-            raise ValueError(f"{NAME}: {error}") from None
-    elif call.mask is not None:
-        _pairs("mask", call.mask, pairs)
-        hint = "; pass an additive mask as bias"
-        _require(call.mask.dtype == bool, f"mask has dtype {call.mask.dtype}, expected bool{hint}")
+        call.mask.check(t, s)
+    else:
+        check_pairs("mask", call.mask, pairs)
     if call.sinks is not None:
         _shape("sinks", call.sinks, (h,), "(h)", "h from query")
     for name, longest, axis in (("query_seq_lengths", t, "t"), ("key_value_seq_lengths", s, "s")):
         lengths = getattr(call, name)
         if lengths is not None:
             _lead(name, lengths, lead)
-            check_length(f"{NAME}: {name}", lengths, longest, axis)
+            check_length(name, lengths, longest, axis)
     if np.ndim(call.query_offset):
         _lead("query_offset", call.query_offset, lead)
-    _require(
-        0.0 <= call.dropout_rate < 1.0, f"dropout_rate is {call.dropout_rate}, expected [0, 1)"
-    )
-    _require(
-        not call.dropout_rate or call.dropout_rng is not None,
-        f"dropout_rate is {call.dropout_rate}, but dropout_rng is None",
-    )
+    rate = call.dropout_rate
+    _require(0.0 <= rate < 1.0, f"dropout_rate is {rate}, expected [0, 1)")
+    given = not rate or call.dropout_rng is not None
+    _require(given, f"dropout_rate is {rate}, but dropout_rng is None")
     for name in ("chunk_size", "logits_soft_cap"):
         given = getattr(call, name)
         _require(given is None or given > 0, f"{name} is {given}, expected more than 0")
@@ -120,7 +105,7 @@ def _window(size: Any) -> tuple[int | None, int | None] | None:
 
 def _require(holds: bool, complaint: str) -> None:
     if not holds:
-        raise ValueError(f"{NAME}: {complaint}")
+        raise ValueError(complaint)
 
 
 def _shape(name: str, array: Any, wanted: tuple, axes: str, source: str) -> None:
@@ -128,7 +113,10 @@ def _shape(name: str, array: Any, wanted: tuple, axes: str, source: str) -> None
     _require(given == wanted, f"{name} has shape {given}, expected {axes} = {wanted} ({source})")
 
 
-def _pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
+def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
+    """Raises ValueError unless bias or mask broadcasts to `wanted` and has its dtype."""
+    if array is None:
+        return
     given = tuple(np.shape(array))
     padded = (1,) * (len(wanted) - len(given)) + given
     fits = len(padded) == len(wanted) and all(
@@ -138,6 +126,11 @@ def _pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
         fits and hasattr(array, "dtype"),
         f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",
     )
+    kind: Any = jnp.bool_ if name == "mask" else jnp.floating
+    hint = "bool; pass an additive mask as bias"
+    hint = hint if name == "mask" else "a floating-point dtype; pass booleans as mask"
+    right = jnp.issubdtype(array.dtype, kind)
+    _require(right, f"{name} has dtype {array.dtype}, expected {hint}")
 
 
 def _lead(name: str, array: Any, lead: tuple[int, ...]) -> None:

@@ -1,20 +1,22 @@
 """A call of the engine as problems of one group of heads each, and what they give put together."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
 from jattn.engine.chance import Chance
-from jattn.engine.heads import Head, attend_head, blocks_of, queries_of
+from jattn.engine.heads import Head, Measure, attend_head
 from jattn.engine.loops import over_both
-from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readable
+from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readable, readers_of
 from jattn.engine.pairs import Static
-from jattn.engine.planners import Planner
+from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem
+from jattn.engine.slabs import blocks_of, queries_of
 from jattn.masks.algebra import Mask
 
 
@@ -22,11 +24,21 @@ def plan_of(call: Call, planner: Planner) -> Plan:
     """What is known before the run, planned."""
     b, t, s, g, r, k, v = call.sizes
     known = mask_of(call, jnp.asarray, _longest)
-    return planner(Problem(b, t, s, g, r, k, v, known, call.chunk_size))
+    problem = Problem(b, t, s, g, r, k, v, known, call.chunk_size)
+    return planner(problem) if t else dense(problem)  # Nothing to cut up.
 
 
-def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, Any, Any]:
-    """Output, lse and (where asked for) weights, in the layout of `dot_product_attention`."""
+class AttendedAll(NamedTuple):
+    """Output and lse in the layout of `dot_product_attention`, and what was measured."""
+
+    output: Float[Array, "*b t h v"]
+    lse: Float[Array, "*b t h"]
+    rows: Float[Array, "*b h t m"] | None
+    columns: Float[Array, "*b h s"] | None
+
+
+def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> AttendedAll:
+    """Attends as planned; `measure` is called with each block of weights."""
     b, t, s, g, r, k, v = call.sizes
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.promote_types(
@@ -42,9 +54,8 @@ def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, 
     array, array_moves = pairs_of(None if isinstance(call.mask, Mask) else call.mask, call, bool)
     mask, mask_moves = mask_leaves(call)
     if not (bias is None and array is None and mask is None):
-        query, key, value = readable(
-            query, key, value, (mask, mask_moves), (array, array_moves), (bias, bias_moves)
-        )
+        given = (mask, mask_moves), (array, array_moves), (bias, bias_moves)
+        query, key, value = readable(query, key, value, readers_of(call, *given))
     sinks = None if call.sinks is None else jnp.asarray(call.sinks, dtype).reshape(g, r)
     chance = None
     if call.dropout_rate:
@@ -64,22 +75,21 @@ def attend_all(call: Call, planner: Planner, wants_weights: bool) -> tuple[Any, 
         *([] if chance is None else [(False, False), (True, True)]),
     ]
     leaves, structure = jax.tree.flatten(head)
-    one = lambda leaves: attend_head(plan, static, wants_weights, structure.unflatten(leaves))
+    one = lambda leaves: attend_head(plan, static, measure, structure.unflatten(leaves))
     shares = bias is not None and not bias_moves[0]
     found = over_both(one, leaves, moves, (b, g), plan.together, groups_first=shares)
-    if not found:  # No queries.
-        empty = lambda *shape: jnp.zeros((b, g, r, t, *shape), dtype)
-        context, lse, weights = empty(v), empty(1), empty(s) if wants_weights else None
-    else:
-        join = lambda parts: queries_of(plan.runs, parts, r, t)
-        context, lse = join([part.context for part in found]), join([part.lse for part in found])
-        weights = join([part.weights for part in found]) if wants_weights else None
-    lead = call.lead
-    context = context.transpose(0, 3, 1, 2, 4).reshape(*lead, t, g * r, v)
-    lse = lse[..., 0].transpose(0, 3, 1, 2).reshape(*lead, t, g * r)
-    if weights is not None:
-        weights = weights.reshape(*lead, g * r, t, s).astype(call.query.dtype)
-    return context.astype(call.query.dtype), lse, weights
+    lead, h = call.lead, g * r
+    join = lambda name: queries_of(plan.runs, tuple(getattr(part, name) for part in found), r, t)
+    context = join("context").transpose(0, 3, 1, 2, 4).reshape(*lead, t, h, v)
+    lse = join("lse")[..., 0].transpose(0, 3, 1, 2).reshape(*lead, t, h)
+    rows = columns = None
+    if measure is not None:
+        rows = join("rows")
+        rows = rows.reshape(*lead, h, t, rows.shape[-1])
+        if found[0].columns is not None:
+            columns = jnp.concatenate([part.columns for part in found], axis=2).sum(2)
+            columns = columns.reshape(*lead, h, s)
+    return AttendedAll(context.astype(call.query.dtype), lse, rows, columns)
 
 
 def _longest(lengths: Any) -> Any:

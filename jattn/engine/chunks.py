@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jattn.engine import rowwise
-from jattn.engine.leading import over_leading
+from jattn.engine.loops import over_leading
 from jattn.engine.rowwise import Arrays
 from jattn.masks.algebra import Mask
 

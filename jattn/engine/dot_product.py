@@ -1,12 +1,14 @@
 """Scaled dot-product attention of batches and heads: the engine's entry."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jattn.engine.arguments import Call, check
+from jattn.engine.arguments import Call, check, named
 from jattn.engine.batches import attend_all, plan_of
-from jattn.engine.kernels import hand_over
+from jattn.engine.heads import Measured
+from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.planners import Planner, best, chunked
 from jattn.engine.planning import Plan
 from jattn.masks.algebra import Mask
@@ -80,25 +82,34 @@ def dot_product_attention(
         ValueError: if shapes do not fit, a length is negative or too large, a mask is not boolean,
             or dropout has no rng.
     """
-    call = check(
-        Call(
-            query, key, value, bias, mask, scale, is_causal, query_seq_lengths,
-            key_value_seq_lengths, local_window_size, query_offset, logits_soft_cap, sinks,
-            dropout_rate, dropout_rng, chunk_size,
-        )
+    call = Call(
+        query, key, value, bias, mask, scale, is_causal, query_seq_lengths,
+        key_value_seq_lengths, local_window_size, query_offset, logits_soft_cap, sinks,
+        dropout_rate, dropout_rng, chunk_size,
     )  # fmt: skip
+    with named("dot_product_attention"):
+        call = check(call)
+        if implementation is not None:
+            check_implementation(
+                implementation,
+                call,
+                return_residual=return_residual,
+                return_weights=return_weights,
+                planner=planner,
+            )
     if implementation is not None:
-        more: dict[str, Any] = {
-            "return_residual": return_residual,
-            "return_weights": return_weights,
-            "planner": planner,
-        }
-        return hand_over(implementation, **call._asdict(), **more)
+        return hand_over(implementation, call)
     if planner is None:
         planner = chunked if return_weights else best
-    output, lse, weights = attend_all(call, planner, return_weights)
-    results = [output, *([lse] if return_residual else []), *([weights] if return_weights else [])]
+    output, lse, weights, _ = attend_all(call, planner, all_weights if return_weights else None)
+    results = [output, *([lse] if return_residual else [])]
+    results += [] if weights is None else [weights.astype(output.dtype)]
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def all_weights(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:
+    """The weights of a block as rows over all keys."""
+    return Measured(place(weights.reshape(-1, weights.shape[2])))
 
 
 def plan(
@@ -115,4 +126,6 @@ def plan(
 
     Arrays may be given as `jax.ShapeDtypeStruct`s.
     """
-    return plan_of(check(Call(query, key, value, bias, mask, **options)), planner)
+    with named("plan"):
+        call = check(Call(query, key, value, bias, mask, **options))
+    return plan_of(call, planner)

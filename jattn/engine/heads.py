@@ -1,5 +1,7 @@
 """One problem of the engine, a group of heads: its loops over blocks of queries."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,50 +33,39 @@ class Head(NamedTuple):
     chance: Chance | None
 
 
+class Measured(NamedTuple):
+    """What a block's weights say of each of its queries, and of all keys."""
+
+    rows: Float[Array, "c m"]
+    columns: Float[Array, "r s"] | None = None
+
+
+# Maps the weights of a block, [r t w], and a function that places an array over the block's w keys,
+# its last axis, among all keys.
+Measure = Callable[[Float[Array, "r t w"], Callable[[Array], Array]], Measured]
+
+
 class Attended(NamedTuple):
-    """What a run gives; weights only where they are asked for."""
+    """What a run gives, and what was measured of it, if anything was."""
 
     context: Float[Array, "n c v"]
     lse: Float[Array, "n c 1"]
-    weights: Float[Array, "n c s"] | None
-
-
-def blocks_of(run: Run, query: Float[Array, "b g r t k"]) -> Float[Array, "b g n c k"]:
-    """The queries of a run, block by block; past the last query there are zeros."""
-    b, g, r, t, k = query.shape
-    stop = run.start + run.size * run.count
-    cut = query[:, :, :, run.start : min(stop, t)]
-    if stop > t:
-        cut = jnp.pad(cut, [(0, 0)] * 3 + [(0, stop - t), (0, 0)])
-    cut = cut.reshape(b, g, r, run.count, run.size, k).swapaxes(2, 3)
-    return cut.reshape(b, g, run.count, r * run.size, k)
-
-
-def queries_of(
-    runs: tuple[Run, ...], parts: tuple[Float[Array, "b g n c f"], ...], r: int, t: int
-) -> Float[Array, "b g r t f"]:
-    """What was found for the blocks of all runs, query by query."""
-
-    def whole(run: Run, part: Any) -> Any:
-        b, g, n, _, f = part.shape
-        part = part.reshape(b, g, n, r, run.size, f).swapaxes(2, 3)
-        return part.reshape(b, g, r, n * run.size, f)[:, :, :, : t - run.start]
-
-    return jnp.concatenate([whole(*pair) for pair in zip(runs, parts, strict=True)], axis=3)
+    rows: Float[Array, "n c m"] | None
+    columns: Float[Array, "n r s"] | None
 
 
 def attend_head(
-    plan: Plan, static: Static, wants_weights: bool, head: Head
+    plan: Plan, static: Static, measure: Measure | None, head: Head
 ) -> tuple[Attended, ...]:
     """All queries of one problem, run by run."""
     return tuple(
-        _attend_run(run, blocks, static, wants_weights, head, plan.problem.t)
+        _attend_run(run, blocks, static, measure, head, plan.problem.t)
         for run, blocks in zip(plan.runs, head.blocks, strict=True)
     )
 
 
 def _attend_run(
-    run: Run, queries: Any, static: Static, wants_weights: bool, head: Head, t: int
+    run: Run, queries: Any, static: Static, measure: Measure | None, head: Head, t: int
 ) -> Attended:
     s, moves = len(head.key), run.key_step > 0
     span = slice(run.key_start, run.key_start + run.width)
@@ -113,11 +104,14 @@ def _attend_run(
             head.chance,
         )
         context, lse = read(static, operands, setting)
-        weights = None
-        if wants_weights:
-            weights = weights_of(static, operands, setting, lse)
-            weights = _place(weights, first_key, s)
-        return Attended(context, lse[:, None], weights)
+        measured = (None, None)
+        if measure is not None:
+            exists = None
+            if run.start + run.count * run.size > t:  # Blocks may end after the last query.
+                exists = first_query + jnp.arange(run.size) < t
+            place = lambda array: _place(array, first_key, s)
+            measured = _measured(measure, place, static, exists, operands, setting, lse)
+        return Attended(context, lse[:, None], *measured)
 
     moving = [jnp.arange(run.count), queries]
     moving += [x for x, flag in zip(fixed, flags, strict=True) if flag]
@@ -126,9 +120,22 @@ def _attend_run(
     return lax.map(attend_block, moving)
 
 
-def _place(weights: Float[Array, "c w"], start: Any, s: int) -> Float[Array, "c s"]:
-    """Weights over a span of keys as weights over all."""
-    rows, width = weights.shape
-    wide = jnp.zeros((rows, s + 2 * width), weights.dtype)
-    wide = lax.dynamic_update_slice_in_dim(wide, weights, start + width, 1)
+# Computed anew for a derivative: what a block keeps must not grow with its pairs.
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=(0, 1, 2))
+def _measured(
+    measure: Measure, place: Any, static: Static, exists: Any, operands: Any, setting: Any, lse: Any
+) -> Measured:
+    weights = weights_of(static, operands, setting, lse)
+    count, width = weights.shape
+    weights = weights.reshape(static.heads, count // static.heads, width)
+    if exists is not None:
+        weights = jnp.where(exists[None, :, None], weights, 0.0)
+    return measure(weights, place)
+
+
+def _place(array: Float[Array, "c w"], start: Any, s: int) -> Float[Array, "c s"]:
+    """An array over a span of keys as one over all."""
+    rows, width = array.shape
+    wide = jnp.zeros((rows, s + 2 * width), array.dtype)
+    wide = lax.dynamic_update_slice_in_dim(wide, array, start + width, 1)
     return wide[:, width : width + s]

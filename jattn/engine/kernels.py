@@ -2,17 +2,15 @@
 
 import functools
 import importlib
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
-from jattn.engine.arguments import NAME
-from jattn.engine.broadcast import check_pairs, four_axes
-from jattn.engine.rows import Scoring, allowed_pairs
+from jattn.engine.arguments import Call
+from jattn.engine.masking import mask_leaves, pairs_of, readers_of
 from jattn.masks import causal
 from jattn.masks.algebra import Mask
 
@@ -22,7 +20,7 @@ DTYPES = {"xla": (*HALF, "float32"), "cudnn": HALF, "tokamax": (*HALF, "float32"
 # What asks for nothing: another value of one of these options is refused, for the reason given.
 NEUTRAL = {
     "return_residual": (False, "the log-sum-exp of these kernels has no gradient"),
-    "query_offset": (None, "its first query stands at the first key"),
+    "query_offset": (0, "its first query stands at the first key"),
     "sinks": (None, "it has none"),
     "dropout_rate": (0.0, "it would drop other weights"),
     "return_weights": (False, "it does not keep them"),
@@ -31,75 +29,53 @@ NEUTRAL = {
 }
 
 
-def hand_over(
-    implementation: str,
-    query: Float[Array, "*b t h k"],
-    key: Float[Array, "*b s g k"],
-    value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = None,
-    mask: Bool[Array, "*b h t s"] | Mask | None = None,
-    *,
-    scale: float | Float[Array, ""] | None = None,
-    is_causal: bool = False,
-    query_seq_lengths: Int[Array, "*b"] | None = None,
-    key_value_seq_lengths: Int[Array, "*b"] | None = None,
-    local_window_size: int | tuple[int | None, int | None] | None = None,
-    logits_soft_cap: float | None = None,
-    **options: Any,
-) -> Float[Array, "*b t h v"]:
+def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
     """Attention by a kernel: "xla" and "cudnn" of `jax.nn`, or "tokamax", which is an extra.
 
     What the contract says of masked keys and empty rows is kept round the kernel: keys that nobody
     reads are zeroed before it and rows that read nothing after it. Rounding is the kernel's own,
     and so is what it can differentiate; it raises where it cannot.
-
-    Raises:
-        ValueError: if the kernel would compute something else, or does not exist here.
     """
-    if implementation not in DTYPES:
-        wanted = f"{', '.join(map(repr, DTYPES))} or None"
-        raise ValueError(f"{NAME}: implementation is {implementation!r}, expected {wanted}")
-    check_pairs(NAME, query, key, bias=bias, mask=mask)
-    arrays = [jnp.asarray(array) for array in (query, key, value)]
-    sides: Any = local_window_size
-    if sides is not None:  # An open side is one that reaches past both ends.
-        longest = max(arrays[0].shape[-3], arrays[1].shape[-3])
-        sides = (sides, sides) if isinstance(sides, int) else sides
-        sides = tuple(longest if side is None else side for side in sides)
-    reason = _refusal(implementation, arrays, bias, scale, is_causal, sides, options)
-    if logits_soft_cap is not None and (implementation != "tokamax" or bias is not None):
-        later = "caps scores after the bias" if implementation == "tokamax" else "has none"
-        reason = reason or f"logits_soft_cap: it {later}"
-    if reason:
-        raise ValueError(f"{NAME}: implementation={implementation!r} cannot do {reason}")
-    batch, (t, heads, _) = arrays[0].shape[:-3], arrays[0].shape[-3:]
-    s, count = arrays[1].shape[-3], math.prod(batch)
-    query, key, value = (x.reshape(count, *x.shape[-3:]) for x in arrays)
+    b, t, s, g, r, _, v = call.sizes
+    batch, h = call.lead, g * r
+    query, key, value = (x.reshape(b, *x.shape[-3:]) for x in (call.query, call.key, call.value))
+    mask, is_causal = call.mask, call.is_causal
     if isinstance(mask, Mask):
         plain = mask.rule is causal().rule and repr(mask.operands) == "(0,)"
         is_causal, mask = is_causal or plain, None if plain else mask.dense(t, s)
-    mask, bias = (four_axes(x, batch) for x in (mask, bias))
+
+    def four_axes(array: Any) -> Any:
+        array = jnp.asarray(array)
+        array = array.reshape((1,) * (len(batch) + 3 - array.ndim) + array.shape)
+        return jnp.broadcast_to(array, (*batch, *array.shape[-3:])).reshape(b, *array.shape[-3:])
+
+    mask, bias = (x if x is None else four_axes(x) for x in (mask, call.bias))
     if bias is not None:
         finite = bias != -jnp.inf
         mask = finite if mask is None else mask & finite
         bias = jnp.where(finite, bias, 0.0).astype(jnp.float32)
-    as_row = lambda x: x if x is None else jnp.broadcast_to(jnp.int32(x), batch).reshape(count)
-    lengths = [as_row(query_seq_lengths), as_row(key_value_seq_lengths)]
+    as_row = lambda x: x if x is None else jnp.broadcast_to(jnp.int32(x), batch).reshape(b)
+    lengths = [as_row(x) for x in (call.query_seq_lengths, call.key_value_seq_lengths)]
+    sides = _sides(call)
     if implementation == "cudnn" and sides is not None:  # Its windows end at a token.
         is_causal, sides = True, (sides[0], 0)
     reads = None
     if any(x is not None for x in (mask, sides, *lengths)) or (is_causal and s > t):
-        how = Scoring(None, mask, None, is_causal, lengths[0], lengths[1], sides)
-        allowed = allowed_pairs(how, (count,), jnp.arange(t), s)
-        reads = jnp.swapaxes(allowed.any(-1), 1, 2)[..., None]
-        read = allowed.any((1, 2))[:, :, None, None]
+        told = Call(
+            *(query, key, value, None, mask, None, is_causal, *lengths), local_window_size=sides
+        )
+        pairs = pairs_of(mask, told, bool)
+        found = readers_of(told, mask_leaves(told), pairs, (None, ()))
+        reads, read = (jnp.broadcast_to(x, (b, g, *x.shape[2:])) for x in found)
+        reads = jnp.broadcast_to(reads, (b, g, r, t)).reshape(b, h, t).swapaxes(1, 2)[..., None]
+        read = read.swapaxes(1, 2)[..., None]
         query = jnp.where(reads, query, 0.0)
         key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
-    cap = {} if logits_soft_cap is None else {"logits_soft_cap": logits_soft_cap}
+    cap = {} if call.logits_soft_cap is None else {"logits_soft_cap": call.logits_soft_cap}
     with jax.numpy_dtype_promotion("standard"):  # What they promote is their business.
         context = _kernel(implementation)(
             *(query, key, value, bias, mask),
-            scale=scale,
+            scale=call.scale,
             is_causal=is_causal,
             query_seq_lengths=lengths[0],
             key_value_seq_lengths=lengths[1],
@@ -107,44 +83,63 @@ def hand_over(
             **cap,
         )
     context = context if reads is None else jnp.where(reads, context, 0.0)
-    return context.reshape(*batch, t, heads, -1)
+    return context.reshape(*batch, t, h, v)
 
 
-def _refusal(implementation, arrays, bias, scale, is_causal, sides, options) -> str:
+def check_implementation(implementation: str, call: Call, **results: Any) -> None:
+    """Raises ValueError if the kernel would compute something else, or does not exist here."""
+    if implementation not in DTYPES:
+        wanted = f"{', '.join(map(repr, DTYPES))} or None"
+        raise ValueError(f"implementation is {implementation!r}, expected {wanted}")
+    reason = _refusal(implementation, call, {**call._asdict(), **results})
+    if reason:
+        raise ValueError(f"implementation={implementation!r} cannot do {reason}")
+    if implementation == "tokamax":
+        _kernel(implementation)
+
+
+def _refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
     """The option that the kernel cannot do as it is asked, and why; empty if there is none."""
-    for name, given in options.items():
-        if name == "dropout_rng":
-            continue
-        neutral, why = NEUTRAL[name]
-        if given is not neutral and not (
-            isinstance(given, int | float) and given == (neutral or 0)
-        ):
+    for name, (neutral, why) in NEUTRAL.items():
+        given = options[name]
+        if given is not neutral and not (isinstance(given, int | float) and given == neutral):
             return f"{name}: {why}"
-    query, key, value = arrays
+    arrays, sides = (call.query, call.key, call.value), _sides(call)
     dtypes = {str(array.dtype) for array in arrays}
     if len(dtypes) > 1 or not dtypes <= set(DTYPES[implementation]):
         return (
             f"{' and '.join(sorted(dtypes))}, expected one of {', '.join(DTYPES[implementation])}"
         )
-    if implementation != "tokamax" and value.shape[-1] != key.shape[-1]:
-        return f"values of {value.shape[-1]} features with keys of {key.shape[-1]}"
-    if implementation != "xla" and not isinstance(scale, int | float | None):
+    if implementation != "tokamax" and call.value.shape[-1] != call.key.shape[-1]:
+        return f"values of {call.value.shape[-1]} features with keys of {call.key.shape[-1]}"
+    if implementation != "xla" and not isinstance(call.scale, int | float | None):
         return "scale as an array, expected a number"
-    if sides is None:
-        return ""
-    if implementation == "cudnn" and sides[1] and not is_causal:
+    if implementation == "cudnn" and sides and sides[1] and not call.is_causal:
         return f"local_window_size={sides}: its windows end at the token itself"
-    if implementation == "tokamax" and query.shape[-3] != key.shape[-3]:
+    if implementation == "tokamax" and sides and call.query.shape[-3] != call.key.shape[-3]:
         return "local_window_size: its windows need as many queries as keys"
+    if call.logits_soft_cap is not None and implementation != "tokamax":
+        return "logits_soft_cap: it has none"
+    if call.logits_soft_cap is not None and call.bias is not None:
+        return "logits_soft_cap: it caps scores after the bias"
     return ""
 
 
-def _kernel(implementation: Any) -> Callable[..., Array]:
+def _sides(call: Call) -> tuple[int, int] | None:
+    """The window's two sides; an open one is one that reaches past both ends."""
+    if call.local_window_size is None:
+        return None
+    longest = max(call.query.shape[-3], call.key.shape[-3])
+    left, right = (longest if side is None else side for side in call.local_window_size)
+    return left, right
+
+
+def _kernel(implementation: str) -> Callable[..., Array]:
     if implementation != "tokamax":
-        return functools.partial(jax.nn.dot_product_attention, implementation=implementation)
+        kernel: Any = jax.nn.dot_product_attention
+        return functools.partial(kernel, implementation=implementation)
     try:
         tokamax = importlib.import_module("tokamax")  # An extra, which need not be here.
     except ImportError:
-        needs = "implementation='tokamax' needs the extra `jattn[kernels]`"
-        raise ValueError(f"{NAME}: {needs}") from None
+        raise ValueError("implementation='tokamax' needs the extra `jattn[kernels]`") from None
     return tokamax.dot_product_attention

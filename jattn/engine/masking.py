@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ def mask_leaves(call: Call) -> tuple[Mask | None, list[tuple[bool, bool]]]:
     mask = mask_of(call, lambda x: x if isinstance(x, int) else jnp.asarray(x).astype(int))
     leaves = jax.tree.leaves(mask)
     own = len(jax.tree.leaves(call.mask)) if isinstance(call.mask, Mask) else 0
+    own += call.rows is not None
     moves = [(i >= own and np.ndim(x) == 1, False) for i, x in enumerate(leaves)]
     return mask, moves
 
@@ -73,7 +74,19 @@ def mask_of(call: Call, number: Any, length: Any = None) -> Mask | None:
     for part in parts[1:]:
         assert mask is not None
         mask = mask & part
-    return mask
+    if mask is None or call.rows is None:
+        return mask
+    leaves, structure = jax.tree.flatten(mask)
+    return Mask(AtRows(structure), (call.rows, *leaves))
+
+
+class AtRows(NamedTuple):
+    """The rule of a mask whose queries are some of those of another."""
+
+    structure: Any
+
+    def __call__(self, queries: Any, keys: Any, rows: Any, *leaves: Any) -> Any:
+        return self.structure.unflatten(leaves).at(rows[queries], keys)
 
 
 def _known(mask: Mask) -> Mask:
@@ -82,9 +95,12 @@ def _known(mask: Mask) -> Mask:
     return jax.tree.map(lambda x: x if traced(x) else np.asarray(x), mask)
 
 
-def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any) -> Any:
-    """Zeroes keys and values that no query may read, and queries that may read no key."""
-    t, s = query.shape[-2], key.shape[-2]
+def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> tuple[Any, Any]:
+    """Which queries read a key, [b g r t], and which keys are read, [b g s]; axes may have size 1.
+
+    `mask` is what `mask_leaves` found, `array` and `bias` are what `pairs_of` did.
+    """
+    b, t, s, g, *_ = call.sizes
     given = (mask[0], array[0], jax.lax.stop_gradient(bias[0]))
     leaves, structure = jax.tree.flatten(given)
     of_leaves: Callable[..., Any] = structure.unflatten
@@ -93,7 +109,7 @@ def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any)
         *([] if array[0] is None else [array[1]]),
         *([] if bias[0] is None else [bias[1]]),
     ]
-    together = 1 if len(leaves) > len(mask[1]) else query.shape[0]
+    together = 1 if len(leaves) > len(mask[1]) else b
 
     def run(leaves: list[Any]) -> Any:
         own_mask, own_array, own_bias = of_leaves(leaves)
@@ -101,14 +117,20 @@ def readable(query: Any, key: Any, value: Any, mask: Any, array: Any, bias: Any)
 
     mapped: Callable[..., Any] = run
     axes = []
-    for axis in (1, 0):
+    for axis, size in ((1, g), (0, b)):
         if any(m[axis] for m in moves):
-            mapped = over(mapped, [m[axis] for m in moves], query.shape[axis], together)
+            mapped = over(mapped, [m[axis] for m in moves], size, together)
             axes.append(axis)
     reads, read = mapped(leaves)
+    xp: Any = np if isinstance(read, np.ndarray) else jnp
+    missing = [axis for axis in (0, 1) if axis not in axes]
+    return xp.expand_dims(reads, missing), xp.expand_dims(read, missing)
+
+
+def readable(query: Any, key: Any, value: Any, readers: tuple[Any, Any]) -> Any:
+    """Zeroes keys and values that no query may read, and queries that may read no key."""
+    reads, read = readers
     if isinstance(read, np.ndarray) and read.all() and reads.all():
         return query, key, value
-    missing = [axis for axis in (0, 1) if axis not in axes]
-    reads = jnp.expand_dims(jnp.asarray(reads), missing)[..., None]
-    read = jnp.expand_dims(jnp.asarray(read), missing)[..., None]
+    reads, read = jnp.asarray(reads)[..., None], jnp.asarray(read)[..., None]
     return jnp.where(reads, query, 0.0), *(jnp.where(read, x, 0.0) for x in (key, value))

@@ -20,8 +20,8 @@ Planner = Callable[[Problem], Plan]
 
 def dense(problem: Problem) -> Plan:
     """All queries against all keys at once, a step's worth of heads at a time."""
-    run = Run(0, problem.t, min(problem.t, 1), 0, problem.s)
-    return Plan("dense", problem, (run,) if problem.t else (), _together(problem, run))
+    run = Run(0, problem.t, 1, 0, problem.s)
+    return Plan("dense", problem, (run,), _together(problem, run))
 
 
 def chunked(problem: Problem) -> Plan:

@@ -1,16 +1,29 @@
 """Attention of few queries to many stored keys: each is read once, a block of slots at a time."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jattn.engine.partials import Grouped, Partial, merge, of_block, of_sinks
+from jattn.engine.block import read
+from jattn.engine.merge import Merged, merge_attention
+from jattn.engine.pairs import Operands, Setting, Static
 
 # A block is copied and then multiplied, and should stay in a processor's cache between the two:
 # with 32 MiB of it, blocks of four times as many numbers took three times as long.
 NUMBERS_IN_A_BLOCK = 2**20
+
+
+class Grouped(NamedTuple):
+    """The arrays of an example, or of a batch of them; `r` query heads share a key-value head."""
+
+    query: Float[Array, "g r t k"]
+    key: Float[Array, "g s k"]
+    value: Float[Array, "g s v"]
+    allowed: Bool[Array, "#g #r t s"]
+    bias: Float[Array, "#g #r t s"] | None
 
 
 def attend_to_slots(
@@ -41,11 +54,12 @@ def attend_to_slots(
         found = _at_once(logits_soft_cap, arrays)
     else:
         found = _in_blocks(min(block, slots), logits_soft_cap, arrays)
-    if sinks is not None:
-        sinks = sinks.astype(inner).reshape(1, *found.total.shape[1:3], 1)
-        found = merge(found, of_sinks(sinks, found))
-    context = found.context / jnp.where(found.total == 0.0, 1.0, found.total)[..., None]
-    return jnp.moveaxis(context, 3, 1).reshape(batch, t, heads, value.shape[-1]).astype(dtype)
+    if sinks is not None:  # One more key for each head, whose value is zero.
+        sinks = sinks.astype(inner).reshape(1, *found.lse.shape[1:3], 1)
+        sinks = jnp.broadcast_to(sinks, found.lse.shape)
+        found = merge_attention(*found, jnp.zeros_like(found.output), sinks)
+    context = jnp.moveaxis(found.output, 3, 1)
+    return context.reshape(batch, t, heads, value.shape[-1]).astype(dtype)
 
 
 def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
@@ -68,7 +82,7 @@ def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
     return Grouped(query, key, value, *jax.tree.map(of_group, (allowed, bias)))
 
 
-def _at_once(cap: float | None, arrays: Grouped) -> Partial:
+def _at_once(cap: float | None, arrays: Grouped) -> Merged:
     """All slots of all examples; products with two batch axes would take four times as long."""
     batch, groups = arrays.key.shape[:2]
 
@@ -76,24 +90,24 @@ def _at_once(cap: float | None, arrays: Grouped) -> Partial:
         spread = jnp.broadcast_to(array, (batch, groups, *array.shape[2:]))
         return spread.reshape(batch * groups, *array.shape[2:])
 
-    found = of_block(jax.tree.map(joined, arrays), cap)
+    found = _of_block(jax.tree.map(joined, arrays), cap)
     return jax.tree.map(lambda x: x.reshape(batch, groups, *x.shape[1:]), found)
 
 
-def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Partial:
+def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Merged:
     of_example = functools.partial(_of_example, block, cap, arrays)
     return jax.lax.map(of_example, jnp.arange(arrays.key.shape[0]))
 
 
-def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Partial:
+def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Merged:
     """The blocks of one example, one after the other; those that nobody reads are left out."""
     key, value = arrays.key, arrays.value
     slots, one = key.shape[2], lambda x: x[example]
     query, allowed, bias = jax.tree.map(one, (arrays.query, arrays.allowed, arrays.bias))
     empty = jnp.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
-    nothing = Partial(empty[..., 0], empty[..., 0], empty)
+    nothing = Merged(empty, jnp.full_like(empty[..., 0], -jnp.inf))
 
-    def add(found: Partial, first: Array) -> tuple[Partial, None]:
+    def add(found: Merged, first: Array) -> tuple[Merged, None]:
         start = jnp.minimum(first, slots - block)  # The last block may overlap the one before.
         mine = (start + jnp.arange(block) >= first)[None, None, None]
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, start, block, -1)
@@ -103,10 +117,25 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
             sizes = (1, rows.shape[1], block, rows.shape[3])
             return jax.lax.dynamic_slice(rows, (example, 0, start, 0), sizes)[0]
 
-        def read() -> Partial:
+        def read() -> Merged:
             part = Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias))
-            return of_block(part, cap)
+            return _of_block(part, cap)
 
-        return merge(found, jax.lax.cond(kept.any(), read, lambda: nothing)), None
+        return merge_attention(*found, *jax.lax.cond(kept.any(), read, lambda: nothing)), None
 
     return jax.lax.scan(add, nothing, jnp.arange(0, slots, block))[0]
+
+
+def _of_block(arrays: Grouped, cap: float | None) -> Merged:
+    """What queries [g r t k] find in a block of keys; those that none may read reach nothing."""
+    query, key, value, allowed, bias = arrays
+    g, r, t, k = query.shape
+    found = allowed.any((1, 2))[..., None]
+    key, value = (jnp.where(found, x, 0.0).astype(query.dtype) for x in (key, value))
+    spread = lambda x: jnp.broadcast_to(x, (g, *x.shape[1:]))
+    bias = None if bias is None else spread(bias)
+    operands = Operands(query.reshape(g, r * t, k), key, value, bias, None)
+    first = jnp.zeros(g, int)
+    setting = Setting(key.swapaxes(1, 2), None, spread(allowed), first, first, None)
+    context, lse = jax.vmap(functools.partial(read, Static(r, cap, 0.0)))(operands, setting)
+    return Merged(context.reshape(g, r, t, value.shape[-1]), lse.reshape(g, r, t))

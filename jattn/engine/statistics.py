@@ -1,19 +1,18 @@
 """What attention weights look like, without an array of all of them."""
 
-import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn._precision import at_least_float32
-from jattn.engine.rows import Scoring, row_weights
-
-# Scores of as many pairs are in memory at a time.
-PAIRS_IN_A_BLOCK = 2**20
+from jattn.engine.arguments import Call, check, named
+from jattn.engine.batches import attend_all
+from jattn.engine.dot_product import all_weights
+from jattn.engine.heads import Measured
+from jattn.engine.planners import best, chunked
 
 
 class AttentionStatistics(NamedTuple):
@@ -24,55 +23,29 @@ class AttentionStatistics(NamedTuple):
     column_sums: Float[Array, "*b h s"]
 
 
-@at_least_float32
 def attention_statistics(
-    query: Float[Array, "*b t h k"],
-    key: Float[Array, "*b s g k"],
-    *,
-    chunk_size: int | None = None,
-    **options: Any,
+    query: Float[Array, "*b t h k"], key: Float[Array, "*b s g k"], **options: Any
 ) -> AttentionStatistics:
     """Entropy -Σ_s w log w and maximum of each row of weights, and the sums of their columns.
 
     The weights are those of `dot_product_attention`, and so are the options: `bias`, `mask`,
     `scale`, `is_causal`, `query_seq_lengths`, `key_value_seq_lengths`, `local_window_size`,
-    `query_offset`, `logits_soft_cap` and `sinks`. Memory is O(chunk_size s) for each head and
-    example. A row that may attend to nothing has entropy and maximum zero; a sink is no key.
+    `query_offset`, `logits_soft_cap`, `sinks` and `chunk_size`. Memory is O(s) for each query of a
+    block. A row that may attend to nothing has entropy and maximum zero; a sink is no key.
 
     Raises:
         ValueError: if arguments disagree about an axis.
     """
-    batch, (t, heads, _) = query.shape[:-3], query.shape[-3:]
-    weights_of = row_weights("attention_statistics", query, key, Scoring(**options))
-    count, s = math.prod(batch), key.shape[-3]
-    block = chunk_size or max(1, PAIRS_IN_A_BLOCK // max(count * heads * s, 1))
-    block = max(min(block, t), 1)
-
-    @jax.checkpoint
-    def of_block(first: Array) -> tuple[Array, Array, Array]:
-        rows = jnp.minimum(first, t - block) + jnp.arange(block)
-        weights = weights_of(rows)
-        positive = weights > 0.0
-        entropy = -jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
-        mine = (rows >= first)[None, None, :, None]  # The last block may overlap the one before.
-        columns = jnp.where(mine, weights, 0.0).sum(2)
-        return entropy.sum(-1), weights.max(-1, initial=0.0), columns
-
-    starts = np.arange(0, t, block)
-    entropy, maximum, columns = jax.lax.map(of_block, starts)
-    # Where each query stands: its block, and its place in it.
-    of = np.minimum(np.arange(t) // block, len(starts) - 1)
-    where = of * block + np.arange(t) - np.minimum(starts[of], t - block)
-
-    def in_order(of_blocks: Array) -> Array:
-        joined = jnp.moveaxis(of_blocks, 0, 2).reshape(count, heads, len(starts) * block)
-        return jnp.swapaxes(joined[:, :, where], 1, 2).reshape(*batch, t, heads)
-
-    sums = columns.sum(0).reshape(*batch, heads, s)
-    return AttentionStatistics(in_order(entropy), in_order(maximum), sums)
+    with named("attention_statistics"):
+        call = _checked(query, key, options)
+    *_, rows, columns = attend_all(call, best, _of_block)
+    assert rows is not None
+    assert columns is not None
+    dtype = call.query.dtype
+    entropy, maximum = jnp.moveaxis(rows, -1, 0).swapaxes(-1, -2).astype(dtype)
+    return AttentionStatistics(entropy, maximum, columns.astype(dtype))
 
 
-@at_least_float32
 def attention_rows(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
@@ -84,9 +57,31 @@ def attention_rows(
     Raises:
         ValueError: if arguments disagree about an axis, or a row is not one of the queries'.
     """
-    t = query.shape[-3]
-    known = not isinstance(rows, Tracer)
-    if np.ndim(rows) != 1 or (known and np.size(rows) and not 0 <= min(rows) <= max(rows) < t):
-        raise ValueError(f"attention_rows: rows are {rows}, expected a list of numbers below {t}")
-    weights = row_weights("attention_rows", query, key, Scoring(**options))(jnp.asarray(rows))
-    return weights.reshape(*query.shape[:-3], *weights.shape[1:])
+    with named("attention_rows"):
+        call = _checked(query, key, options)
+        t, known = call.sizes[1], not isinstance(rows, Tracer)
+        if np.ndim(rows) != 1 or (known and np.size(rows) and not 0 <= min(rows) <= max(rows) < t):
+            raise ValueError(f"rows are {rows}, expected a list of numbers below {t}")
+    rows = jnp.asarray(rows)
+    pairs = {}
+    for name in ("bias", "mask"):
+        array = getattr(call, name)
+        if hasattr(array, "dtype") and np.ndim(array) > 1 and array.shape[-2] == t:
+            pairs[name] = jnp.take(jnp.asarray(array), rows, axis=-2)
+    taken = call._replace(query=jnp.take(call.query, rows, axis=-3), rows=rows, **pairs)
+    *_, weights, _ = attend_all(taken, chunked, all_weights)
+    assert weights is not None
+    return weights.astype(call.query.dtype)
+
+
+def _checked(query: Any, key: Any, options: dict[str, Any]) -> Call:
+    """A call whose values have no features."""
+    value = jnp.zeros((*np.shape(key)[:-1], 0), getattr(key, "dtype", None))
+    return check(Call(query, key, value, **options))
+
+
+def _of_block(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:
+    positive = weights > 0.0
+    terms = jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
+    rows = jnp.stack([-terms.sum(-1), weights.max(-1, initial=0.0)], -1)
+    return Measured(rows.reshape(-1, 2), place(weights.sum(1)))

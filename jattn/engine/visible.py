@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from jattn.engine.arguments import check_pairs, named
 from jattn.engine.cache import KeyValueCache
 from jattn.masks.algebra import Mask
 
@@ -38,20 +39,9 @@ def at_positions(
 def over_slots(name: str, array, query, cache: KeyValueCache) -> Array:
     """An array over heads, queries and slots with the batch as one axis; heads may stay one."""
     *batch, t, heads, _ = query.shape
-    array, wanted = jnp.asarray(array), (*batch, heads, t, cache.slots)
-    kind = jnp.bool_ if name == "mask" else jnp.floating
-    if not jnp.issubdtype(array.dtype, kind):
-        hint = "; pass an additive mask as bias" if name == "mask" else ""
-        expected = "bool" if name == "mask" else "a floating-point dtype"
-        raise ValueError(
-            f"attend_to_cache: {name} has dtype {array.dtype}, expected {expected}{hint}"
-        )
-    fits = zip(array.shape[::-1], wanted[::-1], strict=False)
-    if array.ndim > len(wanted) or any(size not in (1, full) for size, full in fits):
-        raise ValueError(
-            f"attend_to_cache: {name} has shape {array.shape}, expected one that broadcasts to"
-            f" (*b, h, t, s)={wanted}"
-        )
+    array = jnp.asarray(array)
+    with named("attend_to_cache"):
+        check_pairs(name, array, (*batch, heads, t, cache.slots))
     heads = array.shape[-3] if array.ndim > 2 else 1
     array = jnp.broadcast_to(array, (*batch, heads, t, cache.slots))
     return array.reshape(math.prod(batch), heads, t, cache.slots)
