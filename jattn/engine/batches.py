@@ -1,5 +1,6 @@
 """A call of the engine as problems of one group of heads each, and what they give put together."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,13 +11,13 @@ from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
 from jattn.engine.chance import Chance
-from jattn.engine.heads import Head, Measure, attend_head
-from jattn.engine.loops import over_both
-from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readable, readers_of
-from jattn.engine.pairs import Static
+from jattn.engine.heads import How, attend
+from jattn.engine.loops import over_batch
+from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readers_of
+from jattn.engine.measuring import Measure, measured
+from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem
-from jattn.engine.slabs import blocks_of, queries_of
 from jattn.masks.algebra import Mask
 
 
@@ -33,8 +34,8 @@ class AttendedAll(NamedTuple):
 
     output: Float[Array, "*b t h v"]
     lse: Float[Array, "*b t h"]
-    rows: Float[Array, "*b h t m"] | None
-    columns: Float[Array, "*b h s"] | None
+    rows: Float[Array, "*b h t m"] | None = None
+    columns: Float[Array, "*b h s"] | None = None
 
 
 def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> AttendedAll:
@@ -47,49 +48,43 @@ def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> 
     plan = plan_of(call, planner)
     static = Static(r, call.logits_soft_cap, float(call.dropout_rate))
     scale = jnp.asarray(max(k, 1) ** -0.5 if call.scale is None else call.scale, dtype)
-    query = _cast(call.query, dtype).reshape(b, t, g, r, k).transpose(0, 2, 3, 1, 4)
-    key = _cast(call.key, dtype).reshape(b, s, g, k).transpose(0, 2, 1, 3)
-    value = _cast(call.value, dtype).reshape(b, s, g, v).transpose(0, 2, 1, 3)
+    query = _cast(call.query, dtype).reshape(b, t, g * r, k)
+    key = _cast(call.key, dtype).reshape(b, s, g, k)
+    value = _cast(call.value, dtype).reshape(b, s, g, v)
     bias, bias_moves = pairs_of(call.bias, call, dtype)
     array, array_moves = pairs_of(None if isinstance(call.mask, Mask) else call.mask, call, bool)
     mask, mask_moves = mask_leaves(call)
+    readers = None
     if not (bias is None and array is None and mask is None):
-        given = (mask, mask_moves), (array, array_moves), (bias, bias_moves)
-        query, key, value = readable(query, key, value, readers_of(call, *given))
+        readers = readers_of(call, (mask, mask_moves), (array, array_moves), (bias, bias_moves))
     sinks = None if call.sinks is None else jnp.asarray(call.sinks, dtype).reshape(g, r)
     chance = None
     if call.dropout_rate:
         chance = Chance(call.dropout_rng, jnp.arange(b * g * r).reshape(b, g, r))
-    blocks = tuple(blocks_of(run, query) for run in plan.runs)
-    head = Head(
-        blocks, scale, key, value, jnp.swapaxes(key, -1, -2), bias, array, mask, sinks, chance
-    )
-    moves = [
-        *([(True, True)] * len(blocks)),
-        (False, False),
-        *([(True, True)] * 3),
-        *([] if bias is None else [bias_moves]),
-        *([] if array is None else [array_moves]),
-        *mask_moves,
-        *([] if sinks is None else [(False, True)]),
-        *([] if chance is None else [(False, False), (True, True)]),
-    ]
-    leaves, structure = jax.tree.flatten(head)
-    one = lambda leaves: attend_head(plan, static, measure, structure.unflatten(leaves))
-    shares = bias is not None and not bias_moves[0]
-    found = over_both(one, leaves, moves, (b, g), plan.together, groups_first=shares)
-    lead, h = call.lead, g * r
-    join = lambda name: queries_of(plan.runs, tuple(getattr(part, name) for part in found), r, t)
-    context = join("context").transpose(0, 3, 1, 2, 4).reshape(*lead, t, h, v)
-    lse = join("lse")[..., 0].transpose(0, 3, 1, 2).reshape(*lead, t, h)
-    rows = columns = None
-    if measure is not None:
-        rows = join("rows")
-        rows = rows.reshape(*lead, h, t, rows.shape[-1])
-        if found[0].columns is not None:
-            columns = jnp.concatenate([part.columns for part in found], axis=2).sum(2)
-            columns = columns.reshape(*lead, h, s)
-    return AttendedAll(context.astype(call.query.dtype), lse, rows, columns)
+    operands = Operands(query, key, value, bias, sinks, scale)
+    setting = Setting(mask, array, chance)
+    of_operands = [(True, True)] * 3 + [bias_moves] * (bias is not None)
+    of_operands += [(False, True)] * (sinks is not None) + [(False, False)]
+    of_setting = mask_moves + [array_moves] * (array is not None)
+    of_setting += [(False, False), (True, True)] * (chance is not None)
+    shares = (
+        bias is not None and not bias_moves[0]
+    )  # Then its loop over the batch is the inner one.
+    how = How(static, plan.runs, plan.together, shares, tuple(of_operands), tuple(of_setting))
+    given = operands, setting, readers
+    moves = [own for own, _ in of_operands + of_setting]
+    moves += [True] * len(jax.tree.leaves(readers))
+    few = b if shares else plan.together // g
+    context, lse = over_batch(partial(attend, how), given, moves, b, few)
+    output = context.reshape(*call.lead, t, g * r, v).astype(call.query.dtype)
+    lse_of_all = lse.reshape(*call.lead, t, g * r)
+    if measure is None:
+        return AttendedAll(output, lse_of_all)
+    measure_few = partial(measured, how, measure)
+    rows, columns = over_batch(measure_few, (*given, lse), [*moves, True], b, few)
+    rows = rows.reshape(*call.lead, g * r, t, rows.shape[-1])
+    columns = None if columns is None else columns.reshape(*call.lead, g * r, s)
+    return AttendedAll(output, lse_of_all, rows, columns)
 
 
 def _longest(lengths: Any) -> Any:

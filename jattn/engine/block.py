@@ -5,10 +5,8 @@ So scores lie with queries down in the forward pass and with keys down in its de
 five products then have such a form; only the keys are turned for it, once.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -22,6 +20,7 @@ from jattn.engine.pairs import (
     kept_of,
     over_queries,
     product,
+    scaled,
     scores_of,
     spread,
 )
@@ -34,27 +33,18 @@ class Read(NamedTuple):
     lse: Float[Array, " c"]
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def read(static: Static, operands: Operands, setting: Setting) -> Read:
     """Softmax attention of a block.
 
-        scores = cap tanh(query · key / cap) + bias,   lse = log(Σ exp(scores) + exp(sink))
-        context = Σ exp(scores - lse) value
-
-    The derivative is a rule that keeps `context` and `lse` and computes the scores anew, since what
-    is kept between forward and backward must not grow with queries times keys:
-
-        dlse = Σ weights dscores + exp(sink - lse) dsink
-        dcontext = Σ weights dscores value - context dlse + Σ weights dvalue
-
-    It is linear in what is differentiated, so that its transpose is the backward pass of
-    FlashAttention (Dao et al. 2022, arXiv:2205.14135, algorithm 4), without that being written.
+    scores = cap tanh(query · key / cap) + bias,   lse = log(Σ exp(scores) + exp(sink))
+    context = Σ exp(scores - lse) value
     """
     scores, allowed = scores_of(static, operands, setting)
     sinks = over_queries(operands.sinks, static, operands)
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
     maximum = scores.max(-1, initial=lowest, where=allowed)
     maximum = maximum if sinks is None else jnp.maximum(maximum, sinks)
+    maximum = lax.stop_gradient(maximum)  # Neither result depends on it.
     exponentials = _exponentials(scores, maximum[:, None], allowed)
     total = exponentials.sum(-1)
     total = total if sinks is None else total + jnp.exp(sinks - maximum)
@@ -66,33 +56,42 @@ def read(static: Static, operands: Operands, setting: Setting) -> Read:
     return Read(context, lse)
 
 
-@read.defjvp
-def _read_jvp(static: Static, primals: Any, tangents: Any) -> tuple[Read, Read]:
-    operands, setting = primals
-    result = read(static, operands, setting)
-    # The tangent of the turned keys is that of the keys.
-    slope = jax.checkpoint(partial(_slope, static), prevent_cse=False)
-    return result, slope(operands, setting, result, tangents[0])
+def slope(
+    static: Static,
+    operands: Operands,
+    setting: Setting,
+    key_columns: Float[Array, "k s"],
+    result: Read,
+    d: Operands,
+) -> Read:
+    """The change of `read`'s result for the changes `d`, linear in these.
 
+        dlse = Σ weights dscores + exp(sink - lse) dsink
+        dcontext = Σ weights dscores value - context dlse + Σ weights dvalue
 
-def _slope(static: Static, operands: Operands, setting: Setting, result: Read, d: Operands) -> Read:
-    """The change of `result` for the changes `d`, linear in these. Keys are down here."""
+    It computes the scores anew from `lse`, since what is kept between forward and backward must not
+    grow with queries times keys. Its transpose is the backward pass of FlashAttention (Dao et al.
+    2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
+    `key_columns` are the keys once more, turned.
+    """
     lse = jnp.where(result.lse == -jnp.inf, 0.0, result.lse)[None]
-    scores = product(operands.key, operands.query, 1, 1)
-    slope = None
+    query = scaled(operands)
+    scores = product(operands.key, query, 1, 1)
+    curve = None
     if static.cap is not None:
         capped = jnp.tanh(scores / static.cap)
-        scores, slope = static.cap * capped, 1.0 - capped**2
+        scores, curve = static.cap * capped, 1.0 - capped**2
     if operands.bias is not None:
         scores = scores + spread(finite(operands.bias), static, operands).T
     allowed = allowed_of(static, operands, setting)
     allowed = None if allowed is None else allowed.T
     weights = _exponentials(scores, lse, allowed)
 
+    d_query = d.query * operands.scale + operands.query * d.scale
     # The barrier keeps a transpose of the block's queries apart from the product that it is for.
-    d_query = lax.optimization_barrier(d.query.T)
-    d_scores = product(d_query, setting.key_columns, 0, 0).T + product(d.key, operands.query, 1, 1)
-    d_scores = d_scores if slope is None else slope * d_scores
+    d_query = lax.optimization_barrier(d_query.T)
+    d_scores = product(d_query, key_columns, 0, 0).T + product(d.key, query, 1, 1)
+    d_scores = d_scores if curve is None else curve * d_scores
     if d.bias is not None:
         d_scores = d_scores + spread(d.bias, static, operands).T
     d_scores = d_scores if allowed is None else jnp.where(allowed, d_scores, 0.0)

@@ -7,8 +7,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn.engine.arguments import Call, check, named
 from jattn.engine.batches import attend_all, plan_of
-from jattn.engine.heads import Measured
 from jattn.engine.kernels import check_implementation, hand_over
+from jattn.engine.measuring import Measured
 from jattn.engine.planners import Planner, best, chunked
 from jattn.engine.planning import Plan
 from jattn.masks.algebra import Mask

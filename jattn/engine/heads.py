@@ -1,141 +1,134 @@
-"""One problem of the engine, a group of heads: its loops over blocks of queries."""
+"""A few batch elements of the engine: their heads, one group after the other or several at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from jattn.engine.block import read, weights_of
-from jattn.engine.chance import Chance
+from jattn.engine.block import Read, read, slope
+from jattn.engine.loops import Moves, over, over_both
 from jattn.engine.pairs import Operands, Setting, Static
-from jattn.engine.planning import Plan, Run
-from jattn.engine.slabs import pairs_of_run, slabs
-from jattn.masks.algebra import Mask
-from jattn.masks.patterns import existing
+from jattn.engine.planning import Run
+from jattn.engine.readers import Readers
+from jattn.engine.runs import Found, Part, over_blocks
 
 
-class Head(NamedTuple):
-    """One problem: the query heads of a group, and the keys and values that they share."""
+class How(NamedTuple):
+    """What is known before the run: the blocks of each head, and what the loops over heads do."""
 
-    blocks: tuple[Float[Array, "n c k"], ...]  # One array a run, c = r × its block size.
-    scale: Float[Array, ""]
-    key: Float[Array, "s k"]
-    value: Float[Array, "s v"]
-    key_columns: Float[Array, "k s"]
-    bias: Float[Array, "r t s"] | None  # Axes may have size 1.
-    array: Bool[Array, "r t s"] | None  # Axes may have size 1.
-    mask: Mask | None
-    sinks: Float[Array, " r"] | None
-    chance: Chance | None
+    static: Static
+    runs: tuple[Run, ...]
+    together: int
+    groups_first: bool
+    operands: tuple[Moves, ...]  # Of each leaf.
+    setting: tuple[Moves, ...]
 
 
-class Measured(NamedTuple):
-    """What a block's weights say of each of its queries, and of all keys."""
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def attend(how: How, operands: Operands, setting: Setting, readers: Readers | None) -> Read:
+    """Context [*b t h v] and lse [*b t h] of queries [*b t h k], keys [*b s g k], values [*b s g v].
 
-    rows: Float[Array, "c m"]
-    columns: Float[Array, "r s"] | None = None
+    There is one batch axis or none. Bias and mask lie as `pairs_of` lays them, sinks are [g r].
+    """
 
+    def one(operands: Operands, setting: Setting) -> Read:
+        def block(part: Part) -> Found:
+            context, lse = read(how.static, *of_block(part, operands, setting))
+            return Found((context, lse[:, None]))
 
-# Maps the weights of a block, [r t w], and a function that places an array over the block's w keys,
-# its last axis, among all keys.
-Measure = Callable[[Float[Array, "r t w"], Callable[[Array], Array]], Measured]
+        head = Part(operands[:1], operands[1:3], (operands.bias, setting.array), setting.mask)
+        return Read(*over_blocks(block, how.runs, head).rows)
 
-
-class Attended(NamedTuple):
-    """What a run gives, and what was measured of it, if anything was."""
-
-    context: Float[Array, "n c v"]
-    lse: Float[Array, "n c 1"]
-    rows: Float[Array, "n c m"] | None
-    columns: Float[Array, "n r s"] | None
+    given = by_head(operands, readers), setting
+    return _by_query(over_heads(one, how, given, how.operands + how.setting))
 
 
-def attend_head(
-    plan: Plan, static: Static, measure: Measure | None, head: Head
-) -> tuple[Attended, ...]:
-    """All queries of one problem, run by run."""
-    return tuple(
-        _attend_run(run, blocks, static, measure, head, plan.problem.t)
-        for run, blocks in zip(plan.runs, head.blocks, strict=True)
-    )
+@attend.defjvp
+def _attend_jvp(how: How, primals: Any, tangents: Any) -> tuple[Read, Read]:
+    result = attend(how, *primals)
+    # Computed anew for a derivative, and so is each block: nothing is kept but what comes in here.
+    change = jax.checkpoint(partial(_slope, how), prevent_cse=False)
+    return result, change(*primals, result, tangents[0])
 
 
-def _attend_run(
-    run: Run, queries: Any, static: Static, measure: Measure | None, head: Head, t: int
-) -> Attended:
-    s, moves = len(head.key), run.key_step > 0
-    span = slice(run.key_start, run.key_start + run.width)
-    if moves:
-        mask = Mask(existing, (s,))
-        mask = mask if head.mask is None else mask & head.mask
-        keys, values = slabs(head.key, run), slabs(head.value, run)
-        turned = jnp.swapaxes(keys, -1, -2)
-    else:
-        mask, keys, values = head.mask, head.key[span], head.value[span]
-        turned = head.key_columns[:, span]
-    bias, bias_moves = pairs_of_run(head.bias, run, t, s)
-    array, array_moves = pairs_of_run(head.array, run, t, s)
-    fixed = [keys, values, turned, bias, array]
-    flags = [moves] * 3 + [bias_moves, array_moves]
+def _slope(
+    how: How,
+    operands: Operands,
+    setting: Setting,
+    readers: Readers | None,
+    result: Read,
+    d: Operands,
+) -> Read:
+    """The change of `attend`'s result for the changes `d`, linear in these."""
 
-    def attend_block(chosen: list[Any]) -> Attended:
-        index, query, *rest = chosen
-        left = iter(rest)
-        key, value, key_columns, bias, array = (
-            next(left) if flag else x for x, flag in zip(fixed, flags, strict=True)
+    def one(operands: Operands, setting: Setting, result: Read, d: Operands) -> Read:
+        @partial(jax.checkpoint, prevent_cse=False)
+        def block(part: Part) -> Found:
+            query, context, lse, d_query = part.queries
+            key, value, d_key, d_value = part.keys
+            bias, array, d_bias = part.pairs
+            own = part._replace(queries=(query,), keys=(key, value), pairs=(bias, array))
+            change = Operands(d_query, d_key, d_value, d_bias, d.sinks, d.scale)
+            given = of_block(own, operands, setting)
+            context, lse = slope(
+                how.static, *given, part.key_columns, Read(context, lse[:, 0]), change
+            )
+            return Found((context, lse[:, None]))
+
+        head = Part(
+            (operands.query, *result, d.query),
+            (operands.key, operands.value, d.key, d.value),
+            (operands.bias, setting.array, d.bias),
+            setting.mask,
         )
-        first_query, first_key = run.start + index * run.size, run.key_start + index * run.key_step
-        # Tied to the queries, since JAX takes out of a loop what does not depend on its input: the
-        # masks of all blocks would be made, and kept, at once.
-        query, first_query, first_key = lax.optimization_barrier((query, first_query, first_key))
-        # Scaled here and not the scores: a product too large for the dtype then counts only if the
-        # score itself is.
-        operands = Operands(query * head.scale, key, value, bias, head.sinks)
-        setting = Setting(
-            key_columns,
-            mask,
-            array,
-            first_query,
-            first_key,
-            head.chance,
-        )
-        context, lse = read(static, operands, setting)
-        measured = (None, None)
-        if measure is not None:
-            exists = None
-            if run.start + run.count * run.size > t:  # Blocks may end after the last query.
-                exists = first_query + jnp.arange(run.size) < t
-            place = lambda array: _place(array, first_key, s)
-            measured = _measured(measure, place, static, exists, operands, setting, lse)
-        return Attended(context, lse[:, None], *measured)
+        return Read(*over_blocks(block, how.runs, head, turn=True).rows)
 
-    moving = [jnp.arange(run.count), queries]
-    moving += [x for x, flag in zip(fixed, flags, strict=True) if flag]
-    if run.count == 1:
-        return jax.tree.map(lambda x: x[None], attend_block([x[0] for x in moving]))
-    return lax.map(attend_block, moving)
+    g = operands.key.shape[-2]
+    found = Read(grouped(result.context, g), grouped(result.lse[..., None], g))
+    given = by_head(operands, readers), setting, found, by_head(d, readers)
+    moves = how.operands + how.setting + ((True, True),) * 2 + how.operands
+    return _by_query(over_heads(one, how, given, moves))
 
 
-# Computed anew for a derivative: what a block keeps must not grow with its pairs.
-@partial(jax.checkpoint, prevent_cse=False, static_argnums=(0, 1, 2))
-def _measured(
-    measure: Measure, place: Any, static: Static, exists: Any, operands: Any, setting: Any, lse: Any
-) -> Measured:
-    weights = weights_of(static, operands, setting, lse)
-    count, width = weights.shape
-    weights = weights.reshape(static.heads, count // static.heads, width)
-    if exists is not None:
-        weights = jnp.where(exists[None, :, None], weights, 0.0)
-    return measure(weights, place)
+def of_block(part: Part, operands: Operands, setting: Setting) -> tuple[Operands, Setting]:
+    """The arrays of a block and, of its head, what is the same for all of them."""
+    (query,), (key, value), (bias, array) = part.queries, part.keys, part.pairs
+    own = Operands(query, key, value, bias, operands.sinks, operands.scale)
+    return own, Setting(part.mask, array, setting.chance, part.first_query, part.first_key)
 
 
-def _place(array: Float[Array, "c w"], start: Any, s: int) -> Float[Array, "c s"]:
-    """An array over a span of keys as one over all."""
-    rows, width = array.shape
-    wide = jnp.zeros((rows, s + 2 * width), array.dtype)
-    wide = lax.dynamic_update_slice_in_dim(wide, array, start + width, 1)
-    return wide[:, width : width + s]
+def over_heads(
+    function: Callable[..., Any], how: How, given: tuple[Any, ...], moves: Sequence[Moves]
+) -> Any:
+    """Calls `function` for each group of heads; the first of `given` are the operands."""
+    leaves, structure = jax.tree.flatten(given)
+    one = lambda leaves: function(*structure.unflatten(leaves))
+    *batch, groups, _, _, _ = given[0].query.shape
+    if not batch:
+        return over(one, [own for _, own in moves], groups, how.together)(leaves)
+    return over_both(one, leaves, moves, (*batch, groups), how.together, how.groups_first)
+
+
+def by_head(operands: Operands, readers: Readers | None) -> Operands:
+    """Queries as [*b g r t k], keys and values as [*b g s k]; zero where nobody reads."""
+    query = grouped(operands.query, operands.key.shape[-2])
+    key, value = operands.key.swapaxes(-2, -3), operands.value.swapaxes(-2, -3)
+    if readers is not None:
+        reads, read = readers.reads[..., None], readers.read[..., None]
+        query = jnp.where(reads, query, 0.0)
+        key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
+    return operands._replace(query=query, key=key, value=value)
+
+
+def grouped(array: Float[Array, "*b t h f"], groups: int) -> Float[Array, "*b g r t f"]:
+    *batch, t, h, f = array.shape
+    return jnp.moveaxis(array.reshape(*batch, t, groups, h // groups, f), -4, -2)
+
+
+def _by_query(found: Read) -> Read:
+    *batch, g, r, t, v = found.context.shape
+    context = jnp.moveaxis(found.context, -2, -4).reshape(*batch, t, g * r, v)
+    return Read(context, jnp.moveaxis(found.lse[..., 0], -1, -3).reshape(*batch, t, g * r))

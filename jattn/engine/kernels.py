@@ -66,11 +66,12 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
         )
         pairs = pairs_of(mask, told, bool)
         found = readers_of(told, mask_leaves(told), pairs, (None, ()))
-        reads, read = (jnp.broadcast_to(x, (b, g, *x.shape[2:])) for x in found)
-        reads = jnp.broadcast_to(reads, (b, g, r, t)).reshape(b, h, t).swapaxes(1, 2)[..., None]
-        read = read.swapaxes(1, 2)[..., None]
-        query = jnp.where(reads, query, 0.0)
-        key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
+        if found is not None:
+            reads = jnp.broadcast_to(found.reads, (b, g, r, t)).reshape(b, h, t)
+            reads = reads.swapaxes(1, 2)[..., None]
+            read = jnp.broadcast_to(found.read, (b, g, s)).swapaxes(1, 2)[..., None]
+            query = jnp.where(reads, query, 0.0)
+            key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
     cap = {} if call.logits_soft_cap is None else {"logits_soft_cap": call.logits_soft_cap}
     with jax.numpy_dtype_promotion("standard"):  # What they promote is their business.
         context = _kernel(implementation)(

@@ -11,11 +11,9 @@ from jax.core import Tracer
 
 from jattn.engine.arguments import Call
 from jattn.engine.loops import over
-from jattn.engine.readers import readers
+from jattn.engine.readers import Readers, readers
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal, lengths, window
-
-Moves = tuple[bool, bool]  # Whether an array differs from one batch element, one group to the next.
 
 
 def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]]:
@@ -95,8 +93,8 @@ def _known(mask: Mask) -> Mask:
     return jax.tree.map(lambda x: x if traced(x) else np.asarray(x), mask)
 
 
-def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> tuple[Any, Any]:
-    """Which queries read a key, [b g r t], and which keys are read, [b g s]; axes may have size 1.
+def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> Readers | None:
+    """Which queries read a key and which keys are read; None if it is known that all are.
 
     `mask` is what `mask_leaves` found, `array` and `bias` are what `pairs_of` did.
     """
@@ -122,15 +120,8 @@ def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> tuple[Any, Any]:
             mapped = over(mapped, [m[axis] for m in moves], size, together)
             axes.append(axis)
     reads, read = mapped(leaves)
-    xp: Any = np if isinstance(read, np.ndarray) else jnp
-    missing = [axis for axis in (0, 1) if axis not in axes]
-    return xp.expand_dims(reads, missing), xp.expand_dims(read, missing)
-
-
-def readable(query: Any, key: Any, value: Any, readers: tuple[Any, Any]) -> Any:
-    """Zeroes keys and values that no query may read, and queries that may read no key."""
-    reads, read = readers
     if isinstance(read, np.ndarray) and read.all() and reads.all():
-        return query, key, value
-    reads, read = jnp.asarray(reads)[..., None], jnp.asarray(read)[..., None]
-    return jnp.where(reads, query, 0.0), *(jnp.where(read, x, 0.0) for x in (key, value))
+        return None
+    missing = [axis for axis in (0, 1) if axis not in axes]
+    expanded = [jnp.expand_dims(jnp.asarray(x), missing) for x in (reads, read)]
+    return Readers(*(jnp.broadcast_to(x, (b, *x.shape[1:])) for x in expanded))

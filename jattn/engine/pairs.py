@@ -13,24 +13,27 @@ from jattn.masks.spans import interval
 
 
 class Operands(NamedTuple):
-    """What is differentiated. The queries of r heads lie one below the other: c = r t."""
+    """What is differentiated; in a block the queries of r heads lie one below the other, c = r t.
 
-    query: Float[Array, "c k"]  # Scaled.
+    For a head queries are [r t k]; for a batch of them all have more axes, but for the scale.
+    """
+
+    query: Float[Array, "c k"]
     key: Float[Array, "s k"]
     value: Float[Array, "s v"]
-    bias: Float[Array, "r t s"] | None  # Axes may have size 1.
-    sinks: Float[Array, " r"] | None
+    bias: Float[Array, "r t s"] | None = None  # Axes may have size 1.
+    sinks: Float[Array, " r"] | None = None
+    scale: Any = None
 
 
 class Setting(NamedTuple):
-    """What is not: where the block lies and who sees whom, and the keys once more, turned."""
+    """What is not: who sees whom, what dropout is drawn from, and where a block lies."""
 
-    key_columns: Float[Array, "k s"]
     mask: Mask | None
     array: Bool[Array, "r t s"] | None  # Axes may have size 1.
-    first_query: Int[Array, ""]
-    first_key: Int[Array, ""]
-    chance: Chance | None
+    chance: Chance | None = None
+    first_query: Any = None
+    first_key: Any = None
 
 
 class Static(NamedTuple):
@@ -48,12 +51,18 @@ def product(left: Any, right: Any, left_axis: int, right_axis: int) -> Any:
 
 def scores_of(static: Static, operands: Operands, setting: Setting) -> tuple[Any, Any]:
     """Scores [c s], and which pairs are allowed: None if all are."""
-    scores = product(operands.query, operands.key, 1, 1)
+    scores = product(scaled(operands), operands.key, 1, 1)
     if static.cap is not None:
         scores = static.cap * jnp.tanh(scores / static.cap)
     if operands.bias is not None:
         scores = scores + spread(finite(operands.bias), static, operands)
     return scores, allowed_of(static, operands, setting)
+
+
+def scaled(operands: Operands) -> Any:
+    """Queries are scaled and not scores: a product too large for the dtype then counts only if the
+    score itself is."""
+    return operands.query if operands.scale is None else operands.query * operands.scale
 
 
 def _places(static: Static, operands: Operands, setting: Setting) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """Which queries read a key at all, and which keys are read: without an array of all pairs."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +12,16 @@ from jattn.engine.planners import BLOCK
 from jattn.masks.algebra import Mask
 from jattn.masks.spans import interval, is_known
 
-Readers = tuple[Any, Any]
+
+class Readers(NamedTuple):
+    """Which queries read a key, and which keys are read; with a batch any axis may have size 1."""
+
+    reads: Bool[Array, "r t"]
+    read: Bool[Array, " s"]
 
 
 def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers:
-    """Returns `reads [r t]` and `read [s]` of one problem; r is 1 where all heads are alike."""
+    """Those of one problem; r is 1 where all heads are alike."""
     if array is None and bias is None and mask is not None:
         found = _from_intervals(mask, t, s)
         if found is not None:
@@ -25,7 +30,7 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
     size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
     count = -(-t // size)
     if not t:
-        return jnp.zeros((heads, 0), bool), jnp.zeros(s, bool)
+        return Readers(jnp.zeros((heads, 0), bool), jnp.zeros(s, bool))
 
     def rows(pairs: Any, start: Any) -> Any:
         """The rows of a block; the last block starts early enough to be whole."""
@@ -41,7 +46,7 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
     starts = jnp.minimum(jnp.arange(count) * size, max(t - size, 0))
     read, reads = lax.scan(step, jnp.zeros(s, bool), starts)  # reads [n r c]
     joined = reads.transpose(1, 0, 2).reshape(heads, count * size)
-    return (joined if count * size == t else _overlapping(reads, starts, t)), read
+    return Readers(joined if count * size == t else _overlapping(reads, starts, t), read)
 
 
 def _overlapping(reads: Bool[Array, "n r c"], starts: Any, t: int) -> Bool[Array, "r t"]:
@@ -63,4 +68,4 @@ def _from_intervals(mask: Mask, t: int, s: int) -> Readers | None:
         change = np.bincount(first, minlength=s + 1) - np.bincount(after, minlength=s + 1)
     else:
         change = jnp.zeros(s + 1, jnp.int32).at[first].add(1).at[after].add(-1)
-    return reads[None], xp.cumsum(change)[:s] > 0
+    return Readers(reads[None], xp.cumsum(change)[:s] > 0)

@@ -10,28 +10,23 @@ from jaxtyping import Array, Float
 from jattn.engine.planning import Run
 
 
-def blocks_of(run: Run, query: Float[Array, "b g r t k"]) -> Float[Array, "b g n c k"]:
+def blocks_of(run: Run, query: Float[Array, "r t f"]) -> Float[Array, "n c f"]:
     """The queries of a run, block by block; past the last query there are zeros."""
-    b, g, r, t, k = query.shape
+    r, t, f = query.shape
     stop = run.start + run.size * run.count
-    cut = query[:, :, :, run.start : min(stop, t)]
+    cut = query[:, run.start : min(stop, t)]
     if stop > t:
-        cut = jnp.pad(cut, [(0, 0)] * 3 + [(0, stop - t), (0, 0)])
-    cut = cut.reshape(b, g, r, run.count, run.size, k).swapaxes(2, 3)
-    return cut.reshape(b, g, run.count, r * run.size, k)
+        cut = jnp.pad(cut, [(0, 0), (0, stop - t), (0, 0)])
+    cut = cut.reshape(r, run.count, run.size, f).swapaxes(0, 1)
+    return cut.reshape(run.count, r * run.size, f)
 
 
-def queries_of(
-    runs: tuple[Run, ...], parts: tuple[Float[Array, "b g n c f"], ...], r: int, t: int
-) -> Float[Array, "b g r t f"]:
-    """What was found for the blocks of all runs, query by query."""
-
-    def whole(run: Run, part: Any) -> Any:
-        b, g, n, _, f = part.shape
-        part = part.reshape(b, g, n, r, run.size, f).swapaxes(2, 3)
-        return part.reshape(b, g, r, n * run.size, f)[:, :, :, : t - run.start]
-
-    return jnp.concatenate([whole(*pair) for pair in zip(runs, parts, strict=True)], axis=3)
+def queries_of(run: Run, part: Float[Array, "n c f"], t: int) -> Float[Array, "r u f"]:
+    """What was found for the blocks of a run, query by query."""
+    n, c, f = part.shape
+    r = c // run.size if run.size else 1
+    part = part.reshape(n, r, run.size, f).swapaxes(0, 1)
+    return part.reshape(r, n * run.size, f)[:, : t - run.start]
 
 
 def slabs(array: Float[Array, "s f"], run: Run) -> Float[Array, "n w f"]:

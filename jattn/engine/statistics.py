@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from jattn.engine.arguments import Call, check, named
 from jattn.engine.batches import attend_all
 from jattn.engine.dot_product import all_weights
-from jattn.engine.heads import Measured
+from jattn.engine.measuring import Measured
 from jattn.engine.planners import best, chunked
 
 
