@@ -109,7 +109,8 @@ def dot_product_attention(
 
 def all_weights(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:
     """The weights of a block as rows over all keys."""
-    return Measured(place(weights.reshape(-1, weights.shape[2])))
+    r, t, w = weights.shape
+    return Measured(place(weights.reshape(r * t, w)))
 
 
 def plan(

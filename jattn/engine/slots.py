@@ -135,6 +135,6 @@ def _of_block(arrays: Grouped, cap: float | None) -> Merged:
     spread = lambda x: jnp.broadcast_to(x, (g, *x.shape[1:]))
     bias = None if bias is None else spread(bias)
     operands = Operands(query.reshape(g, r * t, k), key, value, bias)
-    setting = Setting(None, spread(allowed))
+    setting = Setting(None, spread(allowed), None, jnp.zeros(g, int), jnp.zeros(g, int))
     context, lse = jax.vmap(functools.partial(read, Static(r, cap, 0.0)))(operands, setting)
     return Merged(context.reshape(g, r, t, value.shape[-1]), lse.reshape(g, r, t))

@@ -84,4 +84,5 @@ def _of_block(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -
     positive = weights > 0.0
     terms = jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
     rows = jnp.stack([-terms.sum(-1), weights.max(-1, initial=0.0)], -1)
-    return Measured(rows.reshape(-1, 2), place(weights.sum(1)))
+    r, t, _ = weights.shape
+    return Measured(rows.reshape(r * t, 2), place(weights.sum(1)))
