@@ -29,7 +29,7 @@ class How(NamedTuple):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def attend(how: How, operands: Operands, setting: Setting, readers: Readers | None) -> Read:
-    """Context [*b t h v] and lse [*b t h] of queries [*b t h k], keys [*b s g k], values [*b s g v].
+    """Context [*b t h v], lse [*b t h] of queries [*b t h k], keys [*b s g k], values [*b s g v].
 
     There is one batch axis or none. Bias and mask lie as `pairs_of` lays them, sinks are [g r].
     """

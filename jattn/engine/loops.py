@@ -55,15 +55,15 @@ def over_batch(
 ) -> Any:
     """Calls `function` with `few` batch elements at a time; `mapped` leaves have their axis.
 
-    With `few` zero it gets one element without that axis, whose transposes are then faster ones.
+    Where it gets one at a time that axis is missing, whose transposes are then faster ones.
     """
     leaves, structure = jax.tree.flatten(given)
-    if few == 0:
+    if 1 < few >= size:
+        return function(*given)
+    few = next(n for n in range(max(min(few, size), 1), 0, -1) if size % n == 0)
+    if few == 1:
         one = lambda leaves: function(*structure.unflatten(leaves))
         return over(one, mapped, size, 1)(leaves)
-    if few >= size:
-        return function(*given)
-    few = next(n for n in range(few, 0, -1) if size % n == 0)
 
     def step(chosen: list[Any]) -> Any:
         rest = iter(chosen)

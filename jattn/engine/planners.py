@@ -10,7 +10,8 @@ from jattn.masks.spans import spans
 # Measured on processors with a few megabytes of cache a core.
 BLOCK = 2**20  # Scores of a block, 4 MB in float32: what is read again should still be in a cache.
 ROWS = (128, 256)  # Rows of a block, the queries of all heads of a group: fewer make products slow.
-STEP = 2**18  # Scores of a step over several heads or batch elements.
+STEP, SMALL = 2**19, 2**16  # Scores of a step over several heads, each of at most so many.
+WHOLE = 2**18  # Scores of a head that are not worth dividing.
 GROUPS = 8  # Runs of blocks that are compiled each for itself.
 STARTING = 2**15  # A block's cost beside its scores, and the rows at which half the time is lost.
 SLOW_ROWS = 48
@@ -63,7 +64,7 @@ def banded(problem: Problem) -> Plan:
 def best(problem: Problem) -> Plan:
     """The cheapest of the others, by the scores that it computes and the blocks that it takes."""
     rows = problem.heads * problem.t
-    if problem.chunk_size is None and rows * problem.s <= STEP and rows <= 4 * ROWS[1]:
+    if problem.chunk_size is None and rows * problem.s <= WHOLE and rows <= 4 * ROWS[1]:
         return dense(problem)
     if problem.mask is None:
         return chunked(problem)
@@ -94,7 +95,7 @@ def _blocks(problem: Problem, start: int, stop: int, key_start: int, width: int)
 def _together(problem: Problem, *runs: Run) -> int:
     """How many heads or batch elements are taken in one step."""
     largest = max((run.size * run.width for run in runs), default=1) * problem.heads
-    return min(max(STEP // max(largest, 1), 1), max(problem.batch * problem.groups, 1))
+    return max(STEP // max(largest, 1), 1) if largest <= SMALL else 1
 
 
 def _spans(problem: Problem, unit: int):

@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The runs of blocks that make up one head's work, and how many heads are taken at a time."""
+    """The blocks that make up one head's work, and how many heads may be taken at a time."""
 
     name: str
     problem: Problem
@@ -58,14 +58,19 @@ class Plan:
     def bytes(self) -> int:
         """Memory of the scores that exist at one time, in float32."""
         largest = max((run.size * run.width for run in self.runs), default=0)
-        return 4 * largest * self.problem.heads * self.together
+        return 4 * largest * self.problem.heads * self.at_once
+
+    @property
+    def at_once(self) -> int:
+        """How many heads, or groups of them, are taken at a time."""
+        return min(self.together, max(self.problem.batch * self.problem.groups, 1))
 
     def __str__(self) -> str:
         p = self.problem
         pairs = max(p.t * p.s, 1)
         sizes = f"{p.batch} × {p.groups} problems of {p.heads} × {p.t} queries and {p.s} keys"
         rows = [
-            f"{self.name}: {sizes}, {self.together} at a time",
+            f"{self.name}: {sizes}, {self.at_once} at a time",
             f"{'queries':>15}  {'block':>6}  {'keys':>15}",
         ]
         for run in self.runs:
