@@ -17,7 +17,7 @@ from jattn.testing.trees import draw_like
 
 Tree = Any
 B, T, S, K, V = 2, 5, 7, 11, 13
-QUICK = {"xla_backend_optimization_level": 0}  # As all is compiled by default: see conftest.py.
+QUICK = {"xla_backend_optimization_level": 0}  # Whatever the rule: these are many programs.
 DIFFERENTIABLE = ("query", "key", "value", "bias", "scale", "sinks")
 
 
@@ -167,7 +167,7 @@ def evaluate(
     """The value and the derivatives, from one compiled function for each case and path."""
     if (path, one.name) not in _compiled:
         run = _derivatives(PATHS[path], one)
-        _compiled[path, one.name] = jax.jit(run)
+        _compiled[path, one.name] = jax.jit(run, compiler_options=QUICK)
     cotangent = cotangent_of(one, inputs, given) if cotangent is None else cotangent
     result = _compiled[path, one.name](inputs, given, cotangent, draw_like(inputs, 2))
     return jax.tree.map(np.asarray, result)

@@ -139,7 +139,7 @@ def cotangent_at(call: Call, queries: Any) -> Tree:
 
 def evaluate(call: Call, inputs: Tree, mask: Any, cotangent: Tree = None) -> Evaluated:
     """The value and the derivatives of a masked call, from one compiled function for each call."""
-    way = (call.name, jax.jit)  # Tests of rounding have another than others: see conftest.py.
+    way = (call.name, jax.jit)  # Some tests have another: see conftest.py.
     if way not in _compiled:
         _compiled[way] = jax.jit(_derivatives(call))
     cotangent = cotangent_of(call) if cotangent is None else cotangent

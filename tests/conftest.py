@@ -21,8 +21,8 @@ if jax.__version_info__ < (0, 11):
 flags = [f"--{name}={str(value).lower()}" for name, value in QUICKLY.items()]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
 
-# Rules of rounding are about what users get.
-OF_ROUNDING = {"N1", "N2", "N4", "T1", "X1"}
+# Rules of rounding, and of bits that do not change, are about what users get.
+AS_USERS_GET_IT = {"C1", "I1", "M2", "M3", "N1", "N2", "N4", "R1", "S3", "S5", "T1", "X1"}
 THOROUGH = functools.partial(jax.jit, compiler_options=THOROUGHLY)
 
 jax.config.update("jax_enable_x64", True)
@@ -43,6 +43,6 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(autouse=True)
 def compiled_as_users_get_it(request, monkeypatch):
-    """Undoes the quick compilation in tests of rounding, by the rules in their names."""
-    if OF_ROUNDING & set(request.node.originalname.split("_")):
+    """Undoes the quick compilation in the tests of these rules, which their names tell."""
+    if AS_USERS_GET_IT & set(request.node.originalname.split("_")):
         monkeypatch.setattr(jax, "jit", THOROUGH)
