@@ -56,8 +56,9 @@ run = jax.jit(padded_batch, static_argnames=("cell", "reverse"), compiler_option
 
 @partial(jax.jit, static_argnames=("cell", "reverse"), compiler_options=THOROUGHLY)
 def run_with_gradients(params, inputs, initial, lengths, cell, reverse):
-    loss = lambda *arrays: sum(
-        jnp.sum(jnp.sin(leaf)) for leaf in padded_batch(*arrays, lengths, cell, reverse)
+    loss = lambda params, inputs, initial: sum(
+        jnp.sum(jnp.sin(leaf))
+        for leaf in padded_batch(params, inputs, initial, lengths, cell, reverse)
     )
     output = padded_batch(params, inputs, initial, lengths, cell, reverse)
     return output, jax.grad(loss, (0, 1, 2))(params, inputs, initial)
