@@ -17,7 +17,7 @@ from jattn.testing.trees import draw_like
 
 Tree = Any
 B, T, S, K, V = 2, 5, 7, 11, 13
-QUICK = {"xla_backend_optimization_level": 0}  # Compiling is most of what these tests do.
+QUICK = {"xla_backend_optimization_level": 0}  # Whatever the rule: these are many programs.
 DIFFERENTIABLE = ("query", "key", "value", "bias", "scale", "sinks")
 
 

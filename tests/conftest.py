@@ -1,8 +1,29 @@
-"""Strict modes, and the catalog as parameters: `mechanism`, each of its `call`s, or the hardest."""
+"""Strict modes, quick compilation, and the catalog as parameters.
+
+The parameters are `mechanism`, each `call` of each mechanism, or the `hardest` call of each.
+"""
+
+import functools
+import os
 
 import jax
+import pytest
 
 from jattn.catalog import MECHANISMS
+
+# Thousands of small programs run once or a few times each: compiling them is most of the work.
+# Processes that tests start inherit the flags. One that XLA does not know ends the process.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+THOROUGHLY = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+if jax.__version_info__ < (0, 11):
+    QUICKLY["xla_cpu_use_fusion_emitters"] = False
+    THOROUGHLY["xla_cpu_use_fusion_emitters"] = True
+flags = [f"--{name}={str(value).lower()}" for name, value in QUICKLY.items()]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
+
+# Rules of rounding, and of bits that do not change, are about what users get.
+AS_USERS_GET_IT = {"C1", "I1", "M2", "M3", "N1", "N2", "N4", "R1", "S3", "S5", "T1", "X1"}
+THOROUGH = functools.partial(jax.jit, compiler_options=THOROUGHLY)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -18,3 +39,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("hardest", [m.hardest() for m in MECHANISMS], ids=lambda c: c.name)
     if "mechanism" in names:
         metafunc.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
+
+
+@pytest.fixture(autouse=True)
+def compiled_as_users_get_it(request, monkeypatch):
+    """Undoes the quick compilation in the tests of these rules, which their names tell."""
+    if AS_USERS_GET_IT & set(request.node.originalname.split("_")):
+        monkeypatch.setattr(jax, "jit", THOROUGH)

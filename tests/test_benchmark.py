@@ -1,13 +1,11 @@
 """The benchmark on tiny sizes: what it writes, that it goes on, what it refuses; nothing timed."""
 
 import json
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from test_docs import COMPILED_QUICKLY
 
 from experiments.benchmark import __main__ as command
 from experiments.benchmark import checks, masks, rows, scaling, summary
@@ -19,8 +17,7 @@ FEW = ["matrix-product", "dense", "additive", "scaling-dense-16"]
 
 
 def run(*options):
-    environment = {**os.environ, "XLA_FLAGS": COMPILED_QUICKLY}
-    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, env=environment)
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ NAMED = {row.name: row for row in ROWS}
 in_chunks: Any = jattn.in_chunks
 T, S = 7, 5
 C = 3  # Two full blocks, and a rest of one query.
-QUICK = {"xla_backend_optimization_level": 0}  # Compiling is most of what these tests do.
 POSITIONS = (masks.causal(1) | masks.prefix(1)) & ~masks.dilated(3)
 RANDOM = np.random.default_rng(0).random((T, S)) < 0.6
 RANDOM[2], RANDOM[:, -1] = False, False  # A query without keys, and a key without queries.
@@ -29,7 +28,7 @@ OPTIONS = {"bias": DRAWN, "mask": masks.lengths(S, query_lengths=T - 1) & POSITI
 
 
 def quick(function, *inputs) -> Any:
-    compiled: Any = jax.jit(function, compiler_options=QUICK)
+    compiled: Any = jax.jit(function)
     return jax.tree.map(np.asarray, compiled(*inputs))
 
 

@@ -24,9 +24,6 @@ NOT_RUN: dict[str, str] = {}
 # Pages whose code is that of another page, each with the test that compares them.
 SAME_CODE = {"docs/article.zh.md": "tests/test_article.py: both languages have the same code"}
 
-# Pages compile hundreds of small programs and run each of them once.
-COMPILED_QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-
 # Runs one page as its reader would, in one session, and returns what each fence printed.
 SESSION = """
 import contextlib, io, json, sys
@@ -67,7 +64,7 @@ def run(name, text, directory):
         capture_output=True,
         text=True,
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": COMPILED_QUICKLY},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     checker = doctest.OutputChecker()

@@ -3,8 +3,6 @@
 Each case is compiled once for each path, and all its tests follow one another.
 """
 
-import contextlib
-
 import jax
 import jax.test_util
 import numpy as np
@@ -104,16 +102,7 @@ def test_G3_check_grads_of_order_two_passes_in_both_modes(path):
     """JAX's own check of bias, mask, soft cap and sinks together: an extra, not the proof."""
     one = CASES["known positions"]
     run = jax.jit(lambda *inputs: one.call(PATHS[path], inputs, one.others()))
-    with quickly_compiled():
-        jax.test_util.check_grads(run, one.inputs(), order=2, modes=("fwd", "rev"))
-
-
-@contextlib.contextmanager
-def quickly_compiled():
-    """What `QUICK` does, for functions that somebody else compiles."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.test_util.check_grads(run, one.inputs(), order=2, modes=("fwd", "rev"))
 
 
 def calls(ways, name):

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from attending import PATHS, QUICK, attention
+from attending import PATHS, attention
 
 import jattn
 from jattn import masks, testing
@@ -53,7 +53,7 @@ def both(inputs, **options):
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return ours, jax.nn.dot_product_attention(*inputs, **arrays, **others)
 
-    return jax.jit(run, compiler_options=QUICK)(inputs, arrays)
+    return jax.jit(run)(inputs, arrays)
 
 
 @pytest.mark.parametrize("what", SHARED)
@@ -111,7 +111,7 @@ MASKS = {
 def test_M3_a_mask_of_positions_is_its_array(path, name):
     mask = MASKS[name]
     run = lambda *inputs: PATHS[path](*inputs, mask=mask, return_residual=True)
-    by_rule = jax.jit(run, compiler_options=QUICK)(QUERY, KEY, VALUE)
+    by_rule = jax.jit(run)(QUERY, KEY, VALUE)
     expected, _ = oracle(
         *(x.astype(np.float64) for x in (QUERY, KEY, VALUE)),
         mask=np.asarray(mask.dense(T, S)),
@@ -126,7 +126,7 @@ def test_M3_masks_of_positions_batch_under_vmap():
         query, KEY[0], VALUE[0], mask=masks.causal(offset) & masks.lengths(length)
     )
     ends, offsets = np.array([3, 6]), np.array([0, 2])
-    mapped = jax.jit(jax.vmap(run), compiler_options=QUICK)(QUERY, ends, offsets)
+    mapped = jax.jit(jax.vmap(run))(QUERY, ends, offsets)
     inputs = [np.stack([x[0]] * 2) for x in (KEY, VALUE)]
     exact = [x.astype(np.float64) for x in (QUERY, *inputs)]
     options = {"is_causal": True, "query_offset": offsets, "key_value_seq_lengths": ends}

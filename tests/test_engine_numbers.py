@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from attending import BOTH, FEW, PATHS, QUICK, attention, planned
+from attending import BOTH, FEW, PATHS, attention, planned
 from compiled import assert_same_bits
 from test_precision import equations
 
@@ -136,7 +136,7 @@ def test_D1_mixed_dtypes_give_that_of_the_query():
 def masked(path):
     """A call with a query without a key, and its compiled value and gradient."""
     run = run_on(path, mask=jnp.asarray(MASK), logits_soft_cap=2.0)
-    return run, jax.jit(functools.partial(vjp, run), compiler_options=QUICK)
+    return run, jax.jit(functools.partial(vjp, run))
 
 
 MASK = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 0, 1, 0]], bool)
@@ -172,7 +172,7 @@ def test_X1_large_and_small_products_are_fine():
         arrays = [jnp.asarray(x, dtype) for x in (size * query, size * key, value)]
         exact = [np.asarray(x, np.float64) for x in arrays]
         run = lambda *arrays, scale=scale: attention(*arrays, scale=scale, is_causal=True)
-        output = jax.jit(run, compiler_options=QUICK)(*arrays)
+        output = jax.jit(run)(*arrays)
         bound = 2 * ROUNDING[dtype] if dtype == "float16" else 16 * ROUNDING[dtype]
         testing.assert_close(output, oracle(*exact, scale=scale, is_causal=True)[0], bound)
 
@@ -185,7 +185,7 @@ RNG = jax.random.key(11)
 def dropping(path):
     """Weights after dropout, as the mean of one-hot values; no weight is zero before it."""
     run = lambda rng, *inputs: PATHS[path](*inputs, dropout_rate=RATE, dropout_rng=rng)
-    return jax.jit(run, compiler_options=QUICK)
+    return jax.jit(run)
 
 
 def dropped(path, shape, rng=RNG):
@@ -222,7 +222,7 @@ def test_K1_G1_dropout_is_as_the_oracle_does_it():
         *inputs[:4], sinks=inputs[4], dropout_rate=RATE, dropout_rng=RNG, **BOTH
     )
     cotangent = draw_like(jax.eval_shape(run, *inputs, sinks), 1)
-    compiled = jax.jit(functools.partial(vjp, run), compiler_options=QUICK)
+    compiled = jax.jit(functools.partial(vjp, run))
     result = compiled((*inputs, sinks), cotangent)
     expected, pullback = oracle(*inputs, sinks=sinks, dropout_rate=RATE, dropout_rng=kept, **BOTH)
     testing.assert_close(result, (expected, pullback(cotangent)), 1e-12)
@@ -234,7 +234,7 @@ def test_K1_rate_zero_is_no_dropout_and_a_rate_needs_an_rng():
         attention(*inputs, dropout_rate=0.0, dropout_rng=RNG),
         attention(*inputs),
     )
-    assert_same_bits(*jax.jit(run, compiler_options=QUICK)(*inputs))
+    assert_same_bits(*jax.jit(run)(*inputs))
     with pytest.raises(ValueError, match="dropout_rng"):
         attention(*inputs, dropout_rate=RATE)
 
@@ -244,16 +244,14 @@ def test_K1_the_mean_over_rngs_is_no_dropout():
     count, shape = 4000, (1, 2, 3, 2)
     inputs = one_hot(shape)
     run = lambda rng: attention(*inputs, dropout_rate=RATE, dropout_rng=rng)
-    some = jax.jit(jax.vmap(run), compiler_options=QUICK)(
-        jax.random.split(jax.random.key(3), count)
-    )
+    some = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(3), count))
     kept = np.asarray(some).reshape(count, -1) != 0.0
     within = lambda mean, p: np.abs(mean - p) <= 4 * np.sqrt(p * (1 - p) / count)
     assert within(kept.mean(0), 1 - RATE).all()
     together = (kept[:, :, None] & kept[:, None, :]).mean(0)
     apart = ~np.eye(kept.shape[1], dtype=bool)
     assert within(together[apart], (1 - RATE) ** 2).all()
-    plain = np.asarray(jax.jit(attention, compiler_options=QUICK)(*inputs))
+    plain = np.asarray(jax.jit(attention)(*inputs))
     scale = plain * np.sqrt(RATE / (1 - RATE) / count)
     assert (np.abs(np.asarray(some).mean(0) - plain) <= 4 * scale + 1e-15).all()
 
@@ -262,7 +260,7 @@ def test_K1_mapped_dropout_is_one_call_after_another():
     inputs = drawn(3, 5, 7, 4, 2, 3, 6)[:3]
     rngs = jax.random.split(RNG, 3)
     run = lambda q, k, v, rng: attention(q, k, v, dropout_rate=RATE, dropout_rng=rng)
-    mapped = jax.jit(jax.vmap(run), compiler_options=QUICK)(*inputs, rngs)
-    one = jax.jit(run, compiler_options=QUICK)
+    mapped = jax.jit(jax.vmap(run))(*inputs, rngs)
+    one = jax.jit(run)
     wanted = [one(*(x[i] for x in inputs), rngs[i]) for i in range(3)]
     testing.assert_close(mapped, np.stack(wanted), 4 * ROUNDING["float64"])

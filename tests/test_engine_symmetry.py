@@ -9,7 +9,6 @@ from attending import (
     CASES,
     DIFFERENTIABLE,
     PATHS,
-    QUICK,
     B,
     K,
     S,
@@ -39,7 +38,7 @@ def drawn(t, s, heads=2, groups=1, leading=(), seed=0):
 
 
 def compiled(function):
-    return jax.jit(function, compiler_options=QUICK)
+    return jax.jit(function)
 
 
 def value_and_gradient(function, *inputs):

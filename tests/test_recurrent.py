@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import assert_same_bits
+from conftest import THOROUGHLY
 
 import jattn
 from jattn import testing
@@ -42,21 +43,24 @@ def same_draws_in_any_order():
 LENGTHS: Any = np.array([0, 1, 4, S])
 
 
-@partial(jax.jit, static_argnames=("cell", "reverse"))
-def run(params, inputs, initial, lengths, cell=jattn.gru_cell, reverse=False):
-    """A padded batch."""
+def padded_batch(params, inputs, initial, lengths, cell=jattn.gru_cell, reverse=False):
     one = lambda inputs, initial, length: jattn.gru(
         params, inputs, initial=initial, length=length, cell=cell, reverse=reverse
     )
     return jax.vmap(one)(inputs, initial, lengths)
 
 
-@partial(jax.jit, static_argnames=("cell", "reverse"))
+# As users get it: these tests compare bits.
+run = jax.jit(padded_batch, static_argnames=("cell", "reverse"), compiler_options=THOROUGHLY)
+
+
+@partial(jax.jit, static_argnames=("cell", "reverse"), compiler_options=THOROUGHLY)
 def run_with_gradients(params, inputs, initial, lengths, cell, reverse):
-    loss = lambda *arrays: sum(
-        jnp.sum(jnp.sin(leaf)) for leaf in run(*arrays, lengths, cell, reverse)
+    loss = lambda params, inputs, initial: sum(
+        jnp.sum(jnp.sin(leaf))
+        for leaf in padded_batch(params, inputs, initial, lengths, cell, reverse)
     )
-    output = run(params, inputs, initial, lengths, cell, reverse)
+    output = padded_batch(params, inputs, initial, lengths, cell, reverse)
     return output, jax.grad(loss, (0, 1, 2))(params, inputs, initial)
 
 

@@ -12,6 +12,7 @@ import sys
 import jax
 import numpy as np
 from compiled import assert_same_bits, cotangent_of, each, representatives
+from conftest import THOROUGHLY
 
 from jattn import testing
 from jattn.catalog import MECHANISMS
@@ -37,7 +38,7 @@ def value_and_gradient(call, inputs, cotangent):
 @functools.cache
 def compiled(name):
     call = next(row for row in MECHANISMS if row.name == name).hardest()
-    return jax.jit(functools.partial(value_and_gradient, call))
+    return jax.jit(functools.partial(value_and_gradient, call), compiler_options=THOROUGHLY)
 
 
 def evaluated(row, inputs=None):
