@@ -64,8 +64,8 @@ def _over_run(function: Callable[[Part], Found], run: Run, head: Part, turn: boo
         index, queries, moving = chosen
         first_query, first_key = run.start + index * run.size, run.key_start + index * run.key_step
         # Tied to the queries, since JAX takes out of a loop what does not depend on its input: the
-        # masks of all blocks would be made, and kept, at once.
-        # To the first alone, since a barrier makes linear what stands beside a tangent.
+        # masks of all blocks would be made, and kept, at once. Not to tangents among them, since a
+        # barrier makes linear all that stands beside one.
         first, *rest = queries
         first, first_query, first_key = lax.optimization_barrier((first, first_query, first_key))
         left = iter(moving)
