@@ -21,6 +21,7 @@ from compiled import (
     with_options,
 )
 
+import jattn
 from jattn import masks, testing
 from jattn.testing import ROUNDING
 
@@ -197,6 +198,29 @@ def test_masks_pass_through_jit_and_trace_once():
             dense(mask), enumerated(lambda q, k, length=length: k <= q and k < length)
         )
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint32", "int64"])
+def test_numbers_of_any_integer_dtype_are_positions(dtype):
+    """Positions are int64 here, and nothing promotes by itself."""
+    makers = {
+        "causal": masks.causal,
+        "window": lambda n: masks.window(n, n, n),
+        "lengths": lambda n: masks.lengths(n, n),
+        "both": lambda n: masks.causal(n) & masks.prefix(n),
+        "others": lambda n: masks.dilated(n) | ~masks.blocks(n) & masks.global_tokens(n),
+    }
+    inputs = [np.random.default_rng(0).standard_normal((size, 1, 3)) for size in (T, S, S)]
+
+    def run(number):
+        found = {name: make(number) for name, make in makers.items()}
+        attend = lambda mask: jattn.dot_product_attention(*inputs, mask=mask)
+        return {
+            name: (jnp.where(mask.dense(T, S), 1.0, 0.0), attend(mask))
+            for name, mask in found.items()
+        }
+
+    testing.assert_close(jax.jit(run)(np.asarray(2, dtype)), run(2), 1e-14)
 
 
 def test_masks_batch_under_vmap():

@@ -28,7 +28,7 @@ class Mask:
 
     def at(self, queries: Int[Array, "..."], keys: Int[Array, "..."]) -> Bool[Array, "..."]:
         """The mask at positions that broadcast against each other."""
-        return self.rule(queries, keys, *self.operands)
+        return self.rule(queries, keys, *numbers_like(queries, self.operands))
 
     def dense(self, t: int, s: int) -> Bool[Array, "t s"]:
         """The mask of `t` queries and `s` keys as an array.
@@ -73,6 +73,14 @@ class Mask:
 
     __rand__, __ror__ = __and__, __or__
     __array_ufunc__ = None  # So that NumPy leaves `array & mask` to us.
+
+
+def numbers_like(positions: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands, of which integers that are arrays get the dtype of the positions."""
+    if not hasattr(positions, "dtype"):
+        return operands
+    integer = lambda x: np.ndim(x) == 0 and jnp.issubdtype(getattr(x, "dtype", bool), jnp.integer)
+    return tuple(x.astype(positions.dtype) if integer(x) else x for x in operands)
 
 
 def _flatten(mask: Mask) -> tuple[list[Any], tuple[Any, ...]]:

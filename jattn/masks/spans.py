@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jattn.masks import patterns
-from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions
+from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions, numbers_like
 
 
 class Interval(NamedTuple):
@@ -32,7 +32,7 @@ def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | Non
         return Interval(xp.maximum(left.start, right.start), xp.minimum(left.stop, right.stop))
     if mask.rule not in _INTERVALS:
         return None
-    start, stop = _INTERVALS[mask.rule](xp, queries, s, *mask.operands)
+    start, stop = _INTERVALS[mask.rule](xp, queries, s, *numbers_like(queries, mask.operands))
     return Interval(xp.clip(start, 0, s), xp.clip(stop, 0, s))
 
 
