@@ -20,7 +20,6 @@ from jattn.testing.trees import draw_like
 B, T, H, G, K, V = 2, 11, 6, 2, 7, 5
 extend_cache: Any = jattn.extend_cache
 attend_to_cache: Any = jattn.attend_to_cache
-quick: Any = functools.partial(jax.jit)
 SINKS: Any = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 
 
@@ -106,7 +105,7 @@ def test_S1_S3_steps_give_the_full_causal_pass(options):
     arrays = drawn()
     asked = {name: value for name, value in options.items() if name != "chunk_size"}
     wanted = full_pass(arrays, seen_by(causal()), **asked)
-    steps = quick(functools.partial(in_steps, **options))
+    steps = jax.jit(functools.partial(in_steps, **options))
     cache, outputs = steps(empty(), *arrays)
     testing.assert_close(outputs, wanted, 1e-12)
     assert cache.length.tolist() == [T, T]
@@ -128,7 +127,7 @@ def test_S4_chunks_of_any_size_give_the_full_pass(blocks):
     arrays = drawn(2)
     wanted = full_pass(arrays, seen_by(causal()))
     for sizes in ((4, 7), (4, 1, 1, 4, 1)):
-        run = quick(functools.partial(in_chunks_of, sizes, chunk_size=blocks))
+        run = jax.jit(functools.partial(in_chunks_of, sizes, chunk_size=blocks))
         outputs = run(empty(), *arrays)
         testing.assert_close(outputs, wanted, 1e-12, f"{sizes}")
 
@@ -145,7 +144,7 @@ def test_S2_a_rolling_cache_gives_the_windowed_pass(size, first):
     wanted = full_pass(arrays, rows_of_window(size, first))
     cache = rolling(size=size, first=first)
     assert cache.slots == first + size
-    testing.assert_close(quick(in_steps)(cache, *arrays)[1], wanted, 1e-12)
+    testing.assert_close(jax.jit(in_steps)(cache, *arrays)[1], wanted, 1e-12)
 
 
 @pytest.mark.parametrize(("first", "sizes"), [(3, (2, 3, 2, 3, 1)), (0, (5, 5, 1))])
@@ -153,13 +152,13 @@ def test_S2_S4_a_rolling_cache_takes_chunks(first, sizes):
     arrays = drawn(3)
     wanted = full_pass(arrays, rows_of_window(4, first))
     cache = rolling(max(sizes), first=first)
-    run = quick(functools.partial(in_chunks_of, sizes, chunk_size=3 if first else None))
+    run = jax.jit(functools.partial(in_chunks_of, sizes, chunk_size=3 if first else None))
     testing.assert_close(run(cache, *arrays), wanted, 1e-12)
 
 
 def test_positions_of_a_rolling_cache():
     cache = rolling(chunk=2, size=3, first=2)
-    extend, shown = quick(extend_cache), []
+    extend, shown = jax.jit(extend_cache), []
     for token in range(9):
         shown.append(jattn.slot_positions(cache)[0].tolist())
         cache = extend(cache, *(x[:, token : token + 1] for x in drawn()[1:]))
@@ -182,7 +181,7 @@ def test_R1_sequences_of_different_lengths(make):
     query, key, value = drawn(4)
     prompt = np.array([5, 2])
 
-    @quick
+    @jax.jit
     def run(cache, query, key, value, prompt):
         head = [x[:, :5] for x in (query, key, value)]
         padded = jnp.arange(5)[None] >= prompt[:, None]
@@ -225,10 +224,10 @@ def test_masks_windows_and_biases_are_those_of_a_full_pass():
         (hidden & np.asarray((pattern & window(6, None)).dense(T, 13)), {}),
         (hidden & np.asarray(pattern.dense(T, 13)), {"local_window_size": (6, 0)}),
     ):
-        run: Any = quick(functools.partial(attend, mask=mask, bias=bias, **more))
+        run: Any = jax.jit(functools.partial(attend, mask=mask, bias=bias, **more))
         output = run(arrays[0], cache)
         testing.assert_close(output, wanted, 1e-12)
-    run = quick(functools.partial(attend, mask=pattern, local_window_size=6))
+    run = jax.jit(functools.partial(attend, mask=pattern, local_window_size=6))
     by_position = run(arrays[0], cache)
     testing.assert_close(by_position, full_pass(arrays, jnp.asarray(seen)[None, None]), 1e-12)
 
@@ -240,7 +239,7 @@ def test_C1_what_no_query_may_read_reaches_nothing():
     hides_one = ~jattn.masks.prefix(1)
     cotangent = draw_like(np.zeros((B, T, H, V)), 8)
 
-    @quick
+    @jax.jit
     def run(query, keys, values):
         def attend(query, keys, values):
             read = dataclasses.replace(cache, key=keys, value=values)
@@ -263,7 +262,7 @@ def test_M1_an_empty_cache_gives_zero_and_no_gradient():
     query = drawn()[0][:, :1]
     for cache in (empty(), rolling()):
         function = lambda query, cache=cache: attend_to_cache(query, cache).sum()
-        value, gradient = quick(jax.value_and_grad(function))(query)
+        value, gradient = jax.jit(jax.value_and_grad(function))(query)
         assert value == 0.0
         assert not np.asarray(gradient).any()
 
@@ -277,7 +276,7 @@ def test_G2_G3_derivatives_through_steps_are_those_of_the_full_pass():
 
     def derivatives(function):
         gradient = jax.grad(lambda arrays: (function(*arrays) * cotangent).sum())
-        return quick(lambda arrays: jax.jvp(gradient, (arrays,), (direction,)))(arrays)
+        return jax.jit(lambda arrays: jax.jvp(gradient, (arrays,), (direction,)))(arrays)
 
     testing.assert_close(derivatives(steps), derivatives(whole), 1e-11)
 
@@ -286,7 +285,7 @@ def test_G2_gradients_through_a_rolling_cache():
     arrays = drawn(9)
     steps = lambda *arrays: in_steps(rolling(), *arrays, sinks=SINKS)[1]
     whole = lambda *arrays: full_pass(arrays, rows_of_window(4, 2), sinks=SINKS)
-    gradient = lambda function: quick(
+    gradient = lambda function: jax.jit(
         lambda arrays: jax.grad(lambda arrays: (function(*arrays) ** 2).sum())(arrays)
     )(arrays)
     testing.assert_close(gradient(steps), gradient(whole), 1e-12)
@@ -305,14 +304,14 @@ def test_G2_gradient_of_sinks_and_of_the_scale():
         return (full_pass((query, key, value), seen_by(causal()), **options) ** 2).sum()
 
     given = (jnp.asarray(SINKS), jnp.asarray(0.4), draw_like(np.zeros((B, H, T, 13)), 13))
-    gradient = lambda function: quick(jax.grad(function, (0, 1, 2)))(*given)
+    gradient = lambda function: jax.jit(jax.grad(function, (0, 1, 2)))(*given)
     testing.assert_close(gradient(by_cache), gradient(dense), 1e-12)
 
 
 def test_T2_vmap_is_the_batch_axis():
     unit = ROUNDING["float64"]
     query, key, value = drawn(14)
-    run = quick(functools.partial(in_chunks_of, (4, 7), chunk_size=4))
+    run = jax.jit(functools.partial(in_chunks_of, (4, 7), chunk_size=4))
     batched = run(empty(), query, key, value)
     alone = jattn.init_cache(
         capacity=13, key_value_heads=G, key_size=K, value_size=V, dtype="float64"
@@ -325,9 +324,11 @@ def test_T2_vmap_is_the_batch_axis():
             outputs.append(attend_to_cache(query[part], cache, chunk_size=4))
         return jnp.concatenate(outputs)
 
-    testing.assert_close(quick(jax.vmap(one))(query, key, value), batched, 4 * ROUNDING["float64"])
+    testing.assert_close(
+        jax.jit(jax.vmap(one))(query, key, value), batched, 4 * ROUNDING["float64"]
+    )
     grid = jattn.init_cache(1, B, capacity=13, key_value_heads=G, key_size=K, value_size=V)
-    step = quick(lambda *arrays: attend_to_cache(arrays[0], extend_cache(grid, *arrays[1:])))
+    step = jax.jit(lambda *arrays: attend_to_cache(arrays[0], extend_cache(grid, *arrays[1:])))
     found = step(query[None], key[None], value[None])
     testing.assert_close(found[0], batched, 4 * unit)
 
@@ -350,7 +351,7 @@ def test_tokens_that_do_not_fit_are_never_lost_in_silence():
     full = extend_cache(empty(capacity=11), key, value)
     with pytest.raises(ValueError, match="extend_cache: 12 tokens, expected at most 11"):
         extend_cache(full, key[:, :1], value[:, :1])
-    extend = quick(extend_cache)
+    extend = jax.jit(extend_cache)
     lengths = np.array([1, 0])
     over = extend(full, key[:, :1], value[:, :1], lengths=lengths)
     assert_same_bits(over.key, full.key)

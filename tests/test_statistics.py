@@ -7,14 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from attending import QUICK
 from compiled import assert_same_bits
 
 import jattn
 from jattn import testing
 from jattn.testing.trees import draw_like
 
-quick = functools.partial(jax.jit, compiler_options=QUICK)
 B, T, S, H, G, K = 2, 7, 5, 6, 2, 3
 SINKS: Any = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 QUERY, KEY, BIAS = draw_like(
@@ -80,7 +78,7 @@ def test_streamed_statistics_are_those_of_the_weights(name):
         wanted.sum(2),
     )
 
-    @quick
+    @jax.jit
     def run(query, key):
         ways = [jattn.attention_statistics(query, key, chunk_size=c, **options) for c in (None, 3)]
         return ways, jattn.attention_rows(query, key, jnp.array([5, 0, 3]), **options)
@@ -107,14 +105,14 @@ def test_G2_gradients_of_streamed_statistics():
 
     streamed = lambda *arrays: tuple(jattn.attention_statistics(*arrays, chunk_size=3, **options))
     cotangent = draw_like(jax.eval_shape(whole, QUERY, KEY), 2)
-    gradient = lambda function: quick(lambda *arrays: jax.vjp(function, *arrays)[1](cotangent))
+    gradient = lambda function: jax.jit(lambda *arrays: jax.vjp(function, *arrays)[1](cotangent))
     testing.assert_close(gradient(streamed)(QUERY, KEY), gradient(whole)(QUERY, KEY), 1e-12)
 
 
 def test_C1_what_no_query_may_read_reaches_no_statistic():
     lengths = {"query_seq_lengths": np.array([4, 7]), "key_value_seq_lengths": np.array([5, 2])}
 
-    @quick
+    @jax.jit
     def run(query, key):
         function = functools.partial(jattn.attention_statistics, chunk_size=3, **lengths)
         output, pullback = jax.vjp(lambda *arrays: tuple(function(*arrays)), query, key)
@@ -128,7 +126,7 @@ def test_C1_what_no_query_may_read_reaches_no_statistic():
 
 def test_T2_D1_leading_axes_and_dtypes():
     query, key = QUERY.astype("float32"), KEY.astype("float32")
-    run = quick(functools.partial(jattn.attention_statistics, is_causal=True))
+    run = jax.jit(functools.partial(jattn.attention_statistics, is_causal=True))
     once = run(query, key, bias=BIAS)
     assert {x.dtype.name for x in once} == {"float32"}
     again = run(query[None], key[None], bias=BIAS[None])

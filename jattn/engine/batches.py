@@ -67,9 +67,8 @@ def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> 
     of_operands += [(False, True)] * (sinks is not None) + [(False, False)]
     of_setting = mask_moves + [array_moves] * (array is not None)
     of_setting += [(False, False), (True, True)] * (chance is not None)
-    shares = (
-        bias is not None and not bias_moves[0]
-    )  # Then its loop over the batch is the inner one.
+    # A bias that the batch shares has its loop over the batch inside that over groups.
+    shares = bias is not None and not bias_moves[0]
     how = How(static, plan.runs, plan.together, shares, tuple(of_operands), tuple(of_setting))
     given = operands, setting, readers
     moves = [own for own, _ in of_operands + of_setting]

@@ -26,24 +26,11 @@ def over(function: Flat, mapped: Sequence[bool], size: int, together: int) -> Fl
     if size == 1:  # An axis less, which XLA's simplifications and kernels like better.
         one = lambda leaves: [x[0] if m else x for m, x in zip(mapped, leaves, strict=True)]
         return lambda leaves: jax.tree.map(lambda x: x[None], function(one(leaves)))
-    together = next(n for n in range(max(min(together, size), 1), 0, -1) if size % n == 0)
+    together = _divisor(size, together)
     at_once = jax.vmap(function, ([0 if m else None for m in mapped],))
     if together >= size or not any(mapped):
         return at_once
-
-    def looped(leaves: list[Any]) -> Any:
-        def step(chosen: list[Any]) -> Any:
-            rest = iter(chosen)
-            merged = [next(rest) if m else x for m, x in zip(mapped, leaves, strict=True)]
-            return (function if together == 1 else at_once)(merged)
-
-        moving = [jnp.asarray(x) for m, x in zip(mapped, leaves, strict=True) if m]
-        if together == 1:
-            return lax.map(step, moving)
-        steps = [x.reshape(size // together, together, *x.shape[1:]) for x in moving]
-        return jax.tree.map(lambda x: x.reshape(size, *x.shape[2:]), lax.map(step, steps))
-
-    return looped
+    return _looped(function if together == 1 else at_once, mapped, size, together)
 
 
 def over_batch(
@@ -58,22 +45,33 @@ def over_batch(
     Where it gets one at a time that axis is missing, whose transposes are then faster ones.
     """
     leaves, structure = jax.tree.flatten(given)
+    one = lambda leaves: function(*structure.unflatten(leaves))
     if 1 < few >= size:
-        return function(*given)
-    few = next(n for n in range(max(min(few, size), 1), 0, -1) if size % n == 0)
-    if few == 1:
-        one = lambda leaves: function(*structure.unflatten(leaves))
-        return over(one, mapped, size, 1)(leaves)
+        return one(leaves)
+    few = _divisor(size, few)
+    return (over if few == 1 else _looped)(one, mapped, size, few)(leaves)
 
-    def step(chosen: list[Any]) -> Any:
-        rest = iter(chosen)
-        leaves_of_step = [next(rest) if m else x for m, x in zip(mapped, leaves, strict=True)]
-        return function(*structure.unflatten(leaves_of_step))
 
-    cut = lambda x: x.reshape(size // few, few, *x.shape[1:])
-    moving = [cut(jnp.asarray(x)) for m, x in zip(mapped, leaves, strict=True) if m]
-    found = lax.map(step, moving)
-    return jax.tree.map(lambda x: x.reshape(size, *x.shape[2:]), found)
+def _divisor(size: int, most: int) -> int:
+    """The largest one that is at most `most`."""
+    return next(n for n in range(max(min(most, size), 1), 0, -1) if size % n == 0)
+
+
+def _looped(function: Flat, mapped: Sequence[bool], size: int, few: int) -> Flat:
+    """Calls `function` with `few` entries of the mapped leaves at a time; one has no axis."""
+
+    def looped(leaves: list[Any]) -> Any:
+        def step(chosen: list[Any]) -> Any:
+            rest = iter(chosen)
+            return function([next(rest) if m else x for m, x in zip(mapped, leaves, strict=True)])
+
+        moving = [jnp.asarray(x) for m, x in zip(mapped, leaves, strict=True) if m]
+        if few == 1:
+            return lax.map(step, moving)
+        steps = [x.reshape(size // few, few, *x.shape[1:]) for x in moving]
+        return jax.tree.map(lambda x: x.reshape(size, *x.shape[2:]), lax.map(step, steps))
+
+    return looped
 
 
 def over_both(
