@@ -1,36 +1,12 @@
-"""What a run is made on and of: processor, memory, versions, and jattn's own sources."""
+"""What a run is made of: versions, and jattn's own sources."""
 
 import hashlib
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 
 import jattn
 from experiments.benchmark.prepared import PEERS
-
-VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
-
-
-def machine() -> dict[str, str | int]:
-    """Its kind alone: no name and no host."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cores": cores or 1,
-        "architecture": platform.machine(),
-        "vectors": vectors(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": platform.system(),
-    }
-
-
-def vectors() -> str:
-    """The widest vector instructions."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return "unknown"
-    return next((name for flag, name in VECTORS.items() if flag in flags), "none")
 
 
 def versions() -> dict[str, str]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from experiments.benchmark import masks
 from experiments.benchmark.inputs import draw
-from experiments.benchmark.machine import machine, versions
+from experiments.benchmark.machine import versions
 from experiments.benchmark.measure import Cells
 from experiments.benchmark.rows import Row, products
+from experiments.machine import machine
 from jattn.training.atomic import write_atomically
 
 Record = dict[str, Any]
