@@ -56,6 +56,10 @@ from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.positions import alibi_bias as alibi_bias
+from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import rotary as rotary
+from jattn.positions import sinusoidal_positions as sinusoidal_positions
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import Decoded as Decoded
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode

@@ -194,6 +194,15 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(epsilon=0.25), case(**{"params.bias": None})),
     ),
     Mechanism(
+        jattn.rotary,
+        family="position",
+        paper="Su et al. 2021, arXiv:2104.09864, 3.2.2",
+        cost="t k",
+        cases=(case(base=100.0),),
+        sizes={"k": 6},
+        draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
+    ),
+    Mechanism(
         jattn.gru_cell,
         family="recurrent",
         paper="Cho et al. 2014, arXiv:1406.1078v1",
