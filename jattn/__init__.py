@@ -22,9 +22,9 @@ from jattn.attention.location_based import LocationBasedParams as LocationBasedP
 from jattn.attention.location_based import init_location_based as init_location_based
 from jattn.attention.location_based import location_based_attention as location_based_attention
 from jattn.attention.multi_head import MultiHeadAttended as MultiHeadAttended
-from jattn.attention.multi_head import MultiHeadParams as MultiHeadParams
-from jattn.attention.multi_head import init_multi_head as init_multi_head
 from jattn.attention.multi_head import multi_head_attention as multi_head_attention
+from jattn.attention.multi_head_params import MultiHeadParams as MultiHeadParams
+from jattn.attention.multi_head_params import init_multi_head as init_multi_head
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )

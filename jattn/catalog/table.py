@@ -164,7 +164,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 {"g": 6}, **{f"params.{f}_bias": None for f in ("query", "key", "value", "output")}
             ),
             # Softmax does not see a bias of the keys.
-            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid),
+            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid, turn=jattn.rotary),
             case(mask=FUNCTIONAL, bias=DRAWN),
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
