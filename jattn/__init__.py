@@ -99,6 +99,32 @@ from jattn.recurrent.unroll import Unrolled as Unrolled
 from jattn.recurrent.unroll import gru as gru
 from jattn.trace import Trace as Trace
 from jattn.trace import trace as trace
+from jattn.transformer.decoder_block import DecodedBlock as DecodedBlock
+from jattn.transformer.decoder_block import decoder_block as decoder_block
+from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
+from jattn.transformer.decoder_params import init_decoder_block as init_decoder_block
+from jattn.transformer.decoding import TransformerMemory as TransformerMemory
+from jattn.transformer.decoding import TransformerState as TransformerState
+from jattn.transformer.decoding import transformer_memory as transformer_memory
+from jattn.transformer.decoding import transformer_start as transformer_start
+from jattn.transformer.decoding import transformer_step as transformer_step
+from jattn.transformer.encoder_block import EncodedBlock as EncodedBlock
+from jattn.transformer.encoder_block import EncoderBlockParams as EncoderBlockParams
+from jattn.transformer.encoder_block import encoder_block as encoder_block
+from jattn.transformer.encoder_block import init_encoder_block as init_encoder_block
+from jattn.transformer.feed_forward import FeedForwardParams as FeedForwardParams
+from jattn.transformer.feed_forward import feed_forward as feed_forward
+from jattn.transformer.feed_forward import init_feed_forward as init_feed_forward
+from jattn.transformer.order import post_norm as post_norm
+from jattn.transformer.order import pre_norm as pre_norm
+from jattn.transformer.stack_params import TransformerDecoderParams as TransformerDecoderParams
+from jattn.transformer.stack_params import TransformerEncoderParams as TransformerEncoderParams
+from jattn.transformer.stack_params import init_transformer_decoder as init_transformer_decoder
+from jattn.transformer.stack_params import init_transformer_encoder as init_transformer_encoder
+from jattn.transformer.stacks import TransformerDecoded as TransformerDecoded
+from jattn.transformer.stacks import TransformerEncoded as TransformerEncoded
+from jattn.transformer.stacks import transformer_decoder as transformer_decoder
+from jattn.transformer.stacks import transformer_encoder as transformer_encoder
 
 
 def __getattr__(name: str):
