@@ -27,7 +27,7 @@ NOT_ONE = "a row of weights does not sum to one"
 
 HEADED = "heads divide among at least one key-value head"
 # One width for queries, keys, values and model, as blocks have it, and two heads that share one.
-BLOCK = {"d": 6, "q": 6, "k": 6, "v": 6, "h": 2, "g": 1, "e": 4, "u": 4, "f": 7}
+BLOCK = {"d": 6, "q": 6, "k": 6, "v": 6, "h": 2, "g": 1, "e": 4, "u": 4, "f": 4}
 # The third position is padding: it reads none, and none reads it.
 PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 
@@ -194,14 +194,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     Mechanism(
         jattn.layer_norm,
-        family="layer",
+        family="transformer",
         paper="Ba et al. 2016, arXiv:1607.06450, section 3",
         cost="s d",
         cases=(case(epsilon=0.25), case(**{"params.bias": None})),
     ),
     Mechanism(
         jattn.rotary,
-        family="position",
+        family="transformer",
         paper="Su et al. 2021, arXiv:2104.09864, 3.2.2",
         cost="t k",
         cases=(case(base=100.0),),
@@ -213,10 +213,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="transformer",
         paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
         cost="h s² (e + u) + s d (h e + h u + f)",
-        cases=(
-            case(self_mask=PADDED, turn=jattn.rotary),
-            case(order=jattn.post_norm),
-        ),
+        cases=(case(order=jattn.post_norm), case(self_mask=PADDED)),
         sizes=BLOCK,
         exceptions={"E1 g": HEADED},
     ),
@@ -225,7 +222,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="transformer",
         paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
         cost="h t (t + s) (e + u) + (t + s) d (h e + h u) + t d f",
-        cases=(case(memory_mask=RAGGED, turn=jattn.rotary), case(order=jattn.post_norm)),
         sizes=BLOCK,
         exceptions={"E1 g": HEADED},
     ),

@@ -108,8 +108,7 @@ def encoder_block(
     check_dropout("encoder_block", "dropout_rate", dropout_rate, rng)
     rngs = (None, None) if rng is None else jax.random.split(rng)
     allowed = as_array(self_mask, len(inputs), len(inputs))
-    used = None if allowed is None else (allowed.any(0) | allowed.any(1))[:, None]
-    inputs = inputs if used is None else jnp.where(used, inputs, 0.0)
+    inputs = only_used(inputs, allowed)
 
     def attend(rows):
         context, weights = multi_head_attention(
@@ -124,4 +123,11 @@ def encoder_block(
     norm = partial(layer_norm, epsilon=epsilon)
     attended, weights = order(partial(norm, params.attention_norm), attend, inputs)
     outputs, _ = order(partial(norm, params.feed_forward_norm), transform, attended)
-    return EncodedBlock(outputs if used is None else jnp.where(used, outputs, 0.0), weights)
+    return EncodedBlock(only_used(outputs, allowed), weights)
+
+
+def only_used(rows: Float[Array, "s d"], allowed: Bool[Array, "s s"] | None) -> Array:
+    """Zero where a position reads none and none reads it."""
+    if allowed is None:
+        return rows
+    return jnp.where((allowed.any(0) | allowed.any(1))[:, None], rows, 0.0)

@@ -9,9 +9,9 @@ from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.heads import Turn
 from jattn.layers import LayerNormParams, layer_norm
-from jattn.masks.algebra import Mask
+from jattn.masks.algebra import Mask, as_array
 from jattn.transformer.decoder_block import PAST, decoder_block
-from jattn.transformer.encoder_block import encoder_block
+from jattn.transformer.encoder_block import encoder_block, only_used
 from jattn.transformer.feed_forward import Activation
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams, TransformerEncoderParams
@@ -50,12 +50,12 @@ def transformer_encoder(
     Inputs are embedded tokens, with `sinusoidal_positions` added unless `turn` tells positions.
     The arguments, and what is raised, are those of `encoder_block`.
     """
-    weights = []
+    allowed, weights = as_array(self_mask, len(inputs), len(inputs)), []
     for block, one_rng in zip(params.blocks, _split(rng, len(params.blocks)), strict=True):
         inputs, found = encoder_block(
             block,
             inputs,
-            self_mask=self_mask,
+            self_mask=allowed,
             order=order,
             turn=turn,
             activation=activation,
@@ -64,7 +64,8 @@ def transformer_encoder(
             rng=one_rng,
         )
         weights.append(found)
-    return TransformerEncoded(last_norm(params.norm, inputs, epsilon), tuple(weights))
+    outputs = only_used(last_norm(params.norm, inputs, epsilon), allowed)
+    return TransformerEncoded(outputs, tuple(weights))
 
 
 @at_least_float32
