@@ -47,9 +47,8 @@ def test_S1_steps_with_a_cache_are_the_full_pass(order):
         return jax.lax.scan(step, start, inputs)[1]
 
     outputs, weights = jax.jit(by_step)(DECODER, INPUTS, memory)
-    full = jattn.transformer_decoder(
-        DECODER, INPUTS, memory, memory_mask=masks.lengths(3), **options
-    )
+    decode = functools.partial(jattn.transformer_decoder, memory_mask=masks.lengths(3), **options)
+    full = jax.jit(decode)(DECODER, INPUTS, memory)
     testing.assert_close(outputs, full.outputs, 1e-14)
     testing.assert_close([jnp.swapaxes(x, 0, 1) for x in weights], list(full.cross_weights), 1e-14)
 
@@ -85,7 +84,7 @@ def test_beams_go_by_steps_of_the_decoder():
     length = int(found.lengths)
     assert length > 1
     tokens = np.array([1, *found.tokens])[:max_steps]
-    full = jattn.transformer_decoder(DECODER, table[tokens], MEMORY)
+    full = jax.jit(jattn.transformer_decoder)(DECODER, table[tokens], MEMORY)
     likeliest = (full.outputs @ table.T).argmax(-1)
     np.testing.assert_array_equal(likeliest[:length], found.tokens[:length])
     testing.assert_close(
