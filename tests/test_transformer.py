@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiled import assert_same_bits, having, with_options
+from compiled import assert_same_bits
 
 import jattn
 from jattn import masks, testing
-from jattn.catalog import RAGGED
 
 D, S, T, WORDS = 6, 5, 3, 7
 SIZES = {"layers": 2, "size": D, "heads": 3, "hidden_size": 4, "key_value_heads": 1}
@@ -27,14 +26,13 @@ def drawn(params):
 
 
 DECODER = drawn(jattn.init_transformer_decoder(jax.random.key(0), **SIZES))
-ENCODER = drawn(jattn.init_transformer_encoder(jax.random.key(1), **SIZES))
+ENCODER = drawn(jattn.init_transformer_encoder(jax.random.key(1), **SIZES | {"layers": 1}))
 
 
-@pytest.mark.parametrize("order", [jattn.pre_norm, jattn.post_norm])
-def test_S1_steps_with_a_cache_are_the_full_pass(order):
+def test_S1_steps_with_a_cache_are_the_full_pass():
     """Room for more positions than are used, and a memory whose end nobody may read."""
     memory = np.where(np.arange(S)[:, None] < 3, MEMORY, np.nan)
-    options = {"order": order, **TURNED}
+    options = {"order": jattn.post_norm, **TURNED}
 
     def by_step(params, inputs, memory):
         of_memory = jattn.transformer_memory(params, memory, memory_mask=masks.lengths(3))
@@ -97,8 +95,8 @@ def test_C1_padding_changes_no_bit_of_an_encoder():
     mask = masks.lengths(3, query_lengths=3)
 
     def run(inputs):
-        encode = functools.partial(jattn.transformer_encoder, self_mask=mask, order=jattn.post_norm)
-        encoded, pullback = jax.vjp(lambda *x: encode(*x).outputs, ENCODER, inputs)
+        encode = lambda *inputs: jattn.transformer_encoder(*inputs, self_mask=mask).outputs
+        encoded, pullback = jax.vjp(encode, ENCODER, inputs)
         return encoded, pullback(jnp.cos(jnp.arange(float(S * D))).reshape(S, D))
 
     run = jax.jit(run)
@@ -109,17 +107,8 @@ def test_C1_padding_changes_no_bit_of_an_encoder():
     assert np.asarray(clean[0][:3]).all()
 
 
-def test_G1_G2_a_decoder_that_normalizes_after_matches_its_oracle():
-    (row,) = having("memory_mask")
-    options = {"memory_mask": RAGGED, "turn": jattn.rotary, "order": jattn.post_norm}
-    call = with_options(row.hardest(), **options)
-    findings = testing.first_order(call.function, call.oracle, call.inputs(), tolerance=1e-12)
-    report = testing.Report(call.name, findings)
-    assert report.passed, str(report)
-
-
 def test_K1_dropout_is_drawn_from_rng_and_falls_on_what_is_added():
-    encode = functools.partial(jattn.transformer_encoder, ENCODER._replace(norm=None), MEMORY)
+    encode = functools.partial(jattn.encoder_block, ENCODER.blocks[0], MEMORY)
     plain = encode().outputs
     np.testing.assert_array_equal(encode(rng=jax.random.key(0)).outputs, plain)
     once, again, other = (
