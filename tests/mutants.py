@@ -368,6 +368,23 @@ MUTANTS = (
         "multi_head_attention",
     ),
     Mutant(
+        "keys not turned",
+        HEADED,
+        "turned(turn, key_heads, 0)",
+        "key_heads",
+        VALUE,
+        "multi_head_attention",
+        call=2,
+    ),
+    Mutant(
+        "a variance with one feature less",
+        "jattn.layers.norms",
+        "(centred**2).sum(-1, keepdims=True) / features",
+        "(centred**2).sum(-1, keepdims=True) / (features - 1)",
+        VALUE,
+        "layer_norm",
+    ),
+    Mutant(
         "arithmetic in half precision",
         "jattn._precision",
         "return jnp.promote_types(dtype, jnp.float32)",
