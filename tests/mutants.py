@@ -368,15 +368,6 @@ MUTANTS = (
         "multi_head_attention",
     ),
     Mutant(
-        "keys not turned",
-        HEADED,
-        "turned(turn, key_heads, 0)",
-        "key_heads",
-        VALUE,
-        "multi_head_attention",
-        call=2,
-    ),
-    Mutant(
         "a variance with one feature less",
         "jattn.layers.norms",
         "(centred**2).sum(-1, keepdims=True) / features",
