@@ -5,6 +5,7 @@ and `save` writes them. `attention_text` needs no matplotlib.
 """
 
 from jattn.plots.curve import learning_curve as learning_curve
+from jattn.plots.explorer import explorer as explorer
 from jattn.plots.figure import save as save
 from jattn.plots.maps import attention_grid as attention_grid
 from jattn.plots.maps import attention_map as attention_map
