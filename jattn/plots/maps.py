@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jattn.masks import Mask
-from jattn.plots.cells import draw, panels
+from jattn.plots.cells import draw
+from jattn.plots.figure import in_style
 from jattn.plots.labelled import Labels, Links, labelled
+from jattn.plots.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +42,7 @@ def attention_map(
     if ax is None:
         return panels([drawn], [title], columns=1, bar="attention weight")
     figure = ax.figure.figure
-    figure.colorbar(draw(ax, drawn, title), ax=ax, label="attention weight")
+    in_style(figure.colorbar(draw(ax, drawn, title), ax=ax, label="attention weight").ax)
     return figure
 
 
