@@ -39,6 +39,7 @@ def test_heads_stand_in_rows_of_layers_and_are_labelled_once():
     # One scale for all, and one size.
     assert {ax.get_images()[0].get_clim() for ax in panels} == {(0.0, 2.0 * WEIGHTS.max())}
     assert len({tuple(np.round(ax.get_position().size, 9)) for ax in panels}) == 1
+    assert plots.heads_grid(WEIGHTS[0], highest=0.3).axes[0].get_images()[0].get_clim() == (0, 0.3)
 
 
 def test_many_heads_of_one_layer_stand_in_several_rows():

@@ -55,8 +55,9 @@ def draw(
     ax.tick_params(axis="x", rotation=90 if upright(keys) else 0)
     if title is not None:
         ax.set_title(title, family=fonts)
-    _separate(ax, *weights.shape)
-    _outline(ax, links, min(height / max(1, len(weights)), width / max(1, weights.shape[1])))
+    cell = min(height / max(1, len(weights)), width / max(1, weights.shape[1]))
+    _separate(ax, len(weights), weights.shape[1], cell)
+    _outline(ax, links, cell)
     in_style(ax)
     return image
 
@@ -76,10 +77,10 @@ def _outline(ax: "Axes", links: np.ndarray, cell: float) -> None:
     )
 
 
-def _separate(ax: "Axes", t: int, s: int) -> None:
-    """Lines between cells, where there is room for them."""
+def _separate(ax: "Axes", t: int, s: int, cell: float) -> None:
+    """Lines between cells of so many inches, where there is room for them."""
     ax.spines[:].set_color(tone(0.3))
-    if max(t, s) <= 40:
+    if cell > 0.12 and max(t, s) <= 40:
         ax.set_xticks(np.arange(1, s) - 0.5, minor=True)
         ax.set_yticks(np.arange(1, t) - 0.5, minor=True)
         ax.grid(which="minor", color=tone(0.12), linewidth=0.5)

@@ -15,7 +15,12 @@ WIDEST = 8  # Heads of one layer that stand in one row.
 
 
 def heads_grid(
-    weights: Any, queries: Labels = None, keys: Labels = None, *, links: Links = None
+    weights: Any,
+    queries: Labels = None,
+    keys: Labels = None,
+    *,
+    links: Links = None,
+    highest: float | None = None,
 ) -> "Figure":
     """Draws every head on one scale: a row for each layer, a column for each head.
 
@@ -26,6 +31,8 @@ def heads_grid(
         queries: a label for each row, or a string, one letter a row; numbers without.
         keys: the same for columns.
         links: pairs (row, column) that are outlined in each head.
+        highest: the weight that is drawn darkest, 1 by default, or the largest if that is above;
+            less shows more of weights that are spread over many keys.
 
     Raises:
         ValueError: if weights has another shape or no head, a label is missing or left over, or a
@@ -43,4 +50,5 @@ def heads_grid(
     columns = heads if rows else math.ceil(heads / math.ceil(heads / WIDEST))
     titled = len(drawn) if not rows else heads
     titles = [f"head {i % heads}" if i < titled else None for i in range(len(drawn))]
-    return panels(drawn, titles, columns=columns, bar="attention weight", rows=rows, outer=True)
+    bar = "attention weight"
+    return panels(drawn, titles, columns=columns, bar=bar, highest=highest, rows=rows, outer=True)

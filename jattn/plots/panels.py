@@ -20,12 +20,14 @@ def panels(
     *,
     columns: int,
     bar: str | None,
+    highest: float | None = None,
     rows: Sequence[str] = (),
     outer: bool = False,
 ) -> "Figure":
     """A figure of matrices in rows of `columns`, with a colour bar labelled `bar` for all.
 
     Args:
+        highest: where the scale ends, by default at 1 or at the largest weight above.
         rows: a name for each row, at the left.
         outer: whether all have the same labels, written once a row and once a column.
     """
@@ -61,7 +63,8 @@ def panels(
         )
 
     image = None
-    highest = max(one.weights.max(initial=1.0) for one in drawn)  # Not every weight is below 1.
+    if highest is None:  # Not every normalizer stays below 1.
+        highest = max(one.weights.max(initial=1.0) for one in drawn)
     for i, one in enumerate(drawn):
         row, column = divmod(i, columns)
         left = sum(beside[: column + 1]) + sum(widths[:column]) + GAP * column
