@@ -28,7 +28,7 @@ def encoder_block(
     """
     undropped(dropout_rate, rng)
     mask = np.ones((len(inputs), len(inputs)), bool) if self_mask is None else self_mask
-    used = mask.any(0) | mask.any(1) | (self_mask is None)
+    used = np.ones(len(inputs), bool) if self_mask is None else mask.any(0) | mask.any(1)
 
     def only_used(rows):
         return np.where(used[:, None], rows, 0.0)
