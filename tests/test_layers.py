@@ -40,6 +40,7 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
+    "experiments.choosing": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "tqdm"},
     "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
