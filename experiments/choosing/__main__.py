@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,17 @@ def run(options: argparse.Namespace, command: str) -> None:
         records.write(file, record)
         return record | {"tasks": tasks, "names": names}
 
+    # Each compiled when it is first used.
+    trainers = {mechanism: Trainer(mechanism, config) for mechanism in options.mechanisms}
     options.out.mkdir(parents=True, exist_ok=True)
     with open(log, "a" if before else "w", encoding="utf-8") as lines:
 
         def write(row: dict[str, Any]) -> None:
             print(json.dumps(row), file=lines, flush=True)
 
-        train_all(options.tasks, options.mechanisms, config, found["cells"], write, save)
-    if not set(options.mechanisms) <= set(found["costs"]):
-        found["costs"] = costs(options.mechanisms, config)
+        train_all(options.tasks, trainers, config, found["cells"], write, save)
+    if not set(trainers) <= set(found["costs"]):
+        found["costs"] = costs(trainers, config)
     record = save()
     print("\n\n".join(records.text(table) for table in record["tables"]))
     try:
@@ -89,21 +91,25 @@ def run(options: argparse.Namespace, command: str) -> None:
     print(f"everything is in {options.out}")
 
 
-def train_all(tasks, mechanisms, config, cells, write, save) -> None:
+def train_all(
+    tasks: Sequence[str],
+    trainers: Mapping[str, Trainer],
+    config: Config,
+    cells: dict[str, Any],
+    write: Callable[[dict[str, Any]], None],
+    save: Callable[[], Any],
+) -> None:
     """Trains what is not in `cells` yet; saves after each."""
-    wanted = [(m, t) for m in mechanisms for t in tasks if key(t, m) not in cells]
+    wanted = [(m, t) for m in trainers for t in tasks if key(t, m) not in cells]
     examples: dict[str, Any] = {}
-    trainer = None
     with tqdm(wanted, file=sys.stderr, disable=None, unit="cell") as bar:
         for mechanism, task in bar:
             bar.set_description(f"{mechanism}, {task}")
-            if trainer is None or trainer.mechanism != mechanism:
-                trainer = Trainer(mechanism, config)  # Compiles for the first of its tasks.
             if task not in examples:
                 made = pronunciation() if task == PRONUNCIATION else TASKS[task]
                 examples[task] = data(task, made, config)
             name = {"task": task, "mechanism": mechanism}
-            cells[key(task, mechanism)] = trainer.cell(
+            cells[key(task, mechanism)] = trainers[mechanism].cell(
                 examples[task], lambda row, name=name: write({**name, **row})
             )
             save()

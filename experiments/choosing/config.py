@@ -15,7 +15,7 @@ class Config:
         of the steps in which the rate rises.
     seeds: how many models of each kind are trained, each on examples of its own.
     seed: the first of these.
-    evaluations: of validation examples, evenly through the steps.
+    evaluations: of validation examples, evenly through the steps, which are cut to a multiple.
     tested: examples of each length that a trained model is tested on.
     rounds: training steps of each mechanism that are timed, in turns.
     """

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,30 +18,31 @@ from experiments.choosing.train import QUICKLY, Trainer
 Costs = dict[str, dict[str, Any]]
 
 
-def costs(mechanisms: Sequence[str], config: Config, lengths: Sequence[int] = (16, 64)) -> Costs:
+def costs(
+    trainers: Mapping[str, Trainer], config: Config, lengths: Sequence[int] = (16, 64)
+) -> Costs:
     """By mechanism: its weights and, for sources and targets of each length, the other costs.
 
     milliseconds: medians and quartiles, the mechanisms taking turns so that all see the same noise.
     bytes: what the compiled step holds beside its arguments and results.
     operations: of reading the memory once a target token, for one example.
     """
-    found: Costs = {
-        name: {"milliseconds": {}, "bytes": {}, "operations": {}} for name in mechanisms
+    found: Costs = {name: {"milliseconds": {}, "bytes": {}, "operations": {}} for name in trainers}
+    states = {
+        name: jax.tree.map(lambda leaf: leaf[0], trainer.start(trainer.seeds))
+        for name, trainer in trainers.items()
     }
     for length in lengths:
         examples = made_up(length, config)
         programs = {}
-        for name in mechanisms:
-            trainer = Trainer(name, config)
-            state = jax.tree.map(lambda leaf: leaf[0], trainer.start(trainer.seeds[:1]))
-            step = jax.jit(trainer.step, compiler_options=QUICKLY)
-            program = step.lower(state, examples).compile()
+        for name, state in states.items():
+            program = trainers[name].step.lower(state, examples).compile(QUICKLY)
             programs[name] = program, state
-            found[name]["weights"] = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
+            found[name]["weights"] = sum(leaf.size for leaf in jax.tree.leaves(state.params))
             memory: Any = program.memory_analysis()
             found[name]["bytes"][str(length)] = memory.temp_size_in_bytes
             found[name]["operations"][str(length)] = operations(name, length, config)
-        seconds: dict[str, list[float]] = {name: [] for name in mechanisms}
+        seconds: dict[str, list[float]] = {name: [] for name in trainers}
         for _ in range(config.rounds):
             for name, (program, state) in programs.items():
                 began = time.perf_counter()

@@ -23,6 +23,8 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
     spread = (
         f"Means of {config['seeds']} seeds, each tested on {config['tested']} examples; ± is the "
         "standard error of that mean, from the spread of the seeds."
+        if config["seeds"] > 1
+        else f"One seed, tested on {config['tested']} examples."
     )
 
     def grid(title: str, entry: Any, notes: Sequence[str] = ()) -> Table:

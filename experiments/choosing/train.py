@@ -13,51 +13,52 @@ import optax
 from experiments.choosing import model
 from experiments.choosing.config import Config
 from experiments.choosing.examples import VALID, Data, Examples
+from jattn import training
 
 # Most of these programs run for seconds: compiling them may not take longer.
 QUICKLY = {"xla_backend_optimization_level": 1}
 ONCE = {"xla_backend_optimization_level": 0}
 
 Write = Callable[[Mapping[str, Any]], None]
-State = tuple[Any, Any]  # Params, and the optimizer's state.
 
 
 class Trainer:
     """The programs that train and test one mechanism, each compiled once for all tasks."""
 
     def __init__(self, mechanism: str, config: Config):
-        self.mechanism, optimize = mechanism, optimizer(config)
+        optimize = optimizer(config)
+
+        def loss(params, examples, rng):
+            return model.loss(params, examples, mechanism, config), {}
 
         def start(seeds):
-            draw = lambda seed: model.init(jax.random.key(seed), mechanism, config)
-            params = jax.vmap(draw)(seeds)
-            return params, jax.vmap(optimize.init)(params)
+            def draw(seed):
+                rng = jax.random.key(seed)
+                params = model.init(rng, mechanism, config)
+                return training.init_train_state(params, optimize, rng)
 
-        def step(state: State, examples: Examples) -> tuple[State, jax.Array]:
-            params, optimizer_state = state
-            loss, gradients = jax.value_and_grad(model.loss)(params, examples, mechanism, config)
-            updates, optimizer_state = optimize.update(gradients, optimizer_state, params)
-            return (optax.apply_updates(params, updates), optimizer_state), loss
+            return jax.vmap(draw)(seeds)
+
+        self.step = training.make_train_step(loss, optimize, donates=False)
 
         # A seed after the other in one program: no slower than all at once.
         def train(states, batches):
-            return jax.lax.map(lambda one: jax.lax.scan(step, *one), (states, batches))
+            return jax.lax.map(lambda one: jax.lax.scan(self.step, *one), (states, batches))
 
         def right(params, examples):
             one = lambda here: model.right(here[0], here[1], mechanism, config)
             return jax.lax.map(one, (params, examples))
 
-        self.step = step
         self.start = jax.jit(start, compiler_options=ONCE)
         self.train = jax.jit(train, compiler_options=QUICKLY)
         self.right = jax.jit(right, compiler_options=QUICKLY)
         self.seeds = jnp.arange(config.seed, config.seed + config.seeds, dtype=jnp.uint32)
 
-    def tested(self, states: State, examples: Examples) -> model.Share:
+    def tested(self, states: training.TrainState, examples: Examples) -> model.Share:
         """Shares of each seed, computed a slice at a time so that one program serves all."""
         count = examples.source.shape[1]
         sliced = lambda at: jax.tree.map(lambda array: array[:, at : at + VALID], examples)
-        parts = [self.right(states[0], sliced(at)) for at in range(0, count, VALID)]
+        parts = [self.right(states.params, sliced(at)) for at in range(0, count, VALID)]
         sizes = [min(VALID, count - at) for at in range(0, count, VALID)]
         mean = partial(np.average, axis=0, weights=sizes)
         return jax.tree.map(lambda *shares: mean(np.stack(shares)), *parts)
@@ -67,11 +68,11 @@ class Trainer:
         began, curve, steps = time.perf_counter(), [], 0
         states = self.start(self.seeds)
         for batches in data.batches:
-            states, losses = self.train(states, batches)
+            states, metrics = self.train(states, batches)
             steps += batches.source.shape[1]
             valid = self.tested(states, data.valid).sequences
             curve.append(round(float(valid.mean()), 4))
-            write({"step": steps, "loss": listed(losses[:, -1]), "valid": listed(valid)})
+            write({"step": steps, "loss": listed(metrics["loss"][:, -1]), "valid": listed(valid)})
         shares = {times: self.tested(states, one) for times, one in data.tests.items()}
         return {
             "valid": curve,
