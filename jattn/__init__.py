@@ -95,6 +95,6 @@ from jattn.trace import trace as trace
 
 
 def __getattr__(name: str):
-    if name == "catalog":  # Loaded when it is asked for, since most programs never do.
-        return importlib.import_module("jattn.catalog")
+    if name in ("catalog", "convert"):  # Loaded when asked for, since most programs never do.
+        return importlib.import_module(f"jattn.{name}")
     raise AttributeError(f"module 'jattn' has no attribute {name!r}")

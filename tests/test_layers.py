@@ -32,6 +32,7 @@ ALLOWED = {
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
+    "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},
     "jattn.training": {"jattn._axes", "jax", "jaxtyping", "numpy", "optax", "safetensors", "tqdm"},
     "jattn.catalog": ANY_OF_JATTN,
