@@ -41,10 +41,10 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
-    "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
+    "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {"attnax", "experiments.gru_weights", "experiments.machine", "onnxruntime", "optax", "tqdm"}
+    | {"attnax", "experiments.machine", "onnxruntime", "optax", "tqdm"}
     | COMPARED,
 }
 
