@@ -1,6 +1,6 @@
 """Leaves chosen by path: what is frozen keeps its bits and costs nothing, slips show."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,11 @@ def test_labels_give_groups_rates_of_their_own():
     labels = training.label(start, {"slow": ["layers/0"], "fast": ["*/weight"]}, rest="still")
     assert labels["layers"] == [Layer("slow", "slow"), Layer("fast")]
     assert labels["head"] == "still"
-    rates = {"slow": optax.sgd(0.25), "fast": optax.sgd(0.5), "still": optax.set_to_zero()}
+    rates: dict[Any, Any] = {
+        "slow": optax.sgd(0.25),
+        "fast": optax.sgd(0.5),
+        "still": optax.set_to_zero(),
+    }
     optimizer = optax.partition(rates, labels)
     ones = jax.tree.map(jnp.ones_like, start)
     updates, _ = optimizer.update(ones, optimizer.init(start), start)

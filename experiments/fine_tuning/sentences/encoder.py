@@ -75,8 +75,8 @@ def _shaped(sizes: Sizes) -> EncoderParams:
         line(sizes.inner, size),
         norm,
     )
-    tables = map(rows, (sizes.words, sizes.positions, sizes.segments))
-    return EncoderParams(*tables, norm, (layer,) * sizes.layers)
+    words, positions, segments = map(rows, (sizes.words, sizes.positions, sizes.segments))
+    return EncoderParams(words, positions, segments, norm, (layer,) * sizes.layers)
 
 
 def attend(params: Any, states: Float[Array, "s d"], mask: Any) -> Float[Array, "s d"]:

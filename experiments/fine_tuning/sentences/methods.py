@@ -88,7 +88,10 @@ def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransfo
         )
 
     rate = config.rate or METHODS[config.method][1]
-    rates = {"head": adam(HEAD_RATE), "encoder": adam(rate)}
+    rates: dict[Any, optax.GradientTransformation] = {
+        "head": adam(HEAD_RATE),
+        "encoder": adam(rate),
+    }
     labels = training.label(trained, {"head": ["head"]}, rest="encoder")
     return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, labels))
 

