@@ -41,6 +41,11 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
+    "experiments.fine_tuning": ANY_OF_JATTN
+    | PLOTTING
+    | {"optax", "safetensors", "tokenizers", "torch", "transformers"}
+    | {"experiments.archive", "experiments.command", "experiments.results"}
+    | {"experiments.dictionary", "experiments.english_bible"},
     "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING

@@ -66,7 +66,7 @@ def converted(run: Function, library: str) -> Runner:
 def identity(size: int, dtype: Any) -> MultiHeadParams:
     """One head whose projections change nothing, for libraries that have them inside."""
     square: Any = np.eye(size, dtype=dtype)
-    return MultiHeadParams(*[square[None]] * 3, square[:, None])
+    return MultiHeadParams(square[None], square[None], square[None], square[:, None])
 
 
 def rows_of(library: str, kind: str, columns: Mapping[str, Function]) -> list[dict[str, str]]:
