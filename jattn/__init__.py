@@ -42,11 +42,14 @@ from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
 from jattn.engine.statistics import attention_rows as attention_rows
 from jattn.engine.statistics import attention_statistics as attention_statistics
 from jattn.layers import EmbeddingParams as EmbeddingParams
+from jattn.layers import LayerNormParams as LayerNormParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import dropout as dropout
 from jattn.layers import embedding as embedding
 from jattn.layers import init_embedding as init_embedding
+from jattn.layers import init_layer_norm as init_layer_norm
 from jattn.layers import init_linear as init_linear
+from jattn.layers import layer_norm as layer_norm
 from jattn.layers import linear as linear
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
@@ -95,6 +98,6 @@ from jattn.trace import trace as trace
 
 
 def __getattr__(name: str):
-    if name == "catalog":  # Loaded when it is asked for, since most programs never do.
-        return importlib.import_module("jattn.catalog")
+    if name in ("catalog", "convert"):  # Loaded when asked for, since most programs never do.
+        return importlib.import_module(f"jattn.{name}")
     raise AttributeError(f"module 'jattn' has no attribute {name!r}")

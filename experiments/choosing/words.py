@@ -4,8 +4,9 @@ import numpy as np
 
 from experiments.choosing.examples import LONGER, WIDTHS
 from experiments.choosing.tasks import FIRST, Pair, Task
-from experiments.dictionary import Dictionary, read_dictionary, spell, split, without_stress
+from experiments.dictionary import Dictionary, read_dictionary, split, without_stress
 
+LETTERS = "'abcdefghijklmnopqrstuvwxyz"
 SHORTEST, LONGEST = 3, 8  # Letters of the words that are trained.
 
 
@@ -26,10 +27,10 @@ def task(dictionary: Dictionary) -> Task:
     for word, said in plain(dictionary).items():
         times = 1.0 if len(word) <= LONGEST else max(LONGER)
         if len(said) <= times * WIDTHS[1]:
-            pair = (spell(word).tolist(), [tokens[phone] for phone in said])
+            pair = (spell(word), [tokens[phone] for phone in said])
             by_size.setdefault(len(word), []).append(pair)
     parts = split(list(dictionary.pronunciations), "stem")
-    part_of = {bytes(spell(word).tolist()): name for name, part in parts.items() for word in part}
+    part_of = {bytes(spell(word)): name for name, part in parts.items() for word in part}
 
     def draw(rng: np.random.Generator, size: int) -> Pair:
         """Letters, and the phones that they stand for."""
@@ -46,3 +47,7 @@ def plain(dictionary: Dictionary) -> dict[str, tuple[str, ...]]:
         for word, variants in dictionary.pronunciations.items()
     }
     return {word: next(iter(variants)) for word, variants in said.items() if len(variants) == 1}
+
+
+def spell(word: str) -> list[int]:
+    return [LETTERS.index(letter) for letter in word]

@@ -187,6 +187,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
         sizes={"o": 7},
     ),
     Mechanism(
+        jattn.layer_norm,
+        family="layer",
+        paper="Ba et al. 2016, arXiv:1607.06450, section 3",
+        cost="s d",
+        cases=(case(epsilon=0.25), case(**{"params.bias": None})),
+    ),
+    Mechanism(
         jattn.gru_cell,
         family="recurrent",
         paper="Cho et al. 2014, arXiv:1406.1078v1",
