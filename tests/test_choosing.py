@@ -60,6 +60,8 @@ def as_users():
         patch.setattr(train, "QUICKLY", train.ONCE)
         patch.setattr(costs, "QUICKLY", train.ONCE)  # What compiles quickest.
         patch.setattr(command, "costs", costs_of_one)
+        for module in (examples, train):
+            patch.setattr(module, "VALID", CONFIG.tested)  # One shape for all that is tested.
         yield patch
 
 

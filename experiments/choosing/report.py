@@ -17,7 +17,7 @@ COSTS = (
 
 
 def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str]) -> list[Table]:
-    """A table of whole sequences, one of longer ones, one of tokens, one of costs."""
+    """Tables of whole sequences, of tokens, each also of longer examples, and of costs."""
     cells, config = results["cells"], results["config"]
     longer = [f"{times:g}" for times in LONGER]
     spread = (
@@ -34,7 +34,9 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
         rows = [[name, *(shown(name, task) for task in tasks)] for name in names]
         return Table(title, ["mechanism", *tasks], rows, notes)
 
-    both = lambda cell: " / ".join(f"{100 * np.mean(cell['sequences'][t]):.0f}" for t in longer)
+    def of_longer(kind: str) -> Any:
+        return lambda cell: " / ".join(f"{100 * np.mean(cell[kind][t]):.0f}" for t in longer)
+
     return [
         grid(
             "Sequences that are right, per cent, of the lengths that were trained",
@@ -43,11 +45,15 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
         ),
         grid(
             f"The same, of examples {' and '.join(longer)} times as long as the longest of them",
-            both,
+            of_longer("sequences"),
         ),
         grid(
             "Tokens that are right given those before them, per cent, of the trained lengths",
             lambda cell: estimate(cell["tokens"]["1"]),
+        ),
+        grid(
+            f"The same, of examples {' and '.join(longer)} times as long as the longest of them",
+            of_longer("tokens"),
         ),
         *([cost_table(results["costs"], names)] if results.get("costs") else []),
     ]
