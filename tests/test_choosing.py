@@ -161,8 +161,8 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
             assert not np.array_equal(after[0], after[1])
     results = json.loads((tmp_path / "results.json").read_text())
     assert sorted(results["cells"]) == sorted(NAMES)
-    for cell in results["cells"].values():
-        for shares in (cell["sequences"], cell["tokens"]):
+    for found in results["cells"].values():
+        for shares in (found["sequences"], found["tokens"]):
             assert list(shares) == ["1", "1.5", "2"]
             assert all(
                 0 <= share <= 1 and len(each) == 2 for each in shares.values() for share in each

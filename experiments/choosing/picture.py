@@ -9,40 +9,44 @@ from experiments.choosing.report import key
 from jattn.plots.curve import HUES
 from jattn.plots.figure import new_figure
 
-TITLES = {"1": "trained lengths", "1.5": "1.5 times as long", "2": "twice as long"}
+# Of longer examples hardly a sequence is right, and tokens tell the mechanisms apart.
+PANELS = {
+    "1": ("sequences", "sequences right, trained lengths"),
+    "1.5": ("tokens", "tokens right, 1.5 times as long"),
+    "2": ("tokens", "tokens right, twice as long"),
+}
 
 
 def picture(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str]) -> Any:
     """A panel for each length, and one for time and memory if they were measured."""
     cells, costs = results["cells"], results.get("costs") or {}
-    figure = new_figure(3.2 * len(TITLES) + 3.4 * bool(costs), 1.4 + 0.29 * len(names))
+    figure = new_figure(1.6 + 2.9 * len(PANELS) + 2.6 * bool(costs), 1.9 + 0.27 * len(names))
     figure.set_layout_engine("constrained")
-    panels = figure.subplots(1, len(TITLES) + bool(costs), squeeze=False)[0]
-    for panel, (times, title) in zip(panels, TITLES.items(), strict=False):
-        shares = [[share(cells.get(key(task, name)), times) for task in tasks] for name in names]
-        image = heat(panel, np.array(shares, float), tasks, title)
+    panels = figure.subplots(1, len(PANELS) + bool(costs), squeeze=False)[0]
+    for panel, (times, (kind, title)) in zip(panels, PANELS.items(), strict=False):
+        shares = [[share(cells.get(key(task, m)), kind, times) for task in tasks] for m in names]
+        heat(panel, np.array(shares, float), tasks, title)
     panels[0].set_yticks(range(len(names)), names)
-    figure.colorbar(image, ax=panels[: len(TITLES)], label="sequences right, %", shrink=0.8)
     if costs:
         bars(panels[-1], [costs.get(name) for name in names])
     return figure
 
 
-def share(cell: Mapping[str, Any] | None, times: str) -> float:
-    return 100 * float(np.mean(cell["sequences"][times])) if cell else np.nan
+def share(cell: Mapping[str, Any] | None, kind: str, times: str) -> float:
+    return 100 * float(np.mean(cell[kind][times])) if cell else np.nan
 
 
-def heat(panel: Any, shares: np.ndarray, tasks: Sequence[str], title: str) -> Any:
-    image = panel.imshow(shares, "Blues", vmin=0, vmax=100, aspect="auto")
+def heat(panel: Any, shares: np.ndarray, tasks: Sequence[str], title: str) -> None:
+    """Per cent in cells, which are darker the more is right."""
+    panel.imshow(shares, "Blues", vmin=0, vmax=100, aspect="auto")
     for (row, column), value in np.ndenumerate(shares):
         if np.isfinite(value):
             colour = "white" if value > 55 else "black"
             panel.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, size=8)
     panel.set_xticks(range(len(tasks)), tasks, rotation=90)
     panel.set_yticks([])
-    panel.set_title(title, size=10)
+    panel.set_title(f"{title}, %", size=9)
     panel.tick_params(length=0)
-    return image
 
 
 def bars(panel: Any, costs: Sequence[Mapping[str, Any] | None]) -> None:
@@ -60,7 +64,7 @@ def bars(panel: Any, costs: Sequence[Mapping[str, Any] | None]) -> None:
         for place, value in zip(places, values, strict=True):
             panel.text(0.01, place, f" {value:.1f}", va="center", color="white", size=6)
     panel.set(ylim=(len(costs) - 0.5, -0.5), xticks=[], yticks=[])
-    panel.set_title(f"a training step, {length} tokens", size=10)
+    panel.set_title(f"a training step, {length} tokens", size=9)
     panel.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, frameon=False, fontsize=8
     )

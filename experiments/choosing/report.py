@@ -20,6 +20,7 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
     """Tables of whole sequences, of tokens, each also of longer examples, and of costs."""
     cells, config = results["cells"], results["config"]
     longer = [f"{times:g}" for times in LONGER]
+    lengths = f"examples {' and '.join(longer)} times as long as the longest that were trained"
     spread = (
         f"Means of {config['seeds']} seeds, each tested on {config['tested']} examples; ± is the "
         "standard error of that mean, from the spread of the seeds."
@@ -44,7 +45,7 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
             [spread],
         ),
         grid(
-            f"The same, of examples {' and '.join(longer)} times as long as the longest of them",
+            f"Sequences that are right, per cent, of {lengths}",
             of_longer("sequences"),
         ),
         grid(
@@ -52,7 +53,7 @@ def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str
             lambda cell: estimate(cell["tokens"]["1"]),
         ),
         grid(
-            f"The same, of examples {' and '.join(longer)} times as long as the longest of them",
+            f"Tokens that are right given those before them, per cent, of {lengths}",
             of_longer("tokens"),
         ),
         *([cost_table(results["costs"], names)] if results.get("costs") else []),
