@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     print("\n\n".join(records.text(table) for table in record["tables"]))
     try:
         drawn = picture(record, record["tasks"], record["names"])
-        plots.save(drawn, options.out / "choosing.png", dots_per_inch=100)
+        plots.save(drawn, options.out / "choosing.png", dots_per_inch=90)
     except ImportError as error:
         print(f"no choosing.png: {error}")
     print(f"everything is in {options.out}")

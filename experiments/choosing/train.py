@@ -65,17 +65,15 @@ class Trainer:
 
     def cell(self, data: Data, write: Write) -> dict[str, Any]:
         """Trains and tests; `sequences` and `tokens` are shares that are right, of each seed."""
-        began, curve, steps = time.perf_counter(), [], 0
+        began, steps = time.perf_counter(), 0
         states = self.start(self.seeds)
         for batches in data.batches:
             states, metrics = self.train(states, batches)
             steps += batches.source.shape[1]
             valid = self.tested(states, data.valid).sequences
-            curve.append(round(float(valid.mean()), 4))
             write({"step": steps, "loss": listed(metrics["loss"][:, -1]), "valid": listed(valid)})
         shares = {times: self.tested(states, one) for times, one in data.tests.items()}
         return {
-            "valid": curve,
             "sequences": {times: listed(share.sequences) for times, share in shares.items()},
             "tokens": {times: listed(share.tokens) for times, share in shares.items()},
             "seconds": round(time.perf_counter() - began, 1),
