@@ -183,6 +183,7 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
         return results["cells"]["copy/general"]
 
     as_users.setattr(train.Trainer, "cell", cell)
+    as_users.setattr(command.plots, "save", lambda *_, **__: None)  # Drawn once is enough.
     assert command.main([*here, *PART, "--resume"]) == 0
     assert len(done) == 1
     assert done[0] > 1  # Copying, since what recall writes is one token.
