@@ -128,6 +128,6 @@ from jattn.transformer.stacks import transformer_encoder as transformer_encoder
 
 
 def __getattr__(name: str):
-    if name == "catalog":  # Loaded when it is asked for, since most programs never do.
-        return importlib.import_module("jattn.catalog")
+    if name in ("catalog", "convert"):  # Loaded when asked for, since most programs never do.
+        return importlib.import_module(f"jattn.{name}")
     raise AttributeError(f"module 'jattn' has no attribute {name!r}")

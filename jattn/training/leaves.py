@@ -28,11 +28,16 @@ class Description(NamedTuple):
         return f"{self.kind} {self.shape}" if is_array else self.kind
 
 
+def path_name(path: tuple[Any, ...]) -> str:
+    """A leaf's path as text: `layers/0/bias`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 def named_leaves(function: str, tree: Any) -> dict[str, Any]:
     """The leaves, None among them, by path; two paths that spell the same raise ValueError."""
     named = {}
     for path, leaf in jax.tree.leaves_with_path(tree, is_leaf=lambda leaf: leaf is None):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = path_name(path)
         if name in named:
             raise ValueError(f"{function}: two leaves are called {name}")
         named[name] = leaf

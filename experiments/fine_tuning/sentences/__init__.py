@@ -1,0 +1,1 @@
+"""A sentence encoder's weights on jattn's own layers, fine-tuned to tell where verses come from."""

@@ -1,0 +1,138 @@
+"""What each method trains and what it leaves: two trees, and the model that they make."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key
+
+import jattn
+from experiments.fine_tuning.sentences.config import HEAD_RATE, METHODS, Config
+from experiments.fine_tuning.sentences.encoder import (
+    EncoderParams,
+    attend,
+    encode,
+    init_encoder,
+    normalize,
+)
+from experiments.fine_tuning.sentences.pretrained import Pretrained, encoder_params, sizes
+from jattn import training
+
+# How the axes of attention's weights make one matrix each; there are no others in its branch.
+LORA_AXES = {
+    "layers/*/attention/output_weight": "d (h u)",
+    "layers/*/attention/*_weight": "(h e) q",
+}
+
+
+class Params(NamedTuple):
+    """An encoder, and a layer that tells groups apart."""
+
+    encoder: EncoderParams
+    head: jattn.LinearParams
+
+
+class Parts(NamedTuple):
+    """A tree to train, one to leave as it is, and what makes `Params` of the two."""
+
+    trained: Any
+    frozen: Any
+    together: Callable[[Any, Any], Params]
+
+
+def parts(
+    config: Config, pretrained: Pretrained, groups: int, encoder: EncoderParams | None = None
+) -> Parts:
+    """Divides a new model as the method says.
+
+    Args:
+        groups: number of the head's outputs.
+        encoder: the weights to start from, read from `pretrained` by default.
+    """
+    head_rng, encoder_rng, lora_rng = jax.random.split(jax.random.key(config.seed), 3)
+    if config.method == "scratch":
+        encoder = init_encoder(encoder_rng, sizes(pretrained))
+    elif encoder is None:
+        encoder = encoder_params(pretrained)
+    features = encoder.words.weight.shape[1]
+    head = jattn.init_linear(head_rng, input_size=features, output_size=groups, dtype=jnp.float32)
+    if config.method == "lora":
+        return _low_rank(config, encoder, head, lora_rng)
+    last = [f"encoder/layers/{i}" for i in range(len(encoder.layers))][-config.layers :]
+    chosen = {"frozen": ["head"], "last": ["head", *last]}.get(config.method, ["*"])
+    params = Params(encoder, head)
+    trained, frozen = training.split(params, training.select(params, chosen))
+    return Parts(trained, frozen, training.join)
+
+
+def _low_rank(config: Config, encoder: EncoderParams, head: Any, rng: Key[Array, ""]) -> Parts:
+    lora = training.init_lora(rng, encoder, LORA_AXES, config.rank)
+    merge = partial(training.apply_lora, scale=config.alpha / config.rank)
+
+    def together(trained, frozen):
+        return Params(merge(frozen, trained["encoder"]), trained["head"])
+
+    return Parts({"encoder": lora, "head": head}, encoder, together)
+
+
+def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransformation:
+    """Adam, with a rate of its own for the head, which starts from nothing."""
+
+    def adam(peak: float) -> optax.GradientTransformation:
+        warmup = max(1, int(config.warmup * steps))
+        return optax.adam(
+            optax.warmup_cosine_decay_schedule(0.0, peak, warmup, max(2, steps), peak / 100)
+        )
+
+    rate = config.rate or METHODS[config.method][1]
+    rates: dict[Any, optax.GradientTransformation] = {
+        "head": adam(HEAD_RATE),
+        "encoder": adam(rate),
+    }
+    labels = training.label(trained, {"head": ["head"]}, rest="encoder")
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, labels))
+
+
+def beside(params: Any, states: Any, mask: Any) -> Any:
+    """Self-attention whose products of low rank are not merged: a check of those that are.
+
+    Args:
+        params: the weights, their `LowRank`s and the scale. What `down` makes of the inputs stands
+            beside them as further features, and `up` beside the weights; the output's comes after.
+    """
+    weights, lora, scale = params
+    further = {"query": "(h e) q", "key": "(g e) k", "value": "(g u) v"}
+    inputs, wider = {}, weights
+    for name in further:
+        low_rank = getattr(lora, f"{name}_weight")
+        inputs[name] = jnp.concatenate([states, states @ low_rank.down.T], axis=-1)
+        weight = getattr(weights, f"{name}_weight")
+        weight = jnp.concatenate([weight, scale * low_rank.up], axis=-1)
+        wider = wider._replace(**{f"{name}_weight": weight})
+    up, down = lora.output_weight
+    wider = wider._replace(
+        output_weight=jnp.concatenate([weights.output_weight, down]),
+        output_bias=jnp.pad(weights.output_bias, (0, len(down))),
+    )
+    joined = jattn.multi_head_attention(wider, *inputs.values(), mask=mask).context
+    return joined[:, : -len(down)] + scale * joined[:, -len(down) :] @ up.T
+
+
+def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, lengths: Any) -> float:
+    """The largest difference of any entry of any embedding, merged and not merged."""
+    scale = config.alpha / config.rank
+    layers = tuple(
+        layer._replace(attention=(layer.attention, low_rank.attention, scale))
+        for layer, low_rank in zip(parts.frozen.layers, trained["encoder"].layers, strict=True)
+    )
+    apart = parts.frozen._replace(layers=layers)
+    merged = parts.together(trained, parts.frozen).encoder
+
+    @partial(jax.jit, static_argnums=1)
+    def embed(params, attend):
+        return normalize(jax.vmap(partial(encode, params, attend=attend))(tokens, lengths))
+
+    return float(jnp.abs(embed(merged, attend) - embed(apart, beside)).max())

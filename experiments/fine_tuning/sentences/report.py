@@ -1,0 +1,87 @@
+"""The tables of runs: accuracy beside what was trained, and cosines with the original."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.fine_tuning.sentences import original, scores
+from experiments.fine_tuning.sentences.config import METHODS, Config
+from experiments.fine_tuning.sentences.encoder import normalize
+from experiments.fine_tuning.sentences.pretrained import encoder_params, read_pretrained
+from experiments.fine_tuning.sentences.train import pooled
+from experiments.results import Table
+
+COLUMNS = ("method", "right", "trained", "of all", "seconds", "rate", "tuned on")
+
+
+def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row a method, and what needs no encoder below."""
+    one = next(iter(runs.values()))
+    right = lambda share, error: f"{share:.1%} ± {error:.1%}"
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            right(run["accuracy"]["test"], run["standard_error"]),
+            f"{run['trained']:,}",
+            f"{run['trained'] / run['weights']:.2%}",
+            f"{run['seconds']['training']:.0f}",
+            f"{run['config']['rate'] or METHODS[name][1]:.0e}" if name != "frozen" else "-",
+            f"{run['accuracy']['valid']:.1%}",
+        )
+        for name, run in runs.items()
+    ]
+    words = right(one["words_alone"], one["words_alone_standard_error"])
+    rows.append(("naive Bayes over word pieces", words, *"-----"))
+    rows.append(("the largest group", f"{one['largest_group']:.1%}", *"-----"))
+    counts = one["verses"]
+    notes = [
+        (
+            f"{counts['train']:,} verses to train on, {counts['test']:,} to test on, of other"
+            " chapters; ± is a standard error over chapters."
+        ),
+        *map(difference, [runs], [("lora", "full")]),
+    ]
+    if "lora" in runs:
+        notes.append(
+            "LoRA merged and not merged: the largest difference of an embedding's entry is"
+            f" {runs['lora']['merged_differs']:.1e}."
+        )
+    return Table("Which group of books a verse comes from", COLUMNS, rows, [n for n in notes if n])
+
+
+def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> str:
+    """How far two methods are apart on the same verses, with the error of the difference."""
+    if not all(name in runs for name in pair):
+        return ""
+    one, other = (np.asarray(runs[name]["test_right"], float) for name in pair)
+    error = scores.standard_error(one - other, runs[pair[0]]["test_references"])
+    return (
+        f"{pair[0]} less {pair[1]}: {100 * (one - other).mean():+.1f} ± {100 * error:.1f} points."
+    )
+
+
+def fidelity(config: Config, verses: Any) -> Table:
+    """The lowest cosine of embeddings with the original's, over these verses."""
+    pretrained = read_pretrained(config.length)
+    encoder = encoder_params(pretrained)
+    ours = np.asarray(normalize(jnp.asarray(pooled(encoder, verses, config))))
+    weights, heads = pretrained.weights, pretrained.heads
+    by_hand = np.array([original.embed(weights, one, heads) for one in verses.tokens])
+    rows = [row("BERT's equations in NumPy, float64", ours, by_hand)]
+    try:
+        theirs = original.embed_with_transformers(weights, verses.tokens, heads)
+        rows.append(row("transformers' BertModel, float32", ours, theirs))
+    except ImportError as error:
+        rows.append(("transformers' BertModel", f"not compared: {error}", "-"))
+    title = f"Embeddings of {len(ours)} verses against the original's weights run elsewhere"
+    return Table(title, ("run by", "lowest cosine", "largest difference"), rows)
+
+
+def row(name: str, ours: np.ndarray, theirs: np.ndarray) -> tuple[str, str, str]:
+    exact = ours.astype(np.float64)
+    exact = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+    other = theirs / np.linalg.norm(theirs.astype(np.float64), axis=1, keepdims=True)
+    cosines = (exact * other).sum(1)
+    return name, f"{cosines.min():.9f}", f"{np.abs(ours - theirs).max():.1e}"

@@ -1,0 +1,131 @@
+"""One run: data, training, guesses on the test verses, and the files it leaves."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jattn
+from experiments import results as record
+from experiments.english_bible import GROUPS, read_verses
+from experiments.fine_tuning.sentences import data, methods, scores
+from experiments.fine_tuning.sentences.config import Config
+from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
+from experiments.fine_tuning.sentences.pretrained import read_pretrained
+from jattn import training
+
+AT_ONCE = 64  # Verses in a batch when nothing is trained.
+
+
+def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Trains into the folder `out`; returns what it writes to results.json."""
+    began = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    pretrained = read_pretrained(config.length)
+    verses = data.parts(config, read_verses(), pretrained.tokenize)
+    parts = methods.parts(config, pretrained, len(GROUPS))
+    steps = config.steps * (10 if config.method == "frozen" else 1)
+    make_batch = batches(config, parts, verses["train"])
+    started = time.perf_counter()
+    fitted = training.fit(
+        partial(loss, together=parts.together),
+        methods.optimizer(config, parts.trained, steps),
+        parts.trained,
+        # An argument of the compiled step, not a constant in it.
+        lambda step: {**make_batch(step), "frozen": parts.frozen},
+        steps=steps,
+        rng=jax.random.key(config.seed),
+        checkpoint=out / "checkpoint.safetensors",
+        checkpoint_every=max(1, steps // 2),
+        resume=resume,
+        log=out / "log.jsonl",
+        config=config,
+    )
+    trained = time.perf_counter()
+    if fitted.reason == "interrupted":
+        raise KeyboardInterrupt
+    training.save_checkpoint(
+        out / "weights.safetensors", fitted.state.params, metadata=dataclasses.asdict(config)
+    )
+    params = parts.together(fitted.state.params, parts.frozen)
+    guessed = {name: guesses(params, verses[name], config) for name in ("valid", "test")}
+    right = {name: guess == verses[name].groups for name, guess in guessed.items()}
+    words = len(params.encoder.words.weight)
+    by_words = scores.by_words(verses["train"], verses["test"], words) == verses["test"].groups
+    found = {
+        "config": dataclasses.asdict(config),
+        "accuracy": {name: float(these.mean()) for name, these in right.items()},
+        "standard_error": scores.standard_error(right["test"], verses["test"].references),
+        "words_alone": float(by_words.mean()),
+        "words_alone_standard_error": scores.standard_error(by_words, verses["test"].references),
+        "largest_group": float(np.bincount(verses["test"].groups).max() / len(right["test"])),
+        "verses": {name: len(part.references) for name, part in verses.items()},
+        "trained": training.parameter_count(parts.trained),
+        "weights": training.parameter_count(params),
+        "steps": steps,
+        "seconds": {
+            "training": round(trained - started, 1),
+            "all": round(time.perf_counter() - began, 1),
+        },
+        "test_references": verses["test"].references,
+        "test_right": right["test"].tolist(),
+    }
+    if config.method == "lora":
+        longest = max(map(len, verses["test"].tokens))
+        some = training.pad_to(verses["test"].tokens[:100], longest)
+        found["merged_differs"] = methods.merged_differs(config, parts, fitted.state.params, *some)
+    record.write(out / "results.json", found)
+    return found
+
+
+def batches(config: Config, parts: methods.Parts, train: data.Verses) -> Callable[[int], Any]:
+    """Of padded verses, or of what a frozen encoder makes of them, which does not change."""
+    if config.method == "frozen":
+        encoder = parts.together(parts.trained, parts.frozen).encoder
+        index = np.arange(len(train.groups))
+        arrays = {"states": pooled(encoder, train, config), "groups": train.groups, "index": index}
+        return training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
+    padded = data.batches(train, config, config.batch_size)
+    return lambda step: data.with_groups(padded(step), train)
+
+
+def loss(
+    trained: Any, batch: dict[str, Any], rng: Any, *, together: Callable[[Any, Any], methods.Params]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Cross entropy of each verse's group, and how many are guessed right."""
+    params = together(trained, batch["frozen"])
+    states = batch["states"] if "states" in batch else encoded(params.encoder, batch)
+    logits = jattn.linear(params.head, states)
+    counts = jnp.asarray(batch["index"] >= 0, logits.dtype)
+    mean = lambda values: (values * counts).sum() / counts.sum()
+    entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["groups"])
+    right = jnp.asarray(logits.argmax(-1) == batch["groups"], logits.dtype)
+    return mean(entropy), {"accuracy": mean(right)}
+
+
+@jax.jit
+def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
+    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
+
+
+def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
+    """The encoder's mean state of each verse."""
+    every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
+    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
+    for step in range(every.steps_per_epoch):
+        batch = every(step)
+        index = batch.pop("index")
+        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
+    return found
+
+
+def guesses(params: methods.Params, verses: data.Verses, config: Config) -> np.ndarray:
+    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
+    return np.asarray(logits.argmax(-1))
