@@ -31,7 +31,7 @@ def encoder_block(
     used = np.ones(len(inputs), bool) if self_mask is None else mask.any(0) | mask.any(1)
 
     def only_used(rows):
-        return np.where(used[:, None], rows, 0.0)
+        return np.where(np.expand_dims(used, 1), rows, 0.0)
 
     def attend(rows):
         return attend_to_own(params.attention, rows, mask, turn)
