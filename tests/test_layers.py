@@ -29,6 +29,7 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS,
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
@@ -50,7 +51,7 @@ ALLOWED = {
     "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {"attnax", "experiments.machine", "onnxruntime", "optax", "tqdm"}
+    | {"attnax", "experiments.command", "experiments.machine", "onnxruntime", "optax", "tqdm"}
     | COMPARED,
 }
 
