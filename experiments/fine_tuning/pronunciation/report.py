@@ -1,0 +1,108 @@
+"""The two tables: jattn's phones beside the original's, and errors before and after training."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.dictionary import Dictionary
+from experiments.fine_tuning.pronunciation import original, train, words
+from experiments.fine_tuning.pronunciation.config import METHODS, Config
+from experiments.fine_tuning.pronunciation.pretrained import (
+    phones_of,
+    pretrained,
+    read_weights,
+)
+from experiments.fine_tuning.pronunciation.train import figures
+from experiments.results import Table
+from jattn import training
+
+COMPARED = 1000  # Words that the plain equations pronounce as well.
+NAMES = ("words_with_stress", "phones_with_stress", "words", "phones")
+COLUMNS = ("words wrong", "phones wrong", "words, stress not counted", "phones, stress not counted")
+
+
+def fidelity(config: Config, dictionary: Dictionary) -> tuple[Table, dict[str, Any]]:
+    """The published weights in jattn, before anything is trained."""
+    drawn = words.some(list(dictionary.pronunciations), config.drawn, config.seed)
+    weights = read_weights()
+    few = drawn[:COMPARED]
+    theirs = [phones_of(tokens) for tokens in original.pronounce(weights, few)]
+    ours = [phones for _, phones in words.said(pretrained(weights), few)]
+    same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+    wrong, _ = figures(pretrained(weights), drawn, dictionary)
+    changed = changed_by_attention(config, few)
+    rows = [
+        [f"words of {len(few):,} with the phones of the equations in NumPy", f"{same:,}"],
+        [
+            "largest change of their log p by attention that is not trained yet",
+            f"{changed:g}",
+        ],
+        [
+            f"words of {len(drawn):,} that are wrong, stress counted",
+            percent(wrong["words_with_stress"], len(drawn)),
+        ],
+        ["their phones, stress counted", f"{wrong['phones_with_stress']:.2%}"],
+        ["words, stress not counted", percent(wrong["words"], len(drawn))],
+        ["phones, stress not counted", f"{wrong['phones']:.2%}"],
+    ]
+    title = "The published weights in jattn, on words drawn at random from the whole dictionary"
+    found = {"same": same, "of": len(few), "changed": changed, "errors": wrong}
+    return Table(title, ["", ""], rows), found
+
+
+def changed_by_attention(config: Config, few: Sequence[str]) -> float:
+    """How far apart the words' scores are in the model as published and with attention added."""
+    scores = [
+        words.scores(train.start(dataclasses.replace(config, method=method)), few)
+        for method in ("control", "attention")
+    ]
+    return float(abs(scores[0] - scores[1]).max())
+
+
+def percent(share: float, count: int) -> str:
+    return f"{share:.2%} ± {training.standard_error(share, count):.2%}"
+
+
+def errors(
+    runs: Mapping[str, Mapping[str, Any]], config: Config, dictionary: Dictionary
+) -> tuple[Table, dict[str, Any]]:
+    """Each method on the same test words, the published model first."""
+    test = words.parts(dictionary, config)["test"]
+    before, right = figures(pretrained(read_weights()), test, dictionary)
+    rows = [row("as published", before, len(test))]
+    for name, one in runs.items():
+        rows.append(row(f"{name}: {METHODS[name]}", one["test"], len(test)))
+    unseen = f"{len(test):,} words of letters alone, of whose stems none is trained on here. "
+    notes = [
+        unseen + "The published model was trained on all of them.",
+        *compared(runs, right),
+    ]
+    title = "Errors on the same test words"
+    return Table(title, ["", *COLUMNS], rows, notes), before
+
+
+def row(title: str, wrong: Mapping[str, float], count: int) -> list[str]:
+    cells = [
+        percent(wrong[name], count) if name.startswith("words") else f"{wrong[name]:.2%}"
+        for name in NAMES
+    ]
+    return [title, *cells]
+
+
+def compared(runs: Mapping[str, Mapping[str, Any]], published: Sequence[bool]) -> list[str]:
+    """Differences in words right with their stress, on the same words, so with a smaller error."""
+    right = {"as published": published, **{name: one["test_right"] for name, one in runs.items()}}
+    pairs = [("control", "as published"), ("attention", "control")]
+    lines = []
+    for one, other in pairs:
+        if one in right and other in right:
+            gained = sum(a and not b for a, b in zip(right[one], right[other], strict=True))
+            lost = sum(b and not a for a, b in zip(right[one], right[other], strict=True))
+            count = len(published)
+            share, error = (gained - lost) / count, math.sqrt(gained + lost) / count
+            lines.append(
+                f"{one} against {other}: {gained:,} words more are right and {lost:,} fewer, "
+                f"{100 * share:+.1f} ± {100 * error:.1f} points."
+            )
+    return lines
