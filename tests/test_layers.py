@@ -48,7 +48,15 @@ ALLOWED = {
     "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {"attnax", "experiments.gru_weights", "experiments.machine", "onnxruntime", "optax", "tqdm"}
+    | {
+        "attnax",
+        "experiments.command",
+        "experiments.gru_weights",
+        "experiments.machine",
+        "onnxruntime",
+        "optax",
+        "tqdm",
+    }
     | COMPARED,
 }
 
