@@ -63,7 +63,7 @@ def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> 
 
 
 def fidelity(config: Config, verses: Any) -> Table:
-    """How far from 1 the cosine of an embedding and the original's is at most, over these verses."""
+    """How far from 1 the cosines of embeddings and the original's are, over these verses."""
     pretrained = read_pretrained(config.length)
     encoder = encoder_params(pretrained)
     ours = np.asarray(normalize(jnp.asarray(pooled(encoder, verses, config))))
