@@ -49,7 +49,13 @@ def ended(program: str, work: Callable[[], int | None], *, out: Any) -> int:
         print(f"stopped; the same command with --resume goes on from {out}")
         return 130
     except (DataError, ValueError, OSError) as error:
-        named = isinstance(error, OSError) and error.filename
-        message = f"{error.filename}: {error.strerror}" if named else str(error)
+        message = str(error)
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.filename}: {error.strerror}"
         print(f"{program}: {message}", file=sys.stderr)
         return 2
+
+
+def typed(program: str) -> str:
+    """The command that was typed, for the record of its run."""
+    return " ".join([f"python -m {program}", *sys.argv[1:]])

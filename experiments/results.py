@@ -70,7 +70,7 @@ def text(table: Table | Mapping[str, Any]) -> str:
     """A table for a terminal, columns in line."""
     table = table if isinstance(table, Table) else Table(**table)
     lines = [table.columns, *table.rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)

@@ -49,7 +49,14 @@ ALLOWED = {
     "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {"attnax", "experiments.machine", "onnxruntime", "optax", "tqdm"}
+    | {
+        "attnax",
+        "experiments.command",
+        "experiments.machine",
+        "onnxruntime",
+        "optax",
+        "tqdm",
+    }
     | COMPARED,
 }
 

@@ -10,7 +10,7 @@ import pytest
 from experiments import dictionary as dictionaries
 from experiments.archive import DataError
 from experiments.pronunciation import __main__ as command
-from experiments.pronunciation import data, train
+from experiments.pronunciation import data, evaluation, report, train
 
 SMALL = [
     *("--units", "8", "--decoder-units", "8", "--score-units", "4", "--embedding-size", "4"),
@@ -32,6 +32,9 @@ def dictionary(monkeypatch):
     phones = sorted({phone for variants in WORDS.values() for v in variants for phone in v})
     made = dictionaries.Dictionary(words, tuple(phones))
     monkeypatch.setattr(train, "read_dictionary", lambda: made)
+    # One shape to search in instead of five, each compiled.
+    monkeypatch.setattr(evaluation, "AT_ONCE", 32)
+    monkeypatch.setattr(report, "DRAWN", ("bats", "read"))
     with (
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),

@@ -15,6 +15,7 @@ from experiments.benchmark.prepared import PEERS
 from experiments.benchmark.processes import GIB, Refused, Workers
 from experiments.benchmark.results import Results, read
 from experiments.benchmark.rows import Row, chosen, smoke_table, table
+from experiments.command import typed
 
 LONGEST_VISIT = 0.5  # Seconds; where a call is longer, one of them.
 
@@ -65,9 +66,9 @@ def run(options: argparse.Namespace, rows: list[Row], peers: list[str]) -> int:
     repeats = options.repeats or (2 if options.smoke else 7)
     given = {"repeats": repeats, "smoke": options.smoke, "limit": options.limit}
     results = Results(file, given)
-    results.record["command"] = " ".join(["python -m experiments.benchmark", *sys.argv[1:]])
     if not options.fresh or options.rows:
         results.load()
+    results.add_command(typed("experiments.benchmark"))
     if options.fresh:
         results.drop(rows)
     missing = [row for row in rows if not results.has(row, peers_of(row, peers))]

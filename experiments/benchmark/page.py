@@ -47,7 +47,7 @@ def setting(record: Record) -> str:
         ["versions", ", ".join(installed)],
         ["absent", ", ".join(absent) or "nothing"],
         ["date", f"{record['began']} to {record.get('ended', record['began'])}"],
-        ["command", f"`{record['command']}`"],
+        *(["command", f"`{command}`"] for command in record["commands"]),
     ]
     return "## Where and when\n\n" + tables.markdown(table) + "\n"
 

@@ -53,6 +53,12 @@ class Results:
                     )
         self.record = record
 
+    def add_command(self, command: str) -> None:
+        """What was typed, in the order in which it was; the same again is the same run going on."""
+        commands = self.record.setdefault("commands", [])
+        if command not in commands:
+            commands.append(command)
+
     def drop(self, rows: list[Row]) -> None:
         for row in rows:
             self.record["rows"].pop(row.name, None)

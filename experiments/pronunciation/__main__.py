@@ -4,9 +4,11 @@ import argparse
 import dataclasses
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from experiments.command import add_fields, configured, ended
+from experiments import results
+from experiments.command import add_fields, configured, ended, typed
 from experiments.pronunciation import report
 from experiments.pronunciation.attentions import ATTENTIONS
 from experiments.pronunciation.config import PRESETS, Config
@@ -43,14 +45,14 @@ def parser() -> argparse.ArgumentParser:
 def train(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     config = configured(PRESETS[options.preset], options, MAY_BE_ZERO)
-    results = run(config, options.out, resume=options.resume, tested=options.tested)
-    print(report.table(results))
+    go = partial(run, tested=options.tested, command=typed("experiments.pronunciation"))
+    found = go(config, options.out, resume=options.resume)
+    print(results.text(found["tables"][0]))
     if options.compare:
         blank = dataclasses.replace(config, attention="none")
         out = options.out / "without-attention"
         resume = options.resume and (out / "checkpoint.safetensors").exists()
-        without = run(blank, out, resume=resume, tested=options.tested)
-        print(report.comparison(results, without))
+        print(report.comparison(found, go(blank, out, resume=resume)))
     for line in report.draw(options.out):
         print(line)
     print(f"{time.perf_counter() - began:.0f} s in all; everything is in {options.out}")

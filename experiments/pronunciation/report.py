@@ -10,42 +10,11 @@ from experiments.pronunciation.evaluation import pronounce
 from experiments.pronunciation.train import load_weights
 from jattn import plots
 
-# Word and phone error rate in percent, without stress unless said; each on its own split.
-PUBLISHED = (
-    ("transformer 2x256, g2p-seq2seq's README, newest dictionary", "31", "-"),
-    ("Phonetisaurus, g2p-seq2seq's README, newest dictionary", "33.9", "-"),
-    ("transformer 2x256, the same README, dictionary of 2007", "20.2", "-"),
-    ("LSTMs with attention, an ensemble, Toshniwal & Livescu 2016", "20.2", "4.7"),
-)
 # No stem of these is in the training words of the default split, and the first is in no dictionary.
 DRAWN = (
     "jattn", "forethought", "hieroglyph", "knockoff", "phlegm", "champagne",
     "conquer", "psychologist", "stretcher", "wrestler", "axiomatic", "synchronicity",
 )  # fmt: skip
-
-
-def table(results: dict[str, Any]) -> str:
-    """Error rates on the test words beside published ones."""
-    wrong, config = results["test"], results["config"]
-    ours = f"this run: attention {config['attention']}, {results['weights']:,} weights"
-    rows = [
-        ("", "words wrong", "phones wrong"),
-        (ours, f"{wrong['words']:.2%} ± {results['standard_error']:.2%}", f"{wrong['phones']:.2%}"),
-        (
-            "  with stress",
-            f"{wrong['words_with_stress']:.2%}",
-            f"{wrong['phones_with_stress']:.2%}",
-        ),
-        *((name, f"{words} %", f"{phones} %") for name, words, phones in PUBLISHED),
-    ]
-    held = {"stem": "no stem of which is in the training words", "word": "drawn at random"}
-    lines = [
-        (
-            f"{results['test_words']:,} test words, {held[config['split']]}; stress not counted,"
-            " any of a word's pronunciations is right"
-        )
-    ]
-    return "\n".join(lines + [f"{a:66} {b:>18} {c:>13}" for a, b, c in rows])
 
 
 def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:

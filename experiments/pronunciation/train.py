@@ -1,7 +1,6 @@
 """One run: data, training, errors on the test words, and the files it leaves."""
 
 import dataclasses
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -10,22 +9,32 @@ import jax
 import numpy as np
 import optax
 
+from experiments import results
 from experiments.dictionary import Dictionary, read_dictionary, split
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
 from experiments.pronunciation.data import spell, tokens_of
+from experiments.pronunciation.errors_table import errors_table
 from experiments.pronunciation.evaluation import errors, pronounce
 from jattn import training
 
 EVALUATIONS = 4  # Of the words to tune on, evenly through the run.
 
 
-def run(config: Config, out: Path, *, resume: bool = False, tested: int | None = None) -> dict:
+def run(
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    tested: int | None = None,
+    command: str = "experiments.pronunciation.train.run",
+) -> dict:
     """Trains a model into the folder `out`; returns what it writes to results.json.
 
     Args:
         resume: continue from the checkpoint in `out`.
         tested: number of test words to pronounce, all of them by default.
+        command: what was typed.
     """
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +75,7 @@ def run(config: Config, out: Path, *, resume: bool = False, tested: int | None =
     save_weights(out, params, config, dictionary)
     pronounced = pronounce(params, words["test"][:tested], dictionary.phones, config)
     wrong = errors(pronounced, dictionary)
-    results = {
+    figures = {
         "config": dataclasses.asdict(config),
         "test": wrong._asdict(),
         "test_words": len(pronounced),
@@ -77,8 +86,16 @@ def run(config: Config, out: Path, *, resume: bool = False, tested: int | None =
             "all": round(time.perf_counter() - began, 1),
         },
     }
-    write(out / "results.json", json.dumps(results, indent=1) + "\n")
-    return results
+    found = results.record(
+        "pronunciation",
+        command,
+        seeds=[config.seed],
+        began=began,
+        tables=[errors_table(figures)],
+        more=figures,
+    )
+    results.write(out / "results.json", found)
+    return found
 
 
 def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.Bucketed:
@@ -122,10 +139,3 @@ def load_weights(out: Path) -> tuple[model.Params, Config, list[str]]:
     config, phones = Config(**metadata["config"]), metadata["phones"]
     like = jax.eval_shape(lambda: model.init(jax.random.key(0), config, len(phones)))
     return training.load_checkpoint(path, like=like).tree, config, phones
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a file under a temporary name and renames it, so that it is whole or not there."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
