@@ -7,11 +7,9 @@ import time
 from pathlib import Path
 
 from experiments import results
-from experiments.command import add_fields, configured
+from experiments.command import add_fields, configured, typed
 from experiments.fine_tuning.pronunciation import pictures, report, train, words
 from experiments.fine_tuning.pronunciation.config import MAY_BE_ZERO, METHODS, Config
-
-COMMAND = "python -m experiments.fine_tuning pronunciation"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,10 +44,9 @@ def run(options: argparse.Namespace) -> int:
         "published": {"drawn": checked, "test": before},
         "runs": kept,
     }
-    command = f"{COMMAND} --method {config.method}"
     record = results.record(
         "fine-tuning-pronunciation",
-        command,
+        typed("experiments.fine_tuning"),
         seeds=[config.seed],
         began=began,
         tables=[check, table],

@@ -42,13 +42,13 @@ def fidelity(config: Config, dictionary: Dictionary) -> tuple[Table, dict[str, A
             f"words of {len(drawn):,} that are wrong, stress counted",
             percent(wrong["words_with_stress"], len(drawn)),
         ],
-        ["their phones, stress counted", f"{wrong['phones_with_stress']:.2%}"],
+        ["their phones, stress counted", percent(wrong["phones_with_stress"])],
         ["words, stress not counted", percent(wrong["words"], len(drawn))],
-        ["phones, stress not counted", f"{wrong['phones']:.2%}"],
+        ["phones, stress not counted", percent(wrong["phones"])],
     ]
     title = "The published weights in jattn, on words drawn at random from the whole dictionary"
     found = {"same": same, "of": len(few), "changed": changed, "errors": wrong}
-    return Table(title, ["", ""], rows), found
+    return Table(title, ["", "found"], rows), found
 
 
 def changed_by_attention(config: Config, few: Sequence[str]) -> float:
@@ -60,8 +60,10 @@ def changed_by_attention(config: Config, few: Sequence[str]) -> float:
     return float(abs(scores[0] - scores[1]).max())
 
 
-def percent(share: float, count: int) -> str:
-    return f"{share:.2%} ± {training.standard_error(share, count):.2%}"
+def percent(share: float, count: int | None = None) -> str:
+    """With its standard error where it is a share of so many words."""
+    error = "" if count is None else f" ± {100 * training.standard_error(share, count):.2f} %"
+    return f"{100 * share:.2f} %{error}"
 
 
 def errors(
@@ -83,10 +85,7 @@ def errors(
 
 
 def row(title: str, wrong: Mapping[str, float], count: int) -> list[str]:
-    cells = [
-        percent(wrong[name], count) if name.startswith("words") else f"{wrong[name]:.2%}"
-        for name in NAMES
-    ]
+    cells = [percent(wrong[name], count if "words" in name else None) for name in NAMES]
     return [title, *cells]
 
 
