@@ -77,7 +77,7 @@ def errors(
         rows.append(row(f"{name}: {METHODS[name]}", one["test"], len(test)))
     unseen = f"{len(test):,} words of letters alone, of whose stems none is trained on here. "
     notes = [
-        unseen + "The published model was trained on all of them.",
+        unseen + "The published model has most likely seen them.",
         *compared(runs, right),
     ]
     title = "Errors on the same test words"

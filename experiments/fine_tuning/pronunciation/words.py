@@ -12,7 +12,7 @@ from experiments.fine_tuning.pronunciation.config import Config
 from experiments.fine_tuning.pronunciation.pretrained import PHONE_TOKENS, phones_of, spell
 from jattn import training
 
-WIDTHS = (9, 13, 21, 41)  # Letters and end that a word is padded to: one compilation each.
+WIDTHS = (10, 16, 41)  # Letters and end that a word is padded to: one compilation each.
 AT_ONCE, FEW = 512, 32  # Words in a batch.
 
 Said = list[tuple[str, tuple[str, ...]]]
