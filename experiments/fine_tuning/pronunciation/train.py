@@ -35,7 +35,7 @@ def run(config: Config, out: Path, dictionary: Dictionary, *, resume: bool = Fal
     params = start(config)
     fitted = training.fit(
         model.loss,
-        optimizer(config),
+        optimizer(config, params),
         params,
         words.batches(of["train"], dictionary, config),
         steps=config.steps,
@@ -80,12 +80,20 @@ def figures(params: model.Params, given: list[str], dictionary: Dictionary) -> t
     return dictionaries.errors(said, dictionary)._asdict(), right
 
 
-def optimizer(config: Config) -> optax.GradientTransformation:
-    schedule: Any = optax.warmup_cosine_decay_schedule(
-        0.0,
-        config.rate,
-        warmup_steps=max(1, int(config.warmup * config.steps)),
-        decay_steps=max(2, config.steps),
-        end_value=config.rate / 100,
-    )
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
+def optimizer(config: Config, params: model.Params) -> optax.GradientTransformation:
+    """Adam, with a rate for the published weights and another one for what is added to them."""
+
+    def adam(rate):
+        schedule: Any = optax.warmup_cosine_decay_schedule(
+            0.0,
+            rate,
+            warmup_steps=max(1, int(config.warmup * config.steps)),
+            decay_steps=max(2, config.steps),
+            end_value=rate / 100,
+        )
+        return optax.adam(schedule, b2=0.98)
+
+    added = [name for name in ("attention", "combine") if getattr(params, name) is not None]
+    groups = training.label(params, {"added": added} if added else {}, rest="published")
+    rates: Any = {"published": adam(config.rate), "added": adam(config.added_rate)}
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, groups))
