@@ -96,7 +96,7 @@ def test_three_steps_write_everything_and_move_every_weight(
     )
     assert (tmp_path / "attention.png").read_bytes().startswith(b"\x89PNG")
 
-    config = Config(**record["runs"]["attention"]["config"])
+    config = Config(**record["attention"]["config"])
     like = train.start(config)
     trained = training.load_checkpoint(tmp_path / "attention" / "weights.safetensors", like=like)
     for moved, before in zip(jax.tree.leaves(trained.tree), jax.tree.leaves(like), strict=True):

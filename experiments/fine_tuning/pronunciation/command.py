@@ -5,6 +5,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from experiments import results
 from experiments.command import add_fields, configured, typed
@@ -27,38 +28,51 @@ def run(options: argparse.Namespace) -> int:
     runs = {}
     for name in names:
         out, of_method = options.out / name, dataclasses.replace(config, method=name)
-        done = out / "results.json"
-        kept = json.loads(done.read_text("utf-8")) if options.resume and done.exists() else None
-        if kept is None or kept["config"] != dataclasses.asdict(of_method):
+        runs[name] = done(out / "results.json", options.resume, "config", as_dict(of_method))
+        if runs[name] is None:
             resume = options.resume and (out / "checkpoint.safetensors").exists()
-            kept = train.run(of_method, out, dictionary, resume=resume)
-        runs[name] = kept
-    check, checked = report.fidelity(config, dictionary)
-    table, before = report.errors(runs, config, dictionary)
-    kept = {
-        name: {key: value for key, value in one.items() if key != "test_right"}
-        for name, one in runs.items()
-    }
-    more = {
-        "config": dataclasses.asdict(config),
-        "published": {"drawn": checked, "test": before},
-        "runs": kept,
-    }
+            runs[name] = train.run(of_method, out, dictionary, resume=resume)
+    path = options.out / "published.json"
+    asked = {name: getattr(config, name) for name in report.ASKED}
+    published = done(path, options.resume, "asked", asked)
+    if published is None:
+        published = report.of_published(config, dictionary)
+        results.write(path, published)
+    tables = [results.Table(**published["table"]), report.errors(runs, published)]
+    whole = {"published": published, **runs}
+    more = {"config": as_dict(config)} | {name: figures(one) for name, one in whole.items()}
     record = results.record(
         "fine-tuning-pronunciation",
         typed("experiments.fine_tuning"),
         seeds=[config.seed],
         began=began,
-        tables=[check, table],
+        tables=tables,
         more=more,
     )
     # Also of runs that were done before.
     trained = sum(one["seconds"]["all"] for one in runs.values())
     record["minutes"] = round(max(trained / 60, record["minutes"]), 1)
     results.write(options.out / "results.json", record)
-    for one in (check, table):
-        print(results.text(one), end="\n\n")
+    for table in tables:
+        print(results.text(table), end="\n\n")
     if "attention" in runs:
         print(pictures.draw(options.out / "attention", options.out / "attention.png"))
     print(f"everything is in {options.out}")
     return 0
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    return dataclasses.asdict(config)
+
+
+def done(path: Path, resume: bool, name: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What stands in a file, if it is to be used again and was asked the same."""
+    if not resume or not path.exists():
+        return None
+    kept = json.loads(path.read_text("utf-8"))
+    return kept if kept[name] == asked else None
+
+
+def figures(one: dict[str, Any]) -> dict[str, Any]:
+    """Without what stands in the record's tables, and whole lists of words."""
+    return {name: value for name, value in one.items() if name not in ("table", "test_right")}

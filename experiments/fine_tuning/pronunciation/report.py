@@ -17,13 +17,30 @@ from experiments.fine_tuning.pronunciation.train import figures
 from experiments.results import Table
 from jattn import training
 
+ASKED = ("drawn", "tested", "seed")  # Of the configuration, what the published weights depend on.
 COMPARED = 1000  # Words that the plain equations pronounce as well.
 NAMES = ("words_with_stress", "phones_with_stress", "words", "phones")
 COLUMNS = ("words wrong", "phones wrong", "words, stress not counted", "phones, stress not counted")
 
 
+def of_published(config: Config, dictionary: Dictionary) -> dict[str, Any]:
+    """What is asked of the published weights, before anything is trained."""
+    table, drawn = fidelity(config, dictionary)
+    test, right = figures(
+        pretrained(read_weights()), words.parts(dictionary, config)["test"], dictionary
+    )
+    asked = {name: getattr(config, name) for name in ASKED}
+    return {
+        "asked": asked,
+        "table": table._asdict(),
+        "drawn": drawn,
+        "test": test,
+        "test_right": right,
+    }
+
+
 def fidelity(config: Config, dictionary: Dictionary) -> tuple[Table, dict[str, Any]]:
-    """The published weights in jattn, before anything is trained."""
+    """The published weights in jattn."""
     drawn = words.some(list(dictionary.pronunciations), config.drawn, config.seed)
     weights = read_weights()
     few = drawn[:COMPARED]
@@ -66,22 +83,18 @@ def percent(share: float, count: int | None = None) -> str:
     return f"{100 * share:.2f} %{error}"
 
 
-def errors(
-    runs: Mapping[str, Mapping[str, Any]], config: Config, dictionary: Dictionary
-) -> tuple[Table, dict[str, Any]]:
+def errors(runs: Mapping[str, Mapping[str, Any]], published: Mapping[str, Any]) -> Table:
     """Each method on the same test words, the published model first."""
-    test = words.parts(dictionary, config)["test"]
-    before, right = figures(pretrained(read_weights()), test, dictionary)
-    rows = [row("as published", before, len(test))]
+    count = len(published["test_right"])
+    rows = [row("as published", published["test"], count)]
     for name, one in runs.items():
-        rows.append(row(f"{name}: {METHODS[name]}", one["test"], len(test)))
-    unseen = f"{len(test):,} words of letters alone, of whose stems none is trained on here. "
+        rows.append(row(f"{name}: {METHODS[name]}", one["test"], count))
+    unseen = f"{count:,} words of letters alone, of whose stems none is trained on here. "
     notes = [
         unseen + "The published model has most likely seen them.",
-        *compared(runs, right),
+        *compared(runs, published["test_right"]),
     ]
-    title = "Errors on the same test words"
-    return Table(title, ["", *COLUMNS], rows, notes), before
+    return Table("Errors on the same test words", ["", *COLUMNS], rows, notes)
 
 
 def row(title: str, wrong: Mapping[str, float], count: int) -> list[str]:
