@@ -6,7 +6,10 @@ import sys
 
 from experiments.command import ended
 
-PARTS = {"sentences": "where an English verse comes from, with a sentence encoder's weights"}
+PARTS = {
+    "sentences": "where an English verse comes from, with a sentence encoder's weights",
+    "pronunciation": "a published GRU from letters to phones, trained on with attention added",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,15 +4,14 @@ import argparse
 import dataclasses
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments import results
-from experiments.command import add_fields, configured
+from experiments.command import add_fields, configured, typed
 from experiments.fine_tuning.sentences import data, report, train
 from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
-
-COMMAND = "python -m experiments.fine_tuning sentences"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +26,7 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     config = configured(Config(), options, MAY_BE_ZERO)
     if options.check:
-        table, seen = check(config), [f"--check --length {config.length}"]
-        write(options.out / "check.json", seen, config, began, table, {})
+        write(options.out / "check.json", config, began, check(config), {})
         return 0
     names = list(METHODS) if config.method == "all" else [config.method]
     runs = {}
@@ -44,8 +42,7 @@ def run(options: argparse.Namespace) -> int:
         name: {key: value for key, value in one.items() if not key.startswith("test_")}
         for name, one in runs.items()
     }
-    typed = [f"--method {config.method}"]
-    write(options.out / "results.json", typed, config, began, report.accuracies(runs), figures)
+    write(options.out / "results.json", config, began, report.accuracies(runs), figures)
     return 0
 
 
@@ -57,9 +54,9 @@ def check(config: Config) -> results.Table:
 
 
 def write(
-    path: Path, typed: list[str], config: Config, began: float, table: results.Table, runs: Any
+    path: Path, config: Config, began: float, table: results.Table, runs: Mapping[str, Any]
 ) -> None:
-    command = " ".join([COMMAND, *typed])
+    command = typed("experiments.fine_tuning")
     more = {"config": dataclasses.asdict(config), "runs": runs}
     record = results.record(
         "fine-tuning", command, seeds=[config.seed], began=began, tables=[table], more=more

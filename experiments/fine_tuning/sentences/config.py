@@ -2,7 +2,7 @@
 
 import dataclasses
 
-# What each method trains, and the peak of its learning rate, chosen on the verses to tune on.
+# What each method trains, and the peak of its learning rate: usual ones, none was searched for.
 METHODS = {
     "frozen": ("the head alone, on embeddings that are computed once", 0.0),
     "last": ("head and last layers", 5e-4),

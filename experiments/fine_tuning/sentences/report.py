@@ -13,7 +13,7 @@ from experiments.fine_tuning.sentences.pretrained import encoder_params, read_pr
 from experiments.fine_tuning.sentences.train import pooled
 from experiments.results import Table
 
-COLUMNS = ("method", "right", "trained", "of all", "seconds", "rate", "tuned on")
+COLUMNS = ("method", "right", "trained", "of all", "seconds", "rate", "validation")
 
 
 def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -63,7 +63,7 @@ def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> 
 
 
 def fidelity(config: Config, verses: Any) -> Table:
-    """The lowest cosine of embeddings with the original's, over these verses."""
+    """How far from 1 the cosines of embeddings and the original's are, over these verses."""
     pretrained = read_pretrained(config.length)
     encoder = encoder_params(pretrained)
     ours = np.asarray(normalize(jnp.asarray(pooled(encoder, verses, config))))
@@ -76,7 +76,7 @@ def fidelity(config: Config, verses: Any) -> Table:
     except ImportError as error:
         rows.append(("transformers' BertModel", f"not compared: {error}", "-"))
     title = f"Embeddings of {len(ours)} verses against the original's weights run elsewhere"
-    return Table(title, ("run by", "lowest cosine", "largest difference"), rows)
+    return Table(title, ("run by", "1 - lowest cosine", "largest difference"), rows)
 
 
 def row(name: str, ours: np.ndarray, theirs: np.ndarray) -> tuple[str, str, str]:
@@ -84,4 +84,4 @@ def row(name: str, ours: np.ndarray, theirs: np.ndarray) -> tuple[str, str, str]
     exact = exact / np.linalg.norm(exact, axis=1, keepdims=True)
     other = theirs / np.linalg.norm(theirs.astype(np.float64), axis=1, keepdims=True)
     cosines = (exact * other).sum(1)
-    return name, f"{cosines.min():.9f}", f"{np.abs(ours - theirs).max():.1e}"
+    return name, f"{1 - cosines.min():.0e}", f"{np.abs(ours - theirs).max():.1e}"

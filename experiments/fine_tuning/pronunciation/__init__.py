@@ -1,0 +1,1 @@
+"""A published GRU from letters to phones, run by jattn, and trained on with attention added."""
