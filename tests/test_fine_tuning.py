@@ -11,7 +11,15 @@ import pytest
 
 from experiments import english_bible
 from experiments.fine_tuning import __main__ as command
-from experiments.fine_tuning.sentences import data, methods, original, pretrained, scores, train
+from experiments.fine_tuning.sentences import (
+    beside,
+    data,
+    methods,
+    original,
+    pretrained,
+    scores,
+    train,
+)
 from experiments.fine_tuning.sentences import encoder as encoders
 from experiments.fine_tuning.sentences.config import METHODS, Config
 from jattn import training
@@ -133,7 +141,7 @@ def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights):
     drawn = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, jnp.float32)
     trained = jax.tree.map(drawn, parts.trained)
     tokens, lengths = np.arange(14, dtype=np.int32).reshape(2, 7), np.array([7, 3], np.int32)
-    assert methods.merged_differs(config, parts, trained, tokens, lengths) < 1e-6
+    assert beside.merged_differs(config, parts, trained, tokens, lengths) < 1e-6
     encode = lambda params: train.encoded(
         params.encoder, {"tokens": tokens, "tokens_length": lengths}
     )

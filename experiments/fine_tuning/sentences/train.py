@@ -15,7 +15,7 @@ import optax
 import jattn
 from experiments import results as record
 from experiments.english_bible import GROUPS, read_verses
-from experiments.fine_tuning.sentences import data, methods, scores
+from experiments.fine_tuning.sentences import beside, data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
 from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
@@ -32,14 +32,20 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     verses = data.parts(config, read_verses(), pretrained.tokenize)
     parts = methods.parts(config, pretrained, len(GROUPS))
     steps = config.steps * (10 if config.method == "frozen" else 1)
+    began_batches = time.process_time()
     make_batch = batches(config, parts, verses["train"])
-    started = time.perf_counter()
+    made_batches, marks = time.process_time(), []
+
+    def batch(step: int) -> dict[str, Any]:
+        marks.append(time.process_time())
+        # An argument of the compiled step, not a constant in it.
+        return {**make_batch(step), "frozen": parts.frozen}
+
     fitted = training.fit(
         partial(loss, together=parts.together),
         methods.optimizer(config, parts.trained, steps),
         parts.trained,
-        # An argument of the compiled step, not a constant in it.
-        lambda step: {**make_batch(step), "frozen": parts.frozen},
+        batch,
         steps=steps,
         rng=jax.random.key(config.seed),
         checkpoint=out / "checkpoint.safetensors",
@@ -48,7 +54,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         log=out / "log.jsonl",
         config=config,
     )
-    trained = time.perf_counter()
+    marks.append(time.process_time())
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt
     training.save_checkpoint(
@@ -71,7 +77,8 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         "weights": training.parameter_count(params),
         "steps": steps,
         "seconds": {
-            "training": round(trained - started, 1),
+            "batches": round(made_batches - began_batches, 2),
+            "step": seconds_a_step(marks),
             "all": round(time.perf_counter() - began, 1),
         },
         "test_references": verses["test"].references,
@@ -80,9 +87,19 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     if config.method == "lora":
         longest = max(map(len, verses["test"].tokens))
         some = training.pad_to(verses["test"].tokens[:100], longest)
-        found["merged_differs"] = methods.merged_differs(config, parts, fitted.state.params, *some)
+        found["merged_differs"] = beside.merged_differs(config, parts, fitted.state.params, *some)
     record.write(out / "results.json", found)
     return found
+
+
+def seconds_a_step(marks: list[float]) -> float | None:
+    """Of processor time, after those first steps in which every shape is compiled.
+
+    Training fetches its metrics after each tenth step, so nothing is under way at the twentieth.
+    """
+    first = min(20, len(marks) // 2)
+    steps = len(marks) - 1 - first
+    return round((marks[-1] - marks[first]) / steps, 4) if steps > 0 else None
 
 
 def batches(config: Config, parts: methods.Parts, train: data.Verses) -> Callable[[int], Any]:
