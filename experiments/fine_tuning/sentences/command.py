@@ -36,8 +36,7 @@ def run(options: argparse.Namespace) -> int:
         done = out / "results.json"
         kept = json.loads(done.read_text("utf-8")) if options.resume and done.exists() else None
         if kept is None or kept["config"] != dataclasses.asdict(of_method):
-            resume = options.resume and (out / "checkpoint.safetensors").exists()
-            kept = train.run(of_method, out, resume=resume)
+            kept = train.run(of_method, out, resume=options.resume)
         runs[name] = kept
     figures = {
         name: {key: value for key, value in one.items() if not key.startswith("test_")}

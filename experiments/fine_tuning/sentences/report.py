@@ -8,9 +8,9 @@ import numpy as np
 
 from experiments.fine_tuning.sentences import original, scores
 from experiments.fine_tuning.sentences.config import METHODS, Config
+from experiments.fine_tuning.sentences.embeddings import pooled
 from experiments.fine_tuning.sentences.encoder import normalize
 from experiments.fine_tuning.sentences.pretrained import encoder_params, read_pretrained
-from experiments.fine_tuning.sentences.train import pooled
 from experiments.results import Table
 
 COLUMNS = ("method", "right", "trained", "of all", "seconds", "rate", "validation")

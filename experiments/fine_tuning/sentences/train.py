@@ -17,11 +17,9 @@ from experiments import results as record
 from experiments.english_bible import GROUPS, read_verses
 from experiments.fine_tuning.sentences import beside, data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
-from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
+from experiments.fine_tuning.sentences.embeddings import encoded, guesses, pooled
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
 from jattn import training
-
-AT_ONCE = 64  # Verses in a batch when nothing is trained.
 
 
 def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -33,7 +31,10 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     parts = methods.parts(config, pretrained, len(GROUPS))
     steps = config.steps * (10 if config.method == "frozen" else 1)
     began_batches = time.process_time()
-    make_batch = batches(config, parts, verses["train"])
+    states = out / "states.safetensors"
+    if not resume:
+        states.unlink(missing_ok=True)
+    make_batch = batches(config, parts, verses["train"], states)
     made_batches, marks = time.process_time(), []
 
     def batch(step: int) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         rng=jax.random.key(config.seed),
         checkpoint=out / "checkpoint.safetensors",
         checkpoint_every=max(1, steps // 2),
-        resume=resume,
+        resume=resume and (out / "checkpoint.safetensors").exists(),
         log=out / "log.jsonl",
         config=config,
     )
@@ -102,12 +103,21 @@ def seconds_a_step(marks: list[float]) -> float | None:
     return round((marks[-1] - marks[first]) / steps, 4) if steps > 0 else None
 
 
-def batches(config: Config, parts: methods.Parts, train: data.Verses) -> Callable[[int], Any]:
-    """Of padded verses, or of what a frozen encoder makes of them, which does not change."""
+def batches(
+    config: Config, parts: methods.Parts, train: data.Verses, kept: Path
+) -> Callable[[int], Any]:
+    """Of padded verses, or of what a frozen encoder makes of them, which does not change.
+
+    Args:
+        kept: where the latter is written and, if it is there, read.
+    """
     if config.method == "frozen":
-        encoder = parts.together(parts.trained, parts.frozen).encoder
+        if not kept.exists():
+            params = parts.together(parts.trained, parts.frozen)
+            training.save_checkpoint(kept, pooled(params.encoder, train, config))
+        states = training.load_checkpoint(kept).tree[""]
         index = np.arange(len(train.groups))
-        arrays = {"states": pooled(encoder, train, config), "groups": train.groups, "index": index}
+        arrays = {"states": states, "groups": train.groups, "index": index}
         return training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
     padded = data.batches(train, config, config.batch_size)
     return lambda step: data.with_groups(padded(step), train)
@@ -125,24 +135,3 @@ def loss(
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["groups"])
     right = jnp.asarray(logits.argmax(-1) == batch["groups"], logits.dtype)
     return mean(entropy), {"accuracy": mean(right)}
-
-
-@jax.jit
-def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
-    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
-
-
-def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
-    """The encoder's mean state of each verse."""
-    every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
-    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
-    for step in range(every.steps_per_epoch):
-        batch = every(step)
-        index = batch.pop("index")
-        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
-    return found
-
-
-def guesses(params: methods.Params, verses: data.Verses, config: Config) -> np.ndarray:
-    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
-    return np.asarray(logits.argmax(-1))
