@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jattn.plots.figure import new_figure
+from jattn.plots.figure import in_style, new_figure, tone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +62,9 @@ def learning_curve(
     axes[-1].set_xlabel("step")
     for ax in axes:
         ax.legend(frameon=False)
-        ax.grid(color="0.9", linewidth=0.6)
+        ax.grid(color=tone(0.1), linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
+        in_style(ax)
     if title is not None:
         figure.suptitle(title)
     return figure

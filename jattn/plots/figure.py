@@ -24,6 +24,30 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height))
 
 
+def tone(part: float) -> tuple[float, float, float]:
+    """The background's colour at 0, that of text at 1, a mixture in between: a grey on white."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_rgb
+
+    back, front = to_rgb(rcParams["axes.facecolor"]), to_rgb(rcParams["text.color"])
+    red, green, blue = (b + part * (f - b) for b, f in zip(back, front, strict=True))
+    return red, green, blue
+
+
+def colours() -> Any:
+    """One hue from the background's end to the text's, read without colour vision and in print."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if sum(tone(0.0)) > 1.5:
+        return "Blues"
+    return LinearSegmentedColormap.from_list("dark blues", [tone(0.0), "#2171B5", "#DEEBF7"])
+
+
+def in_style(ax: Any) -> None:
+    """Gives ticks that are made when they are drawn the style of now."""
+    ax.tick_params(which="both", color=tone(1.0), labelcolor=tone(1.0))
+
+
 def families(texts: Iterable[str]) -> list[str]:
     """Font families that together draw `texts`: the default ones, and others where these lack.
 

@@ -30,12 +30,11 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     verses = data.parts(config, read_verses(), pretrained.tokenize)
     parts = methods.parts(config, pretrained, len(GROUPS))
     steps = config.steps * (10 if config.method == "frozen" else 1)
-    began_batches = time.process_time()
     states = out / "states.safetensors"
     if not resume:
         states.unlink(missing_ok=True)
-    make_batch = batches(config, parts, verses["train"], states)
-    made_batches, marks = time.process_time(), []
+    make_batch, preparing = batches(config, parts, verses["train"], states)
+    marks = []
 
     def batch(step: int) -> dict[str, Any]:
         marks.append(time.process_time())
@@ -78,7 +77,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         "weights": training.parameter_count(params),
         "steps": steps,
         "seconds": {
-            "batches": round(made_batches - began_batches, 2),
+            "batches": preparing,
             "step": seconds_a_step(marks),
             "all": round(time.perf_counter() - began, 1),
         },
@@ -105,8 +104,10 @@ def seconds_a_step(marks: list[float]) -> float | None:
 
 def batches(
     config: Config, parts: methods.Parts, train: data.Verses, kept: Path
-) -> Callable[[int], Any]:
+) -> tuple[Callable[[int], Any], float]:
     """Of padded verses, or of what a frozen encoder makes of them, which does not change.
+
+    Also returns the seconds of processor time that it took to make the latter.
 
     Args:
         kept: where the latter is written and, if it is there, read.
@@ -114,13 +115,17 @@ def batches(
     if config.method == "frozen":
         if not kept.exists():
             params = parts.together(parts.trained, parts.frozen)
-            training.save_checkpoint(kept, pooled(params.encoder, train, config))
-        states = training.load_checkpoint(kept).tree[""]
+            began = time.process_time()
+            states = pooled(params.encoder, train, config)
+            seconds = round(time.process_time() - began, 2)
+            training.save_checkpoint(kept, states, metadata={"seconds": seconds})
+        states = training.load_checkpoint(kept)
         index = np.arange(len(train.groups))
-        arrays = {"states": states, "groups": train.groups, "index": index}
-        return training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
+        arrays = {"states": states.tree[""], "groups": train.groups, "index": index}
+        drawn = training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
+        return drawn, states.metadata["seconds"]
     padded = data.batches(train, config, config.batch_size)
-    return lambda step: data.with_groups(padded(step), train)
+    return lambda step: data.with_groups(padded(step), train), 0.0
 
 
 def loss(

