@@ -136,7 +136,7 @@ def test_three_steps_of_every_method_write_everything(
 
 
 def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights):
-    config = Config(method="lora", rank=2, alpha=1.0)
+    config = Config(method="lora", adapted="linear", rank=2, alpha=1.0)
     parts = methods.parts(config, original_weights, 6)
     rng = np.random.default_rng(2)
     drawn = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, jnp.float32)

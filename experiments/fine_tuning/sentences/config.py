@@ -31,7 +31,7 @@ class Config:
     """
 
     method: str = "lora"
-    adapted: str = "linear"
+    adapted: str = "attention"
     layers: int = 2
     rank: int = 8
     alpha: float = 16.0
