@@ -41,7 +41,8 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
             f"{counts['train']:,} verses to train on, {counts['test']:,} to test on, of other"
             " chapters; ± is a standard error over chapters, seconds are of one core in training."
         ),
-        *map(difference, [runs], [("lora", "full")]),
+        difference(runs, ("lora", "full")),
+        difference(runs, ("lora", "last")),
     ]
     if "lora" in runs:
         notes.append(
