@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.differences import attention, recurrent
+import jattn
+from experiments.differences import attention, conversion, recurrent
 from experiments.differences.measures import by_jax, rows_of
 from experiments.differences.table import as_markdown
 
@@ -70,6 +71,23 @@ def test_the_measurements_can_see():
     assert attention.empty_row(runner).startswith("mean of all values, gradient 0.")
     assert attention.nan_in_masked_key(runner) == "gradients"
     assert attention.nan_in_masked_value(runner) == "output and gradients"
+
+
+def test_the_measurements_see_weights_that_were_not_converted():
+    """Weights of ONNX as jattn reads them, and as if their gates stood in jattn's order."""
+
+    def right(weights, inputs):
+        return jattn.gru(jattn.convert.gru_from_onnx(weights), inputs).outputs
+
+    def wrong(weights, inputs):
+        return right(weights | {"W": jnp.roll(weights["W"], 5, axis=1)}, inputs)
+
+    cells = [
+        [column(conversion.Converted("gru", "onnx", run)) for column in conversion.COLUMNS.values()]
+        for run in (right, wrong)
+    ]
+    assert cells[0] == ["0e+00", "0e+00", "bit for bit"]
+    assert [float(cell) > 0.1 for cell in cells[1][:2]] == [True, True]
 
 
 def test_a_library_that_is_not_installed_is_listed(monkeypatch):

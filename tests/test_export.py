@@ -69,6 +69,11 @@ DECODER = SIZES | {"value_size": 4, "summary_size": 4}
 ADDITIVE = parameters(jattn.init_additive, query_size=4, key_size=4, units=3)
 BAHDANAU = parameters(jattn.init_bahdanau_decoder, **DECODER, attention=ADDITIVE)
 LUONG = parameters(jattn.init_luong_decoder, **DECODER)
+BLOCKS: dict[str, Any] = {"layers": 1, "size": 4, "heads": 2, "hidden_size": 3}
+ENCODING, DECODING = (
+    parameters(init, **BLOCKS)
+    for init in (jattn.init_transformer_encoder, jattn.init_transformer_decoder)
+)
 BY_ADDITIVE, BY_DOT = (
     jattn.read_by(mechanism) for mechanism in (jattn.additive_attention, jattn.dot_attention)
 )
@@ -90,6 +95,23 @@ def attentive(encoder, attention, readout, tokens):
 def decode_step(cache, query, key, value, **options):
     cache = jattn.extend_cache(cache, key, value)
     return jattn.attend_to_cache(query, cache, **options)
+
+
+def transformed(encoder, decoder, source, target):
+    memory = jattn.transformer_encoder(encoder, source, order=jattn.post_norm).outputs
+    return jattn.transformer_decoder(decoder, target, memory, turn=jattn.rotary)
+
+
+def transformer_steps(decoder, memory, row):
+    of_memory = jattn.transformer_memory(decoder, memory)
+    start = jattn.transformer_start(decoder, of_memory, capacity=2)
+    return jattn.transformer_step(decoder, start, row, of_memory)
+
+
+def told_positions(inputs, offset):
+    added = inputs + jattn.sinusoidal_positions(*inputs.shape, offset=offset, dtype=inputs.dtype)
+    turned = jattn.half_split_rotary(added, offset + np.arange(len(inputs), dtype=np.int32))
+    return turned, jattn.alibi_bias(2, 3, 4, offset=offset, dtype=inputs.dtype)
 
 
 def searched(search, params, encoder, source, **options):
@@ -133,6 +155,18 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "luong_decode": (
         functools.partial(decoded, jattn.luong_decode, BY_DOT),
         (LUONG, ENCODER, TOKENS, TOKENS),
+    ),
+    "transformer_encoder, transformer_decoder, feed_forward, pre_norm, post_norm": (
+        transformed,
+        (ENCODING, DECODING, of_shape(5, 4), of_shape(3, 4)),
+    ),
+    "transformer_memory, transformer_start, transformer_step": (
+        transformer_steps,
+        (DECODING, of_shape(5, 4), of_shape(4)),
+    ),
+    "sinusoidal_positions, half_split_rotary, alibi_bias": (
+        told_positions,
+        (of_shape(5, 4), jax.ShapeDtypeStruct((), "int32")),
     ),
     "attention_statistics": (
         functools.partial(jattn.attention_statistics, is_causal=True, chunk_size=2),

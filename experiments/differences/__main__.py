@@ -1,4 +1,4 @@
-"""Prints the two tables, attention and GRU, and writes them as JSON where asked."""
+"""Prints the tables, attention, GRU and converted weights, and writes them as JSON where asked."""
 
 import argparse
 import json
@@ -8,13 +8,17 @@ import sys
 import jax
 import numpy as np
 
-from experiments.differences import attention, recurrent
+from experiments.differences import attention, conversion, recurrent
 from experiments.differences.libraries import LIBRARIES
 from experiments.differences.measures import rows_of
 from experiments.differences.table import as_markdown, as_text
 from jattn.training.atomic import write_atomically
 
-TABLES = {"ATTENTION": attention.COLUMNS, "GRU": recurrent.COLUMNS}
+TABLES = {
+    "ATTENTION": attention.COLUMNS,
+    "GRU": recurrent.COLUMNS,
+    "CONVERTED": conversion.COLUMNS,
+}
 
 
 def main() -> int:

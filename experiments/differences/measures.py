@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from experiments.differences.libraries import LIBRARIES
+from jattn import MultiHeadParams, convert
 
 Function = Callable[..., Any]
 
@@ -47,6 +48,27 @@ def one_head(function: Function) -> Runner:
     return by_jax(attention)
 
 
+def converted(run: Function, library: str) -> Runner:
+    """For a GRU on its library's own weights: converts them, and their gradients back."""
+    to, back = (getattr(convert, f"gru_{way}_{library}") for way in ("to", "from"))
+
+    def of_params(params, *arguments, cotangent):
+        try:
+            weights = to(params)
+        except ValueError:
+            raise Unsupported("none, refused") from None
+        output, gradients = run(weights, *arguments, cotangent=cotangent)
+        return output, gradients and (back(gradients[0]), *gradients[1:])
+
+    return Runner(of_params)
+
+
+def identity(size: int, dtype: Any) -> MultiHeadParams:
+    """One head whose projections change nothing, for libraries that have them inside."""
+    square: Any = np.eye(size, dtype=dtype)
+    return MultiHeadParams(square[None], square[None], square[None], square[:, None])
+
+
 def rows_of(library: str, kind: str, columns: Mapping[str, Function]) -> list[dict[str, str]]:
     """One row a function of a library; a measurement that raises says so in its cell."""
     try:
@@ -57,7 +79,7 @@ def rows_of(library: str, kind: str, columns: Mapping[str, Function]) -> list[di
     return [
         {"library": name, "version": version}
         | {column: cell(measure, runner) for column, measure in columns.items()}
-        for name, runner in getattr(module, kind).items()
+        for name, runner in getattr(module, kind, {}).items()
     ]
 
 

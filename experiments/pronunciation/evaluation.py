@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments import dictionary as dictionaries
+from experiments.dictionary import Dictionary, Errors
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
-from experiments.pronunciation.data import START, Dictionary, spell, without_stress
+from experiments.pronunciation.data import START, spell
 from jattn import training
 
 WIDTHS = (8, 12, 20, 40)  # Letters a word is padded to: one compilation each.
@@ -20,15 +22,6 @@ class Pronounced(NamedTuple):
     word: str
     phones: tuple[str, ...]
     weights: np.ndarray
-
-
-class Errors(NamedTuple):
-    """Shares of wrong words and phones, the phones' stress counted or not."""
-
-    words_with_stress: float
-    phones_with_stress: float
-    words: float
-    phones: float
 
 
 def pronounce(
@@ -65,13 +58,4 @@ def pronounce(
 
 def errors(pronounced: Sequence[Pronounced], dictionary: Dictionary) -> Errors:
     """Errors against the closest of each word's pronunciations."""
-    references = [dictionary.pronunciations[one.word] for one in pronounced]
-    said = [one.phones for one in pronounced]
-    plain = [without_stress(phones) for phones in said]
-    plain_references = [[without_stress(v) for v in variants] for variants in references]
-    return Errors(
-        training.sequence_error_rate(said, references),
-        training.token_error_rate(said, references),
-        training.sequence_error_rate(plain, plain_references),
-        training.token_error_rate(plain, plain_references),
-    )
+    return dictionaries.errors(((one.word, one.phones) for one in pronounced), dictionary)

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from experiments import results
+from experiments.dictionary import Dictionary, read_dictionary, split
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
-from experiments.pronunciation.data import Dictionary, read_dictionary, spell, split
+from experiments.pronunciation.data import spell, tokens_of
 from experiments.pronunciation.errors_table import errors_table
 from experiments.pronunciation.evaluation import errors, pronounce
 from jattn import training
@@ -99,7 +100,7 @@ def run(
 
 def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.Bucketed:
     """Batches of every pronunciation of every word."""
-    tokens = dictionary.tokens
+    tokens = tokens_of(dictionary)
     pairs = [
         (spell(word), np.array([tokens[phone] for phone in phones], np.int32))
         for word in words

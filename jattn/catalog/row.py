@@ -20,7 +20,7 @@ DRAWN = object()  # In a case's options: a keyword array to draw, and to differe
 class Case:
     """One way to call a mechanism: keyword arguments, sizes other than the row's, fields left out.
 
-    An option named `params.bias` sets that field of the drawn parameters.
+    An option `params.bias` sets that drawn field; those of parts, `params.norm.bias`, are unnamed.
     """
 
     options: Mapping[str, Any]
@@ -84,9 +84,9 @@ class Call:
 
     @property
     def name(self) -> str:
-        options = [getattr(value, "__name__", name) for name, value in self.case.options.items()]
-        sizes = [f"{axis}={size}" for axis, size in self.case.sizes.items()]
-        return "-".join([self.mechanism.name, *options, *sizes])
+        options, sizes = self.case.options.items(), self.case.sizes.items()
+        said = [getattr(value, "__name__", name) for name, value in options if name.count(".") < 2]
+        return "-".join([self.mechanism.name, *said, *(f"{axis}={size}" for axis, size in sizes)])
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -20,10 +20,26 @@ SCORED = (
     case(mask=FUNCTIONAL, bias=DRAWN),
     case(mask=RAGGED, normalizer=jattn.sparsemax),
 )
-# Gradients of a query add up terms over the keys that cancel but for the curvature of tanh.
+# Gradients of a query add up terms over the keys that cancel but for the curvature of tanh, or
+# for what a norm leaves of them.
 CANCELLING = 4.0
 BY_POSITION = "keys are told apart by their position"
 NOT_ONE = "a row of weights does not sum to one"
+
+PROJECTIONS = ("query", "key", "value", "output")
+HEADED = "heads divide among at least one key-value head"
+# One width for queries, keys, values and model, as blocks have it, and two heads that share one.
+BLOCK = {"d": 7, "q": 7, "k": 7, "v": 7, "h": 2, "g": 1, "e": 2, "u": 2, "f": 2}
+# A block has a dozen biases, one case with them is enough.
+BARE = {
+    f"params.{part}_bias": None
+    for part in (
+        *(f"{kind}attention.{of}" for kind in ("", "self_", "cross_") for of in PROJECTIONS),
+        *(f"feed_forward.{of}" for of in ("hidden", "output")),
+    )
+}
+# The third position is padding: it reads none, and none reads it.
+PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 
 # Three gates and two directions are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
@@ -160,15 +176,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cost="h t s (e + u) + projections",
         cases=(
             case(),
-            case(
-                {"g": 6}, **{f"params.{f}_bias": None for f in ("query", "key", "value", "output")}
-            ),
+            case({"g": 6}, **{f"params.{of}_bias": None for of in PROJECTIONS}),
             # Softmax does not see a bias of the keys.
-            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid),
+            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid, turn=jattn.rotary),
             case(mask=FUNCTIONAL, bias=DRAWN),
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
-        exceptions={"E1 g": "heads divide among at least one key-value head"},
+        exceptions={"E1 g": HEADED},
     ),
     Mechanism(
         jattn.embedding,
@@ -192,6 +206,34 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Ba et al. 2016, arXiv:1607.06450, section 3",
         cost="s d",
         cases=(case(epsilon=0.25), case(**{"params.bias": None})),
+    ),
+    Mechanism(
+        jattn.rotary,
+        family="layer",
+        paper="Su et al. 2021, arXiv:2104.09864, 3.2.2",
+        cost="t k",
+        cases=(case(base=100.0),),
+        sizes={"k": 6},
+        draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
+    ),
+    Mechanism(
+        jattn.encoder_block,
+        family="layer",
+        paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
+        cost="h s² (e + u) + s d (h e + h u + f)",
+        cases=(case(order=jattn.post_norm, **BARE), case(self_mask=PADDED)),
+        sizes=BLOCK,
+        exceptions={"E1 g": HEADED},
+    ),
+    Mechanism(
+        jattn.decoder_block,
+        family="layer",
+        conditioning=CANCELLING,
+        paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
+        cost="h t (t + s) (e + u) + (t + s) d (h e + h u) + t d f",
+        cases=(case(memory_mask=jattn.masks.window(1, 1), **BARE),),
+        sizes=BLOCK,
+        exceptions={"E1 g": HEADED},
     ),
     Mechanism(
         jattn.gru_cell,

@@ -10,7 +10,6 @@ from experiments.benchmark.inputs import Arrays
 from experiments.benchmark.libraries import jax_calls
 from experiments.benchmark.prepared import Prepared, Unsupported
 from experiments.benchmark.rows import Row
-from experiments.gru_weights import candidate_apart
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
@@ -32,23 +31,14 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
     return jax_calls.attention(called, row, inputs, direction, keeps_causal=False)
 
 
-def native(params):
-    bias, candidate_bias = candidate_apart(params)
-    return (
-        jnp.concatenate(list(params.input_weight)),
-        jnp.concatenate(list(params.hidden_weight)),
-        bias.reshape(-1),
-        candidate_bias,
-    )
-
-
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """The cell over the whole batch in a scan, as its documentation does for one example."""
     made = equinox.nn.GRUCell(row.shape[2], row.shape[3], key=jax.random.key(0))
 
     def called(params, inputs, initial, _lengths):
-        weights = lambda cell: (cell.weight_ih, cell.weight_hh, cell.bias, cell.bias_n)
-        cell = equinox.tree_at(weights, made, params[0])
+        names = sorted(params[0])
+        weights = lambda cell: [getattr(cell, name) for name in names]
+        cell = equinox.tree_at(weights, made, [params[0][name] for name in names])
 
         def step(hidden, inputs):
             hidden = cell(inputs, hidden)
@@ -58,7 +48,7 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
             inputs, initial
         )
 
-    return jax_calls.gru(called, row, inputs, direction, native=native)
+    return jax_calls.gru(called, row, inputs, direction, library="equinox")
 
 
 def bidirectional(row: Row, inputs: Arrays, direction: str) -> Prepared:

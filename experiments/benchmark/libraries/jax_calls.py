@@ -10,6 +10,7 @@ from experiments.benchmark.inputs import Arrays
 from experiments.benchmark.masks import dense, dense_unless_causal, only_causal
 from experiments.benchmark.prepared import Prepared, Result, gradients
 from experiments.benchmark.rows import FORWARD, Row
+from jattn import convert
 
 Function = Callable[..., Any]
 
@@ -26,16 +27,17 @@ def prepared(
     direction: str,
     *,
     native: Function = same,
+    undone: Function = same,
     named: Callable[[Arrays], Result] = gradients,
     held: int = 0,
 ) -> Prepared:
     """Runs `function(native(arrays), fixed)`, and its gradient with respect to `native(arrays)`.
 
-    `native` is the library's own form of the arrays, and linear: it is made before any clock
-    starts, and what it does to gradients is undone after. `named` names gradients of `arrays`.
+    `native` is the library's own form of the arrays: it is made before any clock starts, and
+    `undone`, its inverse, gives gradients the form of `arrays` after. `named` names them.
     """
-    arrays, fixed, cotangent = jax.device_put((arrays, fixed, cotangent))
-    own = jax.block_until_ready(native(arrays))
+    own, fixed, cotangent = jax.device_put((native(arrays), fixed, cotangent))
+    own = jax.block_until_ready(own)
 
     def with_gradient(own, fixed, cotangent):
         output, pullback = jax.vjp(lambda own: function(own, fixed), own)
@@ -52,8 +54,7 @@ def prepared(
         if forward:
             return {"output": np.asarray(returned)}
         output, slope = returned
-        (slope,) = jax.vjp(native, arrays)[1](slope)
-        return {"output": np.asarray(output), **named(slope)}
+        return {"output": np.asarray(output), **named(undone(slope))}
 
     return Prepared(
         lambda: jax.block_until_ready(compiled[0](*arguments)), result, compile, held=held
@@ -71,7 +72,7 @@ def attention(
 ) -> Prepared:
     """For functions of `query, key, value, bias=, mask=` and, where it is kept, `is_causal=`.
 
-    The mask is Boolean, `b h t s`, and is made before any clock starts.
+    The mask is Boolean, `b h t s`, and is made before any clock starts. `native` undoes itself.
     """
     arrays = differentiated(inputs)
     mask = (dense_unless_causal if keeps_causal else dense)(row, inputs)
@@ -84,8 +85,8 @@ def attention(
         return function(arrays["query"], arrays["key"], arrays["value"], mask=mask, **given)
 
     return prepared(
-        called, arrays, mask, inputs["cotangent"], direction,
-        native=native, held=0 if mask is None else mask.nbytes,
+        called, arrays, mask, inputs["cotangent"], direction, native=native, undone=native,
+        held=0 if mask is None else mask.nbytes,
     )  # fmt: skip
 
 
@@ -95,24 +96,25 @@ def differentiated(inputs: Arrays) -> Arrays:
 
 
 def gru(
-    function: Function, row: Row, inputs: Arrays, direction: str, *, native: Function = same
+    function: Function, row: Row, inputs: Arrays, direction: str, *, library: str | None = None
 ) -> Prepared:
-    """For functions of `params, inputs, initial, lengths`, where `params` is `native(params)`.
+    """For functions of `params, inputs, initial, lengths`, of params in the form of `library`.
 
     Where there are lengths there is no initial state: both then are None in turn.
     """
     names = [name for name in ("params", "inputs", "initial") if name in inputs]
     arrays = {name: inputs[name] for name in names}
 
-    def own(arrays):
-        return {**arrays, "params": tuple(native(params) for params in arrays["params"])}
+    def changed(way):
+        one = getattr(convert, f"gru_{way}_{library}") if library else same
+        return lambda arrays: {**arrays, "params": tuple(map(one, arrays["params"]))}
 
     def called(arrays, lengths):
         return function(arrays["params"], arrays["inputs"], arrays.get("initial"), lengths)
 
     return prepared(
         called, arrays, inputs.get("lengths"), inputs["cotangent"], direction,
-        native=own, named=gru_gradients,
+        native=changed("to"), undone=changed("from"), named=gru_gradients,
     )  # fmt: skip
 
 

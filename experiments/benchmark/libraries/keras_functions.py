@@ -13,7 +13,6 @@ from experiments.benchmark.inputs import Arrays
 from experiments.benchmark.libraries import jax_calls
 from experiments.benchmark.prepared import Prepared
 from experiments.benchmark.rows import Row
-from experiments.gru_weights import side_by_side, update_first
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
@@ -48,16 +47,9 @@ def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
     )
 
 
-def native(params):
-    params = update_first(params)
-    return [
-        side_by_side(params.input_weight),
-        side_by_side(params.hidden_weight),
-        jnp.stack([params.input_bias, params.hidden_bias]).reshape(2, -1),
-    ]
-
-
-def run(layer, weights, inputs, **options):
+def run(layer, params, inputs, **options):
+    """Its weights stand in one list; differentiated, a dict is in the order of the alphabet."""
+    weights = [one[name] for one in params for name in ("kernel", "recurrent_kernel", "bias")]
     state = [variable.value for variable in layer.non_trainable_variables]
     return layer.stateless_call(weights, state, inputs, **options)[0]
 
@@ -67,9 +59,9 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     layer.build(row.shape[:3])
 
     def called(params, inputs, initial, _lengths):
-        return run(layer, params[0], inputs, initial_state=initial)
+        return run(layer, params, inputs, initial_state=initial)
 
-    return jax_calls.gru(called, row, inputs, direction, native=native)
+    return jax_calls.gru(called, row, inputs, direction, library="keras")
 
 
 def bidirectional(row: Row, inputs: Arrays, direction: str) -> Prepared:
@@ -78,6 +70,6 @@ def bidirectional(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
     def called(params, inputs, _initial, lengths):
         mask = jnp.arange(inputs.shape[1]) < lengths[:, None]
-        return run(layer, [*params[0], *params[1]], inputs, mask=mask)
+        return run(layer, params, inputs, mask=mask)
 
-    return jax_calls.gru(called, row, inputs, direction, native=native)
+    return jax_calls.gru(called, row, inputs, direction, library="keras")

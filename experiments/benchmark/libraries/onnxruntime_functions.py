@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
+import jattn
 from experiments.benchmark.inputs import Arrays
 from experiments.benchmark.masks import dense_unless_causal, only_causal
 from experiments.benchmark.prepared import Prepared, Unsupported
 from experiments.benchmark.rows import FORWARD, Row
-from experiments.gru_weights import update_first
+from jattn import convert
 
 TYPES = {"float32": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
 
@@ -65,20 +66,19 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """Time first; the outputs have an axis for the directions."""
-    params = [update_first(one) for one in inputs["params"]]
-    flat = lambda array: np.concatenate(list(np.asarray(array)))
-    feeds = {
-        "X": inputs["inputs"].swapaxes(0, 1),
-        "W": np.stack([flat(one.input_weight) for one in params]),
-        "R": np.stack([flat(one.hidden_weight) for one in params]),
-        "B": np.stack([np.concatenate([flat(one[2]), flat(one[3])]) for one in params]),
-    }
+    both = len(inputs["params"]) == 2
+    weights = (
+        convert.bidirectional_gru_to_onnx(jattn.BidirectionalGRUParams(*inputs["params"]))
+        if both
+        else convert.gru_to_onnx(*inputs["params"])
+    )
+    feeds = {"X": inputs["inputs"].swapaxes(0, 1), **weights}
     if "initial" in inputs:
         feeds["initial_h"] = inputs["initial"][None]
     if "lengths" in inputs:
         feeds["sequence_lens"] = inputs["lengths"]
     options: Arrays = {"hidden_size": row.shape[3], "linear_before_reset": 1}
-    if len(params) == 2:
+    if both:
         options["direction"] = "bidirectional"
     finished = lambda output: np.concatenate(list(output.transpose(1, 2, 0, 3)), axis=-1)
     names = ["X", "W", "R", "B", "sequence_lens", "initial_h"]

@@ -2,16 +2,16 @@
 
 # pyright: reportMissingImports=false
 
-import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from experiments.benchmark.inputs import Arrays
-from experiments.benchmark.libraries import torch_calls
+from experiments.benchmark.libraries import jax_calls, torch_calls
 from experiments.benchmark.libraries.torch_training import training as training
 from experiments.benchmark.masks import dense_unless_causal, only_causal
 from experiments.benchmark.prepared import Prepared, Unsupported
 from experiments.benchmark.rows import Row
+from jattn import BidirectionalGRUParams, convert
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
@@ -58,20 +58,17 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     _, steps, size, units = row.shape
     both = len(inputs["params"]) == 2
     module = torch.nn.GRU(size, units, batch_first=True, bidirectional=both)
-    flat = [np.concatenate(array) for params in inputs["params"] for array in params]
-    with torch.no_grad():
-        for own, array in zip(module.parameters(), flat, strict=True):
-            own.copy_(torch.tensor(array))
-    names = [
-        f"{name}_{index}"
-        for index, params in enumerate(inputs["params"])
-        for name in params._fields
-    ]
+    weights = (
+        convert.bidirectional_gru_to_torch(BidirectionalGRUParams(*inputs["params"]))
+        if both
+        else convert.gru_to_torch(*inputs["params"])
+    )
+    module.load_state_dict(torch_calls.tensors(weights))
     arrays = torch_calls.tensors(
         {name: inputs[name] for name in ("inputs", "initial") if name in inputs}
     )
-    # In the order of the module's own; autograd then gives their gradients too.
-    arrays |= dict(zip(names, module.parameters(), strict=True))
+    # The module's own; autograd then gives their gradients too.
+    arrays |= dict(module.named_parameters())
     lengths = torch.tensor(inputs["lengths"], dtype=torch.int64) if "lengths" in inputs else None
 
     def called(arrays):
@@ -82,15 +79,20 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
         )
         return pad_packed_sequence(module(packed)[0], batch_first=True, total_length=steps)[0]
 
-    made = torch_calls.prepared(
-        called, arrays, inputs["cotangent"], direction,
-        finished=lambda name, array: array.reshape(3, units, -1) if "_weight_" in name else array,
-    )  # fmt: skip
+    made = torch_calls.prepared(called, arrays, inputs["cotangent"], direction)
 
-    def result(returned):  # Without those of the biases, as for the others.
-        return {
-            name: array for name, array in made.result(returned).items() if "_bias_" not in name
-        }
+    def result(returned):
+        """Gradients named as those of the others."""
+        named = made.result(returned)
+        slopes = {name: named.pop(f"d_{name}") for name in weights if f"d_{name}" in named}
+        if not slopes:
+            return named
+        read = (
+            convert.bidirectional_gru_from_torch(slopes)
+            if both
+            else (convert.gru_from_torch(slopes),)
+        )
+        return {**named, **jax_calls.gru_gradients({"params": read})}
 
     return made._replace(result=result)
 

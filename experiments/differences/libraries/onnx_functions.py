@@ -6,8 +6,11 @@ import numpy as np
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from experiments.differences.measures import Runner
-from experiments.gru_weights import update_first
+from experiments.differences.conversion import Converted
+from experiments.differences.measures import Runner, converted
+from jattn import reset_before_gru_cell
+
+GRU_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h")
 
 
 def evaluate(operator: str, opset: int, feeds: dict, outputs: list[str], **options) -> list:
@@ -27,20 +30,51 @@ def attention(query, key, value, mask, *, cotangent):
     return evaluate("Attention", 24, feeds, ["Y"])[0][0, 0], None
 
 
-def gru(params, inputs, initial, length, *, cotangent):
-    params = update_first(params)
-    feeds = {
-        "X": inputs[:, None],
-        "W": np.concatenate(params.input_weight)[None],
-        "R": np.concatenate(params.hidden_weight)[None],
-        "B": np.concatenate([*params.input_bias, *params.hidden_bias])[None],
-        "sequence_lens": np.array([length], np.int32),
-        "initial_h": initial[None, None],
-    }
-    options = {"hidden_size": initial.size, "linear_before_reset": 1}
+def unrolled(weights, inputs, **options):
+    """Outputs with the directions side by side, and final states; time comes first."""
+    feeds = {"X": inputs[:, None], **weights}
+    feeds = {name: feeds[name] for name in GRU_INPUTS if name in feeds}
+    options = {"hidden_size": weights["R"].shape[-1], **options}
     outputs, final = evaluate("GRU", 22, feeds, ["Y", "Y_h"], **options)
-    return (outputs[:, 0, 0], final[0, 0]), None
+    return outputs[:, :, 0].reshape(len(inputs), -1), final[:, 0]
+
+
+def gru(weights, inputs, initial, length, *, cotangent):
+    state = {"sequence_lens": np.array([length], np.int32), "initial_h": initial[None, None]}
+    outputs, final = unrolled({**weights, **state}, inputs, linear_before_reset=1)
+    return (outputs, final[0]), None
+
+
+def heads(weights, query, key, value):
+    """Products, the operator, and a product."""
+    project = lambda x, part: (x @ weights[f"{part}_weight"] + weights[f"{part}_bias"])[None]
+    feeds = {"Q": project(query, "query"), "K": project(key, "key"), "V": project(value, "value")}
+    (joined,) = evaluate("Attention", 24, feeds, ["Y"], q_num_heads=6, kv_num_heads=3)
+    return project(joined[0], "output")[0]
 
 
 ATTENTION = {"onnx reference, Attention": Runner(attention)}
-GRU = {"onnx reference, GRU": Runner(gru)}
+GRU = {"onnx reference, GRU": converted(gru, "onnx")}
+CONVERTED = {
+    "onnx reference, GRU(linear_before_reset=1)": Converted(
+        "gru", "onnx", lambda *given: unrolled(*given, linear_before_reset=1)[0]
+    ),
+    "onnx reference, GRU": Converted(
+        "gru",
+        "onnx",
+        lambda *given: unrolled(*given)[0],
+        options={"cell": reset_before_gru_cell},
+    ),
+    "onnx reference, GRU(direction=bidirectional)": Converted(
+        "bidirectional_gru",
+        "onnx",
+        lambda *given: unrolled(*given, linear_before_reset=1, direction="bidirectional")[0],
+    ),
+    "onnx reference, Attention between products": Converted(
+        "multi_head",
+        "onnx",
+        heads,
+        reading={"heads": 6, "key_value_heads": 3},
+        sizes={"h": 6, "g": 3, "u": 5, "v": 7, "d": 13},
+    ),
+}

@@ -2,11 +2,12 @@
 
 # pyright: reportMissingImports=false
 
-import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from experiments.differences.measures import Runner
+from experiments.differences.conversion import Converted
+from experiments.differences.measures import Runner, converted, identity
+from jattn import convert
 
 
 def by_torch(attention) -> Runner:
@@ -19,33 +20,48 @@ def by_torch(attention) -> Runner:
     return Runner(run)
 
 
+def load(module, weights):
+    """Puts weights into the module; a name that is missing or unknown raises."""
+    module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    return module
+
+
 def module_attention(query, key, value, mask):
     """The module as it is called by default, which is with its weights."""
     size = query.shape[-1]
     module = torch.nn.MultiheadAttention(size, 1, bias=False, batch_first=True, dtype=query.dtype)
-    with torch.no_grad():
-        module.in_proj_weight.copy_(torch.eye(size).tile(3, 1))
-        module.out_proj.weight.copy_(torch.eye(size))
+    load(module, convert.multi_head_to_torch(identity(size, query.numpy(force=True).dtype)))
     return module(query, key, value, attn_mask=~mask)[0]
 
 
-def gru(params, inputs, initial, length, *, cotangent):
+def gru(weights, inputs, initial, length, *, cotangent):
     module = torch.nn.GRU(inputs.shape[1], initial.size, batch_first=True, dtype=torch.float64)
-    with torch.no_grad():
-        for own, array in zip(module.parameters(), params, strict=True):
-            own.copy_(torch.tensor(np.concatenate(array)))
+    load(module, weights)
     inputs, initial = (torch.tensor(array, requires_grad=True) for array in (inputs, initial))
     packed = pack_padded_sequence(inputs[None], [length], batch_first=True)
     packed_outputs, final = module(packed, initial[None, None])
     outputs, _ = pad_packed_sequence(packed_outputs, batch_first=True, total_length=len(inputs))
-    *d_params, d_inputs, d_initial = torch.autograd.grad(
+    *d_weights, d_inputs, d_initial = torch.autograd.grad(
         (outputs[0], final[0, 0]),
         [*module.parameters(), inputs, initial],
         tuple(map(torch.tensor, cotangent)),
     )
-    d_params = (d.reshape(like.shape).numpy() for d, like in zip(d_params, params, strict=True))
+    named = dict(zip(module.state_dict(), (d.numpy() for d in d_weights), strict=True))
     output = outputs[0].detach().numpy(), final[0, 0].detach().numpy()
-    return output, (type(params)(*d_params), d_inputs.numpy(), d_initial.numpy())
+    return output, (named, d_inputs.numpy(), d_initial.numpy())
+
+
+def unrolled(weights, inputs, **options):
+    units = weights["weight_hh_l0"].shape[1]
+    module = torch.nn.GRU(inputs.shape[1], units, dtype=torch.float64, **options)
+    return load(module, weights)(torch.tensor(inputs))[0].detach().numpy()
+
+
+def heads(weights, *inputs):
+    query, key, value = map(torch.tensor, inputs)
+    sizes = {"kdim": key.shape[1], "vdim": value.shape[1]}
+    module = torch.nn.MultiheadAttention(query.shape[1], 2, dtype=torch.float64, **sizes)
+    return load(module, weights)(query, key, value)[0].detach().numpy()
 
 
 ATTENTION = {
@@ -56,4 +72,19 @@ ATTENTION = {
     ),
     "torch.nn.MultiheadAttention": by_torch(module_attention),
 }
-GRU = {"torch.nn.GRU, packed": Runner(gru)}
+GRU = {"torch.nn.GRU, packed": converted(gru, "torch")}
+CONVERTED = {
+    "torch.nn.GRU": Converted("gru", "torch", unrolled),
+    "torch.nn.GRU(bidirectional=True)": Converted(
+        "bidirectional_gru", "torch", lambda *given: unrolled(*given, bidirectional=True)
+    ),
+    "torch.nn.GRU(num_layers=2, bidirectional=True)": Converted(
+        "stacked_gru", "torch", lambda *given: unrolled(*given, bidirectional=True, num_layers=2)
+    ),
+    "torch.nn.MultiheadAttention": Converted(
+        "multi_head", "torch", heads, reading={"heads": 2}, sizes={"k": 6, "v": 6}
+    ),
+    "torch.nn.MultiheadAttention(kdim=, vdim=)": Converted(
+        "multi_head", "torch", heads, reading={"heads": 2}, sizes={"v": 7}
+    ),
+}

@@ -1,0 +1,70 @@
+"""Mechanisms down, tasks across: how often each is right, at each length, and its costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.choosing.report import key
+from jattn.plots.curve import HUES
+from jattn.plots.figure import new_figure
+
+# Of longer examples hardly a sequence is right, and tokens tell the mechanisms apart.
+PANELS = {
+    "1": ("sequences", "sequences right, trained lengths"),
+    "1.5": ("tokens", "tokens right, 1.5 times as long"),
+    "2": ("tokens", "tokens right, twice as long"),
+}
+
+
+def picture(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str]) -> Any:
+    """A panel for each length, and one for time and memory if they were measured."""
+    cells, costs = results["cells"], results.get("costs") or {}
+    figure = new_figure(1.6 + 2.9 * len(PANELS) + 2.6 * bool(costs), 1.9 + 0.27 * len(names))
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(1, len(PANELS) + bool(costs), squeeze=False)[0]
+    for panel, (times, (kind, title)) in zip(panels, PANELS.items(), strict=False):
+        shares = [[share(cells.get(key(task, m)), kind, times) for task in tasks] for m in names]
+        heat(panel, np.array(shares, float), tasks, title)
+    panels[0].set_yticks(range(len(names)), names)
+    if costs:
+        bars(panels[-1], [costs.get(name) for name in names])
+    return figure
+
+
+def share(cell: Mapping[str, Any] | None, kind: str, times: str) -> float:
+    return 100 * float(np.mean(cell[kind][times])) if cell else np.nan
+
+
+def heat(panel: Any, shares: np.ndarray, tasks: Sequence[str], title: str) -> None:
+    """Per cent in cells, which are darker the more is right."""
+    panel.imshow(shares, "Blues", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(shares):
+        if np.isfinite(value):
+            colour = "white" if value > 55 else "black"
+            panel.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, size=8)
+    panel.set_xticks(range(len(tasks)), tasks, rotation=90)
+    panel.set_yticks([])
+    panel.set_title(f"{title}, %", size=9)
+    panel.tick_params(length=0)
+
+
+def bars(panel: Any, costs: Sequence[Mapping[str, Any] | None]) -> None:
+    """Time and memory of a step at the greatest length, as parts of the greatest of each."""
+    length = list(next(one for one in costs if one)["bytes"])[-1]
+    none = (np.nan, np.nan)
+    pairs = [
+        (one["milliseconds"][length]["median"], one["bytes"][length] / 2**20) if one else none
+        for one in costs
+    ]
+    for index, (unit, hue) in enumerate(zip(("ms", "MiB"), HUES, strict=False)):
+        values = np.array([pair[index] for pair in pairs])
+        places = np.arange(len(values)) + 0.4 * index - 0.2
+        panel.barh(places, values / np.nanmax(values), 0.36, color=hue, label=unit)
+        for place, value in zip(places, values, strict=True):
+            panel.text(0.01, place, f" {value:.1f}", va="center", color="white", size=6)
+    panel.set(ylim=(len(costs) - 0.5, -0.5), xticks=[], yticks=[])
+    panel.set_title(f"a training step, {length} tokens", size=9)
+    panel.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, frameon=False, fontsize=8
+    )

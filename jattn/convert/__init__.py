@@ -1,0 +1,47 @@
+"""Weights of a GRU or of multi-head attention in the form of other libraries, and back.
+
+`<what>_to_<library>(params)` gives a dict of NumPy arrays under the library's own names, and
+`<what>_from_<library>(weights)` reads one. None of the libraries is imported. What a library cannot
+hold is refused with ValueError; what it can hold computes the same function.
+"""
+
+from jattn.convert.equinox import gru_from_equinox as gru_from_equinox
+from jattn.convert.equinox import gru_to_equinox as gru_to_equinox
+from jattn.convert.equinox import multi_head_from_equinox as multi_head_from_equinox
+from jattn.convert.equinox import multi_head_to_equinox as multi_head_to_equinox
+from jattn.convert.haiku import gru_from_haiku as gru_from_haiku
+from jattn.convert.haiku import gru_to_haiku as gru_to_haiku
+from jattn.convert.haiku import multi_head_from_haiku as multi_head_from_haiku
+from jattn.convert.haiku import multi_head_to_haiku as multi_head_to_haiku
+from jattn.convert.keras import bidirectional_gru_from_keras as bidirectional_gru_from_keras
+from jattn.convert.keras import bidirectional_gru_to_keras as bidirectional_gru_to_keras
+from jattn.convert.keras import gru_from_keras as gru_from_keras
+from jattn.convert.keras import gru_to_keras as gru_to_keras
+from jattn.convert.keras import multi_head_from_keras as multi_head_from_keras
+from jattn.convert.keras import multi_head_to_keras as multi_head_to_keras
+from jattn.convert.linen import bidirectional_gru_from_linen as bidirectional_gru_from_linen
+from jattn.convert.linen import bidirectional_gru_to_linen as bidirectional_gru_to_linen
+from jattn.convert.linen import gru_from_linen as gru_from_linen
+from jattn.convert.linen import gru_to_linen as gru_to_linen
+from jattn.convert.linen import multi_head_from_linen as multi_head_from_linen
+from jattn.convert.linen import multi_head_to_linen as multi_head_to_linen
+from jattn.convert.nnx import bidirectional_gru_from_nnx as bidirectional_gru_from_nnx
+from jattn.convert.nnx import bidirectional_gru_to_nnx as bidirectional_gru_to_nnx
+from jattn.convert.nnx import gru_from_nnx as gru_from_nnx
+from jattn.convert.nnx import gru_to_nnx as gru_to_nnx
+from jattn.convert.nnx import multi_head_from_nnx as multi_head_from_nnx
+from jattn.convert.nnx import multi_head_to_nnx as multi_head_to_nnx
+from jattn.convert.onnx import bidirectional_gru_from_onnx as bidirectional_gru_from_onnx
+from jattn.convert.onnx import bidirectional_gru_to_onnx as bidirectional_gru_to_onnx
+from jattn.convert.onnx import gru_from_onnx as gru_from_onnx
+from jattn.convert.onnx import gru_to_onnx as gru_to_onnx
+from jattn.convert.onnx import multi_head_from_onnx as multi_head_from_onnx
+from jattn.convert.onnx import multi_head_to_onnx as multi_head_to_onnx
+from jattn.convert.torch_gru import bidirectional_gru_from_torch as bidirectional_gru_from_torch
+from jattn.convert.torch_gru import bidirectional_gru_to_torch as bidirectional_gru_to_torch
+from jattn.convert.torch_gru import gru_from_torch as gru_from_torch
+from jattn.convert.torch_gru import gru_to_torch as gru_to_torch
+from jattn.convert.torch_gru import stacked_gru_from_torch as stacked_gru_from_torch
+from jattn.convert.torch_gru import stacked_gru_to_torch as stacked_gru_to_torch
+from jattn.convert.torch_multi_head import multi_head_from_torch as multi_head_from_torch
+from jattn.convert.torch_multi_head import multi_head_to_torch as multi_head_to_torch

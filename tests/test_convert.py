@@ -1,0 +1,378 @@
+"""Weights of other libraries: their own equations on what is exported, round trips, refusals."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import jattn
+from jattn import BidirectionalGRUParams, GRUParams, MultiHeadParams, convert
+from jattn.testing import assert_close
+
+INPUTS, N = 3, 5
+AFTER, BEFORE = jattn.gru_cell, jattn.reset_before_gru_cell
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def torch_step(w, x, h, _cell):
+    from_x = w["weight_ih_l0"] @ x + w["bias_ih_l0"]
+    from_h = w["weight_hh_l0"] @ h + w["bias_hh_l0"]
+    r, z = sigmoid(from_x[:N] + from_h[:N]), sigmoid(from_x[N : 2 * N] + from_h[N : 2 * N])
+    return (1 - z) * np.tanh(from_x[2 * N :] + r * from_h[2 * N :]) + z * h
+
+
+def keras_step(w, x, h, cell):
+    if cell is AFTER:
+        z_x, r_x, n_x = np.split(x @ w["kernel"] + w["bias"][0], 3)
+        z_h, r_h, n_h = np.split(h @ w["recurrent_kernel"] + w["bias"][1], 3)
+        z, r = sigmoid(z_x + z_h), sigmoid(r_x + r_h)
+        return z * h + (1 - z) * np.tanh(n_x + r * n_h)
+    z_x, r_x, n_x = np.split(x @ w["kernel"] + w["bias"], 3)
+    z_u, r_u, n_u = np.split(w["recurrent_kernel"], 3, axis=1)
+    z, r = sigmoid(z_x + h @ z_u), sigmoid(r_x + h @ r_u)
+    return z * h + (1 - z) * np.tanh(n_x + (r * h) @ n_u)
+
+
+def linen_step(w, x, h, _cell):
+    from_x = {gate: x @ w[f"i{gate}"]["kernel"] + w[f"i{gate}"]["bias"] for gate in "rzn"}
+    from_h = {gate: h @ w[f"h{gate}"]["kernel"] for gate in "rzn"}
+    r, z = (sigmoid(from_x[gate] + from_h[gate]) for gate in "rz")
+    return (1 - z) * np.tanh(from_x["n"] + r * (from_h["n"] + w["hn"]["bias"])) + z * h
+
+
+def nnx_step(w, x, h, _cell):
+    r_x, z_x, n_x = np.split(x @ w["dense_i"]["kernel"] + w["dense_i"]["bias"], 3)
+    r_h, z_h, n_h = np.split(h @ w["dense_h"]["kernel"], 3)
+    r, z = sigmoid(r_x + r_h), sigmoid(z_x + z_h)
+    return (1 - z) * np.tanh(n_x + r * n_h) + z * h
+
+
+def equinox_step(w, x, h, _cell):
+    r_x, z_x, n_x = np.split(w["weight_ih"] @ x + w["bias"], 3)
+    r_h, z_h, n_h = np.split(w["weight_hh"] @ h, 3)
+    r, z = sigmoid(r_x + r_h), sigmoid(z_x + z_h)
+    new = np.tanh(n_x + r * (n_h + w["bias_n"]))
+    return new + z * (h - new)
+
+
+def haiku_step(w, x, h, _cell):
+    z_x, r_x, a_x = np.split(x @ w["w_i"] + w["b"], 3)
+    z_h, r_h, a_h = np.split(w["w_h"], 3, axis=1)
+    z, r = sigmoid(z_x + h @ z_h), sigmoid(r_x + h @ r_h)
+    return (1 - z) * h + z * np.tanh(a_x + (r * h) @ a_h)
+
+
+def onnx_step(w, x, h, cell):
+    (z_w, r_w, n_w), (z_r, r_r, n_r) = np.split(w["W"][0], 3), np.split(w["R"][0], 3)
+    z_b, r_b, n_b, z_c, r_c, n_c = np.split(w["B"][0], 6)
+    z, r = sigmoid(z_w @ x + z_r @ h + z_b + z_c), sigmoid(r_w @ x + r_r @ h + r_b + r_c)
+    from_h = r * (n_r @ h + n_c) if cell is AFTER else n_r @ (r * h) + n_c
+    return (1 - z) * np.tanh(n_w @ x + from_h + n_b) + z * h
+
+
+# Each library, the cells that it computes, and whether it has both biases then.
+GRUS = [
+    ("torch", torch_step, AFTER, True),
+    ("keras", keras_step, AFTER, True),
+    ("keras", keras_step, BEFORE, False),
+    ("linen", linen_step, AFTER, False),
+    ("nnx", nnx_step, AFTER, False),
+    ("equinox", equinox_step, AFTER, False),
+    ("haiku", haiku_step, BEFORE, False),
+    ("onnx", onnx_step, AFTER, True),
+    ("onnx", onnx_step, BEFORE, True),
+]
+BOTH_WAYS = ["torch", "keras", "linen", "nnx", "onnx"]
+
+
+def named(what, way, library):
+    return getattr(convert, f"{what}_{way}_{library}")
+
+
+def draw_gru(library="", inputs=INPUTS, seed=0):
+    normal = np.random.default_rng(seed).standard_normal
+    params = GRUParams(*map(normal, ((3, N, inputs), (3, N, N), (3, N), (3, N))))
+    if library == "nnx":
+        params.hidden_bias[2] = 0
+    return params
+
+
+def same_bits(actual, expected):
+    """Names, shapes, dtypes and bits, -0.0 included."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for got, wanted in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
+        assert got.tobytes() == wanted.tobytes()
+
+
+def redrawn(weights):
+    rng = np.random.default_rng(7)
+    return jax.tree.map(lambda array: rng.standard_normal(array.shape), weights)
+
+
+@pytest.mark.parametrize(("library", "step", "cell", "both"), GRUS)
+def test_a_gru_computes_the_same_in_the_equations_of_its_library(library, step, cell, both):
+    params = draw_gru(library)
+    x, h = np.random.default_rng(1).standard_normal((2, N))
+    x = x[:INPUTS]
+    weights = named("gru", "to", library)(params, cell=cell)
+    assert_close(step(weights, x, h, cell), cell(params, h, x), 1e-14, library)
+    theirs = redrawn(weights)
+    read = named("gru", "from", library)(theirs, cell=cell)
+    assert_close(cell(read, h, x), step(theirs, x, h, cell), 1e-14, library)
+    same_bits(named("gru", "to", library)(read, cell=cell), theirs)
+    if both:
+        same_bits(named("gru", "from", library)(weights, cell=cell), params)
+    other = (BEFORE if cell is AFTER else AFTER)(params, h, x)
+    with pytest.raises(AssertionError):  # The wrong reset is seen.
+        assert_close(step(weights, x, h, cell), other, 1e-3)
+
+
+@pytest.mark.parametrize("library", BOTH_WAYS)
+def test_both_directions_are_two_grus(library):
+    params = BidirectionalGRUParams(draw_gru(library), draw_gru(library, seed=2))
+    weights = named("bidirectional_gru", "to", library)(params)
+    theirs = redrawn(weights)
+    read = named("bidirectional_gru", "from", library)(theirs)
+    same_bits(named("bidirectional_gru", "to", library)(read), theirs)
+    one = [named("gru", "to", library)(way) for way in params]
+    if library == "torch":
+        one[1] = {f"{name}_reverse": array for name, array in one[1].items()}
+        same_bits(weights, one[0] | one[1])
+    elif library == "onnx":
+        same_bits(weights, {name: np.concatenate([way[name] for way in one]) for name in "WRB"})
+    elif library == "keras":
+        same_bits(weights, dict(zip(("forward_layer", "backward_layer"), one, strict=True)))
+    else:
+        same_bits(weights, {"forward_rnn": {"cell": one[0]}, "backward_rnn": {"cell": one[1]}})
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_layers_of_torch(both):
+    sizes = (INPUTS, 2 * N, 2 * N) if both else (INPUTS, N, N)
+    layers = tuple(
+        BidirectionalGRUParams(draw_gru("", size, 2 * k), draw_gru("", size, 2 * k + 1))
+        if both
+        else draw_gru("", size, k)
+        for k, size in enumerate(sizes)
+    )
+    weights = convert.stacked_gru_to_torch(layers)
+    assert len(weights) == (24 if both else 12)
+    same_bits(convert.stacked_gru_from_torch(weights), layers)
+    last = convert.bidirectional_gru_to_torch if both else convert.gru_to_torch
+    for name, array in last(layers[2]).items():
+        same_bits(weights[name.replace("_l0", "_l2")], array)
+
+
+H, E, D, K = 2, 3, 6, 5  # Sizes that every library can hold; D is H * E.
+T, S = 7, 4
+
+
+def draw_heads(bias=True, h=H, g=H, e=E, u=E, q=D, k=K, v=K, d=D):
+    normal = np.random.default_rng(3).standard_normal
+    weights = map(normal, ((h, e, q), (g, e, k), (g, u, v), (d, h, u)))
+    return MultiHeadParams(
+        *weights, *(map(normal, ((h, e), (g, e), (g, u), d)) if bias else [None] * 4)
+    )
+
+
+def attend(query, key, value):
+    """Arrays of `s h e`, scaled and attended to head by head."""
+    scores = np.einsum("the,she->hts", query, key) / np.sqrt(query.shape[-1])
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    return np.einsum("hts,she->the", weights, value)
+
+
+def torch_attention(w, query, key):
+    q_b, k_b, v_b = np.split(w["in_proj_bias"], 3)
+    projections = (w[f"{part}_proj_weight"].T for part in "qkv")
+    q, k, v = (
+        (x @ projection + bias).reshape(-1, H, E)
+        for x, projection, bias in zip((query, key, key), projections, (q_b, k_b, v_b), strict=True)
+    )
+    return attend(q, k, v).reshape(-1, D) @ w["out_proj.weight"].T + w["out_proj.bias"]
+
+
+def kernels_attention(out):
+    def attention(w, query, key):
+        project = lambda x, part: np.einsum("sf,fhe->she", x, part["kernel"]) + part["bias"]
+        attended = attend(*(project(x, w[p]) for x, p in
+                            ((query, "query"), (key, "key"), (key, "value"))))  # fmt: skip
+        return np.einsum("the,hed->td", attended, w[out]["kernel"]) + w[out]["bias"]
+
+    return attention
+
+
+def equinox_attention(w, query, key):
+    linear = lambda x, part: x @ w[f"{part}_proj"]["weight"].T + w[f"{part}_proj"]["bias"]
+    heads = (linear(x, part) for x, part in ((query, "query"), (key, "key"), (key, "value")))
+    return linear(attend(*(x.reshape(-1, H, E) for x in heads)).reshape(-1, D), "output")
+
+
+def haiku_attention(w, query, key):
+    linear = lambda x, part: x @ w[part]["w"] + w[part]["b"]
+    heads = (linear(x, part) for x, part in ((query, "query"), (key, "key"), (key, "value")))
+    return linear(attend(*(x.reshape(-1, H, E) for x in heads)).reshape(-1, D), "linear")
+
+
+def onnx_attention(w, query, key):
+    linear = lambda x, part: x @ w[f"{part}_weight"] + w[f"{part}_bias"]
+    heads = (linear(x, part) for x, part in ((query, "query"), (key, "key"), (key, "value")))
+    return linear(attend(*(x.reshape(-1, H, E) for x in heads)).reshape(-1, D), "output")
+
+
+ATTENTIONS = {  # With what reading needs to be told, since matrices do not show it.
+    "torch": (torch_attention, {"heads": H}),
+    "keras": (kernels_attention("attention_output"), {}),
+    "linen": (kernels_attention("out"), {}),
+    "nnx": (kernels_attention("out"), {}),
+    "equinox": (equinox_attention, {"heads": H}),
+    "haiku": (haiku_attention, {"heads": H}),
+    "onnx": (onnx_attention, {"heads": H}),
+}
+attention = jax.jit(
+    lambda params, query, key: jattn.multi_head_attention(params, query, key, key)[0]
+)
+
+
+@pytest.mark.parametrize("library", ATTENTIONS)
+def test_heads_compute_the_same_in_the_equations_of_their_library(library):
+    of_library, told = ATTENTIONS[library]
+    normal = np.random.default_rng(4).standard_normal
+    params, query, key = draw_heads(), normal((T, D)), normal((S, K))
+    weights = named("multi_head", "to", library)(params)
+    read = lambda weights: named("multi_head", "from", library)(weights, **told)
+    assert_close(of_library(weights, query, key), attention(params, query, key), 1e-13, library)
+    same_bits(read(weights), params)
+    theirs = redrawn(weights)
+    assert_close(attention(read(theirs), query, key), of_library(theirs, query, key), 1e-13)
+    same_bits(named("multi_head", "to", library)(read(theirs)), theirs)
+    bare = draw_heads(bias=False)
+    same_bits(read(named("multi_head", "to", library)(bare)), bare)
+
+
+@pytest.mark.parametrize(
+    ("library", "sizes", "told"),
+    [
+        ("torch", {"k": D, "v": D}, {"heads": H}),
+        ("keras", {"u": 11, "q": 7, "v": 13, "d": 17}, {}),
+        ("keras", {"h": 6, "g": 3}, {}),
+        ("linen", {"e": 7, "u": 7, "q": 11, "v": 13, "d": 17}, {}),
+        ("nnx", {"h": 6, "g": 3, "q": 7, "d": 17}, {}),
+        ("equinox", {"u": 11, "q": 7, "v": 13, "d": 17}, {"heads": H}),
+        ("haiku", {"u": 11, "q": 7, "v": 13, "d": 17}, {"heads": H}),
+        ("onnx", {"h": 6, "g": 3, "u": 11, "v": 13}, {"heads": 6, "key_value_heads": 3}),
+    ],
+)
+def test_other_sizes_come_back(library, sizes, told):
+    params = draw_heads(**sizes)
+    weights = named("multi_head", "to", library)(params)
+    same_bits(named("multi_head", "from", library)(weights, **told), params)
+
+
+def test_bits_survive_and_nothing_is_shared():
+    """A sum with zero keeps -0.0; arrays of JAX become arrays of NumPy that can be written to."""
+    params = jax.tree.map(lambda x: np.full_like(x, -0.0, np.float32), draw_gru())
+    params.hidden_bias[:2] = 0.0
+    weights = convert.gru_to_linen(params)
+    assert np.signbit(weights["ir"]["bias"]).all()
+    assert weights["ir"]["bias"].dtype == np.float32
+    half = jax.tree.map(lambda x: jax.numpy.asarray(x, "bfloat16"), draw_gru())
+    weights = convert.gru_to_torch(half)
+    assert weights["weight_ih_l0"].dtype == half.input_weight.dtype
+    weights["weight_ih_l0"][:] = 0
+
+
+def test_biases_that_a_library_has_together_are_zero_where_missing():
+    params = draw_heads()._replace(key_bias=None)
+    weights = convert.multi_head_to_linen(params)
+    assert not weights["key"]["bias"].any()
+    assert "bias" not in convert.multi_head_to_equinox(params)["key_proj"]
+    without = {"weight_ih_l0": np.ones((3 * N, INPUTS)), "weight_hh_l0": np.ones((3 * N, N))}
+    assert not convert.gru_from_torch(without).hidden_bias.any()
+
+
+BOTH = BidirectionalGRUParams(draw_gru(), draw_gru())
+REFUSALS = {
+    "gru_to_haiku: cell is gru_cell, which resets after the product; haiku.GRU resets before": (
+        lambda: convert.gru_to_haiku(draw_gru())
+    ),
+    "gru_from_torch: cell is reset_before_gru_cell, which resets before the product; torch.nn.G": (
+        lambda: convert.gru_from_torch({}, cell=BEFORE)
+    ),
+    "gru_to_keras: cell is sigmoid, expected gru_cell or reset_before_gru_cell": (
+        lambda: convert.gru_to_keras(draw_gru(), cell=sigmoid)
+    ),
+    "gru_to_nnx: hidden_bias[2] is not zero; flax.nnx.GRUCell has no bias inside": (
+        lambda: convert.gru_to_nnx(draw_gru())
+    ),
+    "bidirectional_gru_to_nnx: hidden_bias[2] is not zero": (
+        lambda: convert.bidirectional_gru_to_nnx(BOTH)
+    ),
+    "gru_from_keras: bias has shape (2, 15), expected (3*n) with n=5": (
+        lambda: convert.gru_from_keras(convert.gru_to_keras(draw_gru()), cell=BEFORE)
+    ),
+    "gru_to_onnx: params is a BidirectionalGRUParams, expected GRUParams": (
+        lambda: convert.gru_to_onnx(BOTH)
+    ),
+    "bidirectional_gru_to_torch: params is a GRUParams, expected BidirectionalGRUParams": (
+        lambda: convert.bidirectional_gru_to_torch(draw_gru())
+    ),
+    "bidirectional_gru_to_keras: input_weight has shape (3, 5, 4), expected (3, n, i) with n=5": (
+        lambda: convert.bidirectional_gru_to_keras(BOTH._replace(backward=draw_gru("", 4)))
+    ),
+    "bidirectional_gru_from_linen: has forward_rnn, expected forward_rnn/cell, backward_rnn/cell": (
+        lambda: convert.bidirectional_gru_from_linen({"forward_rnn": {"cell": {}}})
+    ),
+    "stacked_gru_to_torch: layers[1] is a BidirectionalGRUParams and layers[0] a GRUParams": (
+        lambda: convert.stacked_gru_to_torch([draw_gru(), BOTH])
+    ),
+    "stacked_gru_to_torch: weight_ih_l1 has shape (15, 4), expected (3*n, 1*n) with n=5": (
+        lambda: convert.stacked_gru_to_torch([draw_gru(), draw_gru("", 4)])
+    ),
+    "gru_from_torch: weight_ih_l1 is unknown": (
+        lambda: convert.gru_from_torch(
+            convert.stacked_gru_to_torch([draw_gru(), draw_gru("", N)])
+        )
+    ),
+    "gru_from_equinox: weight_hh is missing": (
+        lambda: convert.gru_from_equinox({"weight_ih": np.ones((3 * N, INPUTS))})
+    ),
+    "multi_head_to_torch: heads of queries and of keys are 6 and 3; torch.nn.MultiheadAttention": (
+        lambda: convert.multi_head_to_torch(draw_heads(h=6, g=3, q=18, d=18))
+    ),
+    "multi_head_to_torch: features of all heads together and of queries are 6 and 7": (
+        lambda: convert.multi_head_to_torch(draw_heads(q=7, d=7))
+    ),
+    "multi_head_to_linen: features of a head's keys and values are 3 and 5": (
+        lambda: convert.multi_head_to_linen(draw_heads(u=5))
+    ),
+    "multi_head_to_nnx: features of keys and values are 5 and 7": (
+        lambda: convert.multi_head_to_nnx(draw_heads(v=7))
+    ),
+    "multi_head_to_keras: features of a head's keys and values are 3 and 5; keras.layers.GroupQ": (
+        lambda: convert.multi_head_to_keras(draw_heads(h=6, g=3, u=5))
+    ),
+    "multi_head_from_torch: bias_k is unknown": (
+        lambda: convert.multi_head_from_torch(
+            convert.multi_head_to_torch(draw_heads()) | {"bias_k": np.ones((1, 1, D))}, heads=H
+        )
+    ),
+    "multi_head_from_haiku: query/w has shape (6, 6), expected (q, h*e) with h=4": (
+        lambda: convert.multi_head_from_haiku(convert.multi_head_to_haiku(draw_heads()), heads=4)
+    ),
+    "gru_from_haiku: weights is a list, expected a dict": (
+        lambda: convert.gru_from_haiku([], cell=BEFORE)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", REFUSALS)
+def test_what_cannot_be_held_is_refused_by_name(message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        REFUSALS[message]()
