@@ -11,7 +11,16 @@ import pytest
 
 from experiments import english_bible
 from experiments.fine_tuning import __main__ as command
-from experiments.fine_tuning.sentences import data, methods, original, pretrained, scores, train
+from experiments.fine_tuning.sentences import (
+    beside,
+    data,
+    embeddings,
+    methods,
+    original,
+    pretrained,
+    scores,
+    train,
+)
 from experiments.fine_tuning.sentences import encoder as encoders
 from experiments.fine_tuning.sentences.config import METHODS, Config
 from jattn import training
@@ -73,7 +82,7 @@ def test_embeddings_are_those_of_the_equations_in_numpy(original_weights):
     sentences = [np.array([3, 1, 28, 5, 9]), np.array([7]), np.array([2, 2, 11, 0, 1, 6, 4])]
     tokens, lengths = training.pad_to([one.astype(np.int32) for one in sentences], 7)
     batch = {"tokens": tokens, "tokens_length": lengths}
-    ours = encoders.normalize(train.encoded(params, batch))
+    ours = encoders.normalize(embeddings.encoded(params, batch))
     weights, heads = two_layers.weights, two_layers.heads
     theirs = np.array([original.embed(weights, one, heads) for one in sentences])
     assert_close(np.asarray(ours, np.float64), theirs, 3e-6)
@@ -127,14 +136,14 @@ def test_three_steps_of_every_method_write_everything(
 
 
 def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights):
-    config = Config(method="lora", rank=2, alpha=1.0)
+    config = Config(method="lora", adapted="linear", rank=2, alpha=1.0)
     parts = methods.parts(config, original_weights, 6)
     rng = np.random.default_rng(2)
     drawn = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, jnp.float32)
     trained = jax.tree.map(drawn, parts.trained)
     tokens, lengths = np.arange(14, dtype=np.int32).reshape(2, 7), np.array([7, 3], np.int32)
-    assert methods.merged_differs(config, parts, trained, tokens, lengths) < 1e-6
-    encode = lambda params: train.encoded(
+    assert beside.merged_differs(config, parts, trained, tokens, lengths) < 1e-6
+    encode = lambda params: embeddings.encoded(
         params.encoder, {"tokens": tokens, "tokens_length": lengths}
     )
     moved = encode(parts.together(trained, parts.frozen)) - encode(

@@ -12,10 +12,11 @@ from experiments import results
 from experiments.command import add_fields, configured, typed
 from experiments.fine_tuning.sentences import data, report, train
 from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
+from experiments.fine_tuning.sentences.methods import LORA_AXES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_fields(parser, Config, {"method": [*METHODS, "all"]})
+    add_fields(parser, Config, {"method": [*METHODS, "all"], "adapted": list(LORA_AXES)})
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-sentences"))
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--check", action="store_true", help="compare with the original, no more")
@@ -35,8 +36,7 @@ def run(options: argparse.Namespace) -> int:
         done = out / "results.json"
         kept = json.loads(done.read_text("utf-8")) if options.resume and done.exists() else None
         if kept is None or kept["config"] != dataclasses.asdict(of_method):
-            resume = options.resume and (out / "checkpoint.safetensors").exists()
-            kept = train.run(of_method, out, resume=resume)
+            kept = train.run(of_method, out, resume=options.resume)
         runs[name] = kept
     figures = {
         name: {key: value for key, value in one.items() if not key.startswith("test_")}

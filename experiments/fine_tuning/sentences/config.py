@@ -6,7 +6,7 @@ import dataclasses
 METHODS = {
     "frozen": ("the head alone, on embeddings that are computed once", 0.0),
     "last": ("head and last layers", 5e-4),
-    "lora": ("head and LoRA on every attention weight", 3e-3),
+    "lora": ("head and LoRA", 3e-3),
     "full": ("every weight", 2e-4),
     "scratch": ("every weight, from a random start", 5e-4),
 }
@@ -18,6 +18,7 @@ class Config:
     """Method, data and optimisation; every field is an option of the command.
 
     method: what is trained, one of `METHODS`.
+    adapted: what LoRA is put on, "attention" or every "linear" map of a layer.
     layers: of the encoder, counted from the last, that `last` trains.
     rank, alpha: of LoRA; its products are scaled by alpha / rank.
     verses, tuned, tested: of each part, drawn once; 0 takes all.
@@ -30,6 +31,7 @@ class Config:
     """
 
     method: str = "lora"
+    adapted: str = "attention"
     layers: int = 2
     rank: int = 8
     alpha: float = 16.0

@@ -90,11 +90,12 @@ def encode(
     length: Int[Array, ""],
     *,
     attend: Callable[[Any, Any, Any], Any] = attend,
+    linear: Callable[[Any, Any], Any] = jattn.linear,
 ) -> Float[Array, " d"]:
     """The mean of the last layer's states over the first `length` tokens, zero where there is none.
 
     Args:
-        attend: self-attention with a layer's `attention`; another one, for weights of other form.
+        attend, linear: what a layer's weights do; others, for weights of another form.
     """
     states = jattn.embedding(params.words, tokens) + params.positions.weight[: len(tokens)]
     states = jattn.layer_norm(params.norm, states + params.segments.weight[:1], epsilon=EPSILON)
@@ -102,8 +103,8 @@ def encode(
     for layer in params.layers:
         attended = attend(layer.attention, states, mask)
         states = jattn.layer_norm(layer.attention_norm, states + attended, epsilon=EPSILON)
-        wide = jax.nn.gelu(jattn.linear(layer.widen, states), approximate=False)
-        narrow = jattn.linear(layer.narrow, wide)
+        wide = jax.nn.gelu(linear(layer.widen, states), approximate=False)
+        narrow = linear(layer.narrow, wide)
         states = jattn.layer_norm(layer.norm, states + narrow, epsilon=EPSILON)
     is_token = jnp.arange(len(tokens)) < length
     total = jnp.where(is_token[:, None], states, 0.0).sum(0)

@@ -11,20 +11,18 @@ from jaxtyping import Array, Key
 
 import jattn
 from experiments.fine_tuning.sentences.config import HEAD_RATE, METHODS, Config
-from experiments.fine_tuning.sentences.encoder import (
-    EncoderParams,
-    attend,
-    encode,
-    init_encoder,
-    normalize,
-)
+from experiments.fine_tuning.sentences.encoder import EncoderParams, init_encoder
 from experiments.fine_tuning.sentences.pretrained import Pretrained, encoder_params, sizes
 from jattn import training
 
-# How the axes of attention's weights make one matrix each; there are no others in its branch.
-LORA_AXES = {
+# How the axes of weights make one matrix each, by what LoRA is put on.
+ATTENTION = {
     "layers/*/attention/output_weight": "d (h u)",
     "layers/*/attention/*_weight": "(h e) q",
+}
+LORA_AXES = {
+    "attention": ATTENTION,
+    "linear": {**ATTENTION, "layers/*/widen/weight": "o i", "layers/*/narrow/weight": "o i"},
 }
 
 
@@ -69,7 +67,7 @@ def parts(
 
 
 def _low_rank(config: Config, encoder: EncoderParams, head: Any, rng: Key[Array, ""]) -> Parts:
-    lora = training.init_lora(rng, encoder, LORA_AXES, config.rank)
+    lora = training.init_lora(rng, encoder, LORA_AXES[config.adapted], config.rank)
     merge = partial(training.apply_lora, scale=config.alpha / config.rank)
 
     def together(trained, frozen):
@@ -94,45 +92,3 @@ def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransfo
     }
     labels = training.label(trained, {"head": ["head"]}, rest="encoder")
     return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, labels))
-
-
-def beside(params: Any, states: Any, mask: Any) -> Any:
-    """Self-attention whose products of low rank are not merged: a check of those that are.
-
-    Args:
-        params: the weights, their `LowRank`s and the scale. What `down` makes of the inputs stands
-            beside them as further features, and `up` beside the weights; the output's comes after.
-    """
-    weights, lora, scale = params
-    further = {"query": "(h e) q", "key": "(g e) k", "value": "(g u) v"}
-    inputs, wider = {}, weights
-    for name in further:
-        low_rank = getattr(lora, f"{name}_weight")
-        inputs[name] = jnp.concatenate([states, states @ low_rank.down.T], axis=-1)
-        weight = getattr(weights, f"{name}_weight")
-        weight = jnp.concatenate([weight, scale * low_rank.up], axis=-1)
-        wider = wider._replace(**{f"{name}_weight": weight})
-    up, down = lora.output_weight
-    wider = wider._replace(
-        output_weight=jnp.concatenate([weights.output_weight, down]),
-        output_bias=jnp.pad(weights.output_bias, (0, len(down))),
-    )
-    joined = jattn.multi_head_attention(wider, *inputs.values(), mask=mask).context
-    return joined[:, : -len(down)] + scale * joined[:, -len(down) :] @ up.T
-
-
-def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, lengths: Any) -> float:
-    """The largest difference of any entry of any embedding, merged and not merged."""
-    scale = config.alpha / config.rank
-    layers = tuple(
-        layer._replace(attention=(layer.attention, low_rank.attention, scale))
-        for layer, low_rank in zip(parts.frozen.layers, trained["encoder"].layers, strict=True)
-    )
-    apart = parts.frozen._replace(layers=layers)
-    merged = parts.together(trained, parts.frozen).encoder
-
-    @partial(jax.jit, static_argnums=1)
-    def embed(params, attend):
-        return normalize(jax.vmap(partial(encode, params, attend=attend))(tokens, lengths))
-
-    return float(jnp.abs(embed(merged, attend) - embed(apart, beside)).max())

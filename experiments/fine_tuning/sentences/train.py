@@ -15,13 +15,11 @@ import optax
 import jattn
 from experiments import results as record
 from experiments.english_bible import GROUPS, read_verses
-from experiments.fine_tuning.sentences import data, methods, scores
+from experiments.fine_tuning.sentences import beside, data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
-from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
+from experiments.fine_tuning.sentences.embeddings import encoded, guesses, pooled
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
 from jattn import training
-
-AT_ONCE = 64  # Verses in a batch when nothing is trained.
 
 
 def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -32,23 +30,31 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     verses = data.parts(config, read_verses(), pretrained.tokenize)
     parts = methods.parts(config, pretrained, len(GROUPS))
     steps = config.steps * (10 if config.method == "frozen" else 1)
-    make_batch = batches(config, parts, verses["train"])
-    started = time.perf_counter()
+    states = out / "states.safetensors"
+    if not resume:
+        states.unlink(missing_ok=True)
+    make_batch, preparing = batches(config, parts, verses["train"], states)
+    marks = []
+
+    def batch(step: int) -> dict[str, Any]:
+        marks.append(time.process_time())
+        # An argument of the compiled step, not a constant in it.
+        return {**make_batch(step), "frozen": parts.frozen}
+
     fitted = training.fit(
         partial(loss, together=parts.together),
         methods.optimizer(config, parts.trained, steps),
         parts.trained,
-        # An argument of the compiled step, not a constant in it.
-        lambda step: {**make_batch(step), "frozen": parts.frozen},
+        batch,
         steps=steps,
         rng=jax.random.key(config.seed),
         checkpoint=out / "checkpoint.safetensors",
         checkpoint_every=max(1, steps // 2),
-        resume=resume,
+        resume=resume and (out / "checkpoint.safetensors").exists(),
         log=out / "log.jsonl",
         config=config,
     )
-    trained = time.perf_counter()
+    marks.append(time.process_time())
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt
     training.save_checkpoint(
@@ -71,7 +77,8 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         "weights": training.parameter_count(params),
         "steps": steps,
         "seconds": {
-            "training": round(trained - started, 1),
+            "batches": preparing,
+            "step": seconds_a_step(marks),
             "all": round(time.perf_counter() - began, 1),
         },
         "test_references": verses["test"].references,
@@ -80,20 +87,45 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     if config.method == "lora":
         longest = max(map(len, verses["test"].tokens))
         some = training.pad_to(verses["test"].tokens[:100], longest)
-        found["merged_differs"] = methods.merged_differs(config, parts, fitted.state.params, *some)
+        found["merged_differs"] = beside.merged_differs(config, parts, fitted.state.params, *some)
     record.write(out / "results.json", found)
     return found
 
 
-def batches(config: Config, parts: methods.Parts, train: data.Verses) -> Callable[[int], Any]:
-    """Of padded verses, or of what a frozen encoder makes of them, which does not change."""
+def seconds_a_step(marks: list[float]) -> float | None:
+    """Of processor time, after those first steps in which every shape is compiled.
+
+    Training fetches its metrics after each tenth step, so nothing is under way at the twentieth.
+    """
+    first = min(20, len(marks) // 2)
+    steps = len(marks) - 1 - first
+    return round((marks[-1] - marks[first]) / steps, 4) if steps > 0 else None
+
+
+def batches(
+    config: Config, parts: methods.Parts, train: data.Verses, kept: Path
+) -> tuple[Callable[[int], Any], float]:
+    """Of padded verses, or of what a frozen encoder makes of them, which does not change.
+
+    Also returns the seconds of processor time that it took to make the latter.
+
+    Args:
+        kept: where the latter is written and, if it is there, read.
+    """
     if config.method == "frozen":
-        encoder = parts.together(parts.trained, parts.frozen).encoder
+        if not kept.exists():
+            params = parts.together(parts.trained, parts.frozen)
+            began = time.process_time()
+            states = pooled(params.encoder, train, config)
+            seconds = round(time.process_time() - began, 2)
+            training.save_checkpoint(kept, states, metadata={"seconds": seconds})
+        states = training.load_checkpoint(kept)
         index = np.arange(len(train.groups))
-        arrays = {"states": pooled(encoder, train, config), "groups": train.groups, "index": index}
-        return training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
+        arrays = {"states": states.tree[""], "groups": train.groups, "index": index}
+        drawn = training.shuffled_batches(arrays, config.batch_size, seed=config.seed)
+        return drawn, states.metadata["seconds"]
     padded = data.batches(train, config, config.batch_size)
-    return lambda step: data.with_groups(padded(step), train)
+    return lambda step: data.with_groups(padded(step), train), 0.0
 
 
 def loss(
@@ -108,24 +140,3 @@ def loss(
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["groups"])
     right = jnp.asarray(logits.argmax(-1) == batch["groups"], logits.dtype)
     return mean(entropy), {"accuracy": mean(right)}
-
-
-@jax.jit
-def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
-    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
-
-
-def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
-    """The encoder's mean state of each verse."""
-    every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
-    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
-    for step in range(every.steps_per_epoch):
-        batch = every(step)
-        index = batch.pop("index")
-        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
-    return found
-
-
-def guesses(params: methods.Params, verses: data.Verses, config: Config) -> np.ndarray:
-    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
-    return np.asarray(logits.argmax(-1))

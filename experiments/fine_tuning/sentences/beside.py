@@ -1,0 +1,69 @@
+"""LoRA's products not merged but run beside the weights: a check of those that are merged."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import jattn
+from experiments.fine_tuning.sentences import encoder
+from experiments.fine_tuning.sentences.config import Config
+from experiments.fine_tuning.sentences.methods import Parts
+
+
+def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, lengths: Any) -> float:
+    """The largest difference of any entry of any embedding, merged and not merged."""
+    scale = config.alpha / config.rank
+    paired = {
+        name: [(getattr(one, name), getattr(low_rank, name), scale) for one, low_rank in layers]
+        for layers in [list(zip(parts.frozen.layers, trained["encoder"].layers, strict=True))]
+        for name in ("attention", "widen", "narrow")
+    }
+    layers = tuple(
+        layer._replace(**{name: those[i] for name, those in paired.items()})
+        for i, layer in enumerate(parts.frozen.layers)
+    )
+    apart = parts.frozen._replace(layers=layers)
+    merged = parts.together(trained, parts.frozen).encoder
+
+    def embed(params, **functions):
+        encode = partial(encoder.encode, params, **functions)
+        return encoder.normalize(jax.vmap(encode)(tokens, lengths))
+
+    difference = jax.jit(embed)(merged) - jax.jit(
+        partial(embed, attend=attend_beside, linear=linear_beside)
+    )(apart)
+    return float(jnp.abs(difference).max())
+
+
+def linear_beside(params: Any, states: Any) -> Any:
+    """A linear layer of weights, their `LowRank` or none, and the scale."""
+    weights, low_rank, scale = params
+    outputs = jattn.linear(weights, states)
+    if low_rank.weight is None:
+        return outputs
+    up, down = low_rank.weight
+    return outputs + scale * (states @ down.T) @ up.T
+
+
+def attend_beside(params: Any, states: Any, mask: Any) -> Any:
+    """Self-attention of the same.
+
+    What `down` makes of the inputs stands beside them as further features, and `up` beside the
+    weights; the output's product comes after.
+    """
+    weights, low_rank, scale = params
+    inputs, wider = [], weights
+    for name in ("query_weight", "key_weight", "value_weight"):
+        up, down = getattr(low_rank, name)
+        inputs.append(jnp.concatenate([states, states @ down.T], axis=-1))
+        weight = jnp.concatenate([getattr(weights, name), scale * up], axis=-1)
+        wider = wider._replace(**{name: weight})
+    up, down = low_rank.output_weight
+    wider = wider._replace(
+        output_weight=jnp.concatenate([weights.output_weight, down]),
+        output_bias=jnp.pad(weights.output_bias, (0, len(down))),
+    )
+    joined = jattn.multi_head_attention(wider, *inputs, mask=mask).context
+    return joined[:, : -len(down)] + scale * joined[:, -len(down) :] @ up.T

@@ -1,0 +1,37 @@
+"""What the encoder makes of verses: their mean states, and the groups that a head makes of them."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jattn
+from experiments.fine_tuning.sentences import data
+from experiments.fine_tuning.sentences.config import Config
+from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
+from experiments.fine_tuning.sentences.methods import Params
+
+AT_ONCE = 64  # Verses in a batch when nothing is trained.
+
+
+@jax.jit
+def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
+    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
+
+
+def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
+    """The encoder's mean state of each verse."""
+    every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
+    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
+    for step in range(every.steps_per_epoch):
+        batch = every(step)
+        index = batch.pop("index")
+        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
+    return found
+
+
+def guesses(params: Params, verses: data.Verses, config: Config) -> np.ndarray:
+    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
+    return np.asarray(logits.argmax(-1))
