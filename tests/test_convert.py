@@ -1,6 +1,7 @@
 """Weights of other libraries: their own equations on what is exported, round trips, refusals."""
 
 import re
+from typing import Any
 
 import jax
 import numpy as np
@@ -94,7 +95,7 @@ def named(what, way, library):
 
 
 def draw_gru(library="", inputs=INPUTS, seed=0):
-    normal = np.random.default_rng(seed).standard_normal
+    normal: Any = np.random.default_rng(seed).standard_normal
     params = GRUParams(*map(normal, ((3, N, inputs), (3, N, N), (3, N), (3, N))))
     if library == "nnx":
         params.hidden_bias[2] = 0
@@ -154,7 +155,7 @@ def test_both_directions_are_two_grus(library):
 @pytest.mark.parametrize("both", [False, True])
 def test_layers_of_torch(both):
     sizes = (INPUTS, 2 * N, 2 * N) if both else (INPUTS, N, N)
-    layers = tuple(
+    layers: Any = tuple(
         BidirectionalGRUParams(draw_gru("", size, 2 * k), draw_gru("", size, 2 * k + 1))
         if both
         else draw_gru("", size, k)
@@ -163,7 +164,7 @@ def test_layers_of_torch(both):
     weights = convert.stacked_gru_to_torch(layers)
     assert len(weights) == (24 if both else 12)
     same_bits(convert.stacked_gru_from_torch(weights), layers)
-    last = convert.bidirectional_gru_to_torch if both else convert.gru_to_torch
+    last: Any = convert.bidirectional_gru_to_torch if both else convert.gru_to_torch
     for name, array in last(layers[2]).items():
         same_bits(weights[name.replace("_l0", "_l2")], array)
 
@@ -173,7 +174,7 @@ T, S = 7, 4
 
 
 def draw_heads(bias=True, h=H, g=H, e=E, u=E, q=D, k=K, v=K, d=D):
-    normal = np.random.default_rng(3).standard_normal
+    normal: Any = np.random.default_rng(3).standard_normal
     weights = map(normal, ((h, e, q), (g, e, k), (g, u, v), (d, h, u)))
     return MultiHeadParams(
         *weights, *(map(normal, ((h, e), (g, e), (g, u), d)) if bias else [None] * 4)
@@ -306,7 +307,7 @@ REFUSALS = {
         lambda: convert.gru_from_torch({}, cell=BEFORE)
     ),
     "gru_to_keras: cell is sigmoid, expected gru_cell or reset_before_gru_cell": (
-        lambda: convert.gru_to_keras(draw_gru(), cell=sigmoid)
+        lambda: convert.gru_to_keras(draw_gru(), cell=sigmoid)  # type: ignore[arg-type]
     ),
     "gru_to_nnx: hidden_bias[2] is not zero; flax.nnx.GRUCell has no bias inside": (
         lambda: convert.gru_to_nnx(draw_gru())
@@ -318,10 +319,10 @@ REFUSALS = {
         lambda: convert.gru_from_keras(convert.gru_to_keras(draw_gru()), cell=BEFORE)
     ),
     "gru_to_onnx: params is a BidirectionalGRUParams, expected GRUParams": (
-        lambda: convert.gru_to_onnx(BOTH)
+        lambda: convert.gru_to_onnx(BOTH)  # type: ignore[arg-type]
     ),
     "bidirectional_gru_to_torch: params is a GRUParams, expected BidirectionalGRUParams": (
-        lambda: convert.bidirectional_gru_to_torch(draw_gru())
+        lambda: convert.bidirectional_gru_to_torch(draw_gru())  # type: ignore[arg-type]
     ),
     "bidirectional_gru_to_keras: input_weight has shape (3, 5, 4), expected (3, n, i) with n=5": (
         lambda: convert.bidirectional_gru_to_keras(BOTH._replace(backward=draw_gru("", 4)))
@@ -367,7 +368,7 @@ REFUSALS = {
         lambda: convert.multi_head_from_haiku(convert.multi_head_to_haiku(draw_heads()), heads=4)
     ),
     "gru_from_haiku: weights is a list, expected a dict": (
-        lambda: convert.gru_from_haiku([], cell=BEFORE)
+        lambda: convert.gru_from_haiku([], cell=BEFORE)  # type: ignore[arg-type]
     ),
 }  # fmt: skip
 
