@@ -135,8 +135,9 @@ def test_three_steps_of_every_method_write_everything(
     assert (tmp_path / "lora" / "results.json").stat().st_mtime_ns == before
 
 
-def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights):
-    config = Config(method="lora", adapted="linear", rank=2, alpha=1.0)
+@pytest.mark.parametrize("adapted", ["words", "linear"])
+def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights, adapted):
+    config = Config(method="lora", adapted=adapted, rank=2, alpha=1.0)
     parts = methods.parts(config, original_weights, 6)
     rng = np.random.default_rng(2)
     drawn = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, jnp.float32)

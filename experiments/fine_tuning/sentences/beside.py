@@ -24,7 +24,8 @@ def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, leng
         layer._replace(**{name: those[i] for name, those in paired.items()})
         for i, layer in enumerate(parts.frozen.layers)
     )
-    apart = parts.frozen._replace(layers=layers)
+    words = parts.frozen.words, trained["encoder"].words, scale
+    apart = parts.frozen._replace(layers=layers, words=words)
     merged = parts.together(trained, parts.frozen).encoder
 
     def embed(params, **functions):
@@ -32,9 +33,19 @@ def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, leng
         return encoder.normalize(jax.vmap(encode)(tokens, lengths))
 
     difference = jax.jit(embed)(merged) - jax.jit(
-        partial(embed, attend=attend_beside, linear=linear_beside)
+        partial(embed, attend=attend_beside, linear=linear_beside, embedding=embedding_beside)
     )(apart)
     return float(jnp.abs(difference).max())
+
+
+def embedding_beside(params: Any, tokens: Any) -> Any:
+    """The rows of words' weights, their `LowRank` or none, and the scale."""
+    weights, low_rank, scale = params
+    rows = jattn.embedding(weights, tokens)
+    if low_rank.weight is None:
+        return rows
+    up, down = low_rank.weight
+    return rows + scale * up[tokens] @ down
 
 
 def linear_beside(params: Any, states: Any) -> Any:

@@ -18,7 +18,8 @@ class Config:
     """Method, data and optimisation; every field is an option of the command.
 
     method: what is trained, one of `METHODS`.
-    adapted: what LoRA is put on, "attention" or every "linear" map of a layer.
+    adapted: what LoRA is put on, "attention", the "words" embedded too, or every "linear" map of a
+        layer.
     layers: of the encoder, counted from the last, that `last` trains.
     rank, alpha: of LoRA; its products are scaled by alpha / rank.
     verses, tuned, tested: of each part, drawn once; 0 takes all.

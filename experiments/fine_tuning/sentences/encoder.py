@@ -91,13 +91,15 @@ def encode(
     *,
     attend: Callable[[Any, Any, Any], Any] = attend,
     linear: Callable[[Any, Any], Any] = jattn.linear,
+    embedding: Callable[[Any, Any], Any] = jattn.embedding,
 ) -> Float[Array, " d"]:
     """The mean of the last layer's states over the first `length` tokens, zero where there is none.
 
     Args:
         attend, linear: what a layer's weights do; others, for weights of another form.
+        embedding: the same for those of the words.
     """
-    states = jattn.embedding(params.words, tokens) + params.positions.weight[: len(tokens)]
+    states = embedding(params.words, tokens) + params.positions.weight[: len(tokens)]
     states = jattn.layer_norm(params.norm, states + params.segments.weight[:1], epsilon=EPSILON)
     mask = jattn.masks.lengths(length)
     for layer in params.layers:

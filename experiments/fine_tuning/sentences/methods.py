@@ -22,6 +22,7 @@ ATTENTION = {
 }
 LORA_AXES = {
     "attention": ATTENTION,
+    "words": {**ATTENTION, "words/weight": "w d"},
     "linear": {**ATTENTION, "layers/*/widen/weight": "o i", "layers/*/narrow/weight": "o i"},
 }
 
