@@ -1,0 +1,92 @@
+"""Verses translated by a model, scored, and its attention compared with the human links."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.translation import alignment, data, model
+from experiments.translation import pieces as subwords
+from experiments.translation.config import Config
+from experiments.translation.data import Example
+from jattn import training
+
+WIDTHS = (40, 128)  # Pieces that a verse is padded to: one compilation each.
+AT_ONCE = 128
+
+
+class Forced(NamedTuple):
+    """A model on given translations: loss by piece, and the attention between words of each."""
+
+    loss: float
+    weights: list[np.ndarray]
+
+
+def progress(params: model.Params, examples: Sequence[Example], config: Config) -> dict[str, float]:
+    """Loss and alignment error of given translations, as measured through a run."""
+    found = forced(params, examples, config)
+    measured = {"loss": found.loss}
+    if config.attention != "none":
+        measured["alignment_error_rate"] = error(found.weights, examples)
+    return measured
+
+
+def error(weights: Sequence[np.ndarray], examples: Sequence[Example]) -> float:
+    """The alignment error rate of attention between words."""
+    verses = [example.verse for example in examples]
+    found = [alignment.links(w, verse.marks) for w, verse in zip(weights, verses, strict=True)]
+    return alignment.alignment_error_rate(found, [verse.links for verse in verses])
+
+
+def forced(
+    params: model.Params, examples: Sequence[Example], config: Config, *, shift: int = 0
+) -> Forced:
+    """Predicts each verse's own English; attention is read `shift` rows too late, to see if it is.
+
+    Only 0 reads the row that predicts a piece as that piece's row.
+    """
+    weights: list[Any] = [None] * len(examples)
+    total, count = 0.0, 0
+    for rows, batch in padded(examples):
+        tokens = int((batch["english_length"] + (batch["greek_length"] > 0)).sum())
+        loss, attention = model.forced(params, batch, config=config)
+        total, count = total + float(loss) * tokens, count + tokens
+        for row, one in zip(rows, np.roll(np.asarray(attention), -shift, axis=1), strict=False):
+            example = examples[row]
+            weights[row] = alignment.word_weights(one, example.english.words, example.greek.words)
+    return Forced(total / max(1, count), weights)
+
+
+def translations(
+    params: model.Params,
+    examples: Sequence[Example],
+    learned: subwords.Pieces,
+    config: Config,
+) -> list[str]:
+    """The likeliest English of each verse."""
+    english = subwords.processor(learned.english)
+    found: list[str] = [""] * len(examples)
+    for rows, batch in padded(examples):
+        width = batch["greek"].shape[1]
+        tokens, lengths = model.translate(
+            params, batch["greek"], batch["greek_length"], config=config, max_steps=width + 24
+        )
+        for row, pieces, length in zip(rows, np.asarray(tokens), np.asarray(lengths), strict=False):
+            found[row] = subwords.decode(english, pieces[:length])
+    return found
+
+
+def padded(examples: Sequence[Example]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+    """Batches of a few shapes, with the places of their verses; empty ones fill the last."""
+    below = 0
+    for width in WIDTHS:
+        here = [i for i, one in enumerate(examples) if below < data.longest(one) <= width]
+        below = width
+        for first in range(0, len(here), AT_ONCE):
+            rows = here[first : first + AT_ONCE]
+            batch: dict[str, np.ndarray] = {}
+            for name, column in data.columns([examples[row] for row in rows]).items():
+                empty = [column[0][:0]] * (AT_ONCE - len(rows))
+                batch[name], batch[f"{name}_length"] = training.pad_to(column + empty, width)
+            yield rows, batch
+
