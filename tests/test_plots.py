@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from jattn import masks, plots
 from jattn.plots.figure import families
+from jattn.plots.labelled import clipped
 
 WEIGHTS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 
@@ -73,6 +74,36 @@ def test_cells_of_a_grid_are_all_of_one_size():
     for ax, shape in zip(figure.axes, shapes, strict=False):
         np.testing.assert_allclose(inches(ax), 0.28 * np.array(shape[::-1]), rtol=1e-9)
     assert len(figure.axes) == len(shapes) + 1  # And one colour bar for all.
+
+
+def outlined(ax):
+    """The cells (row, column) that have a square inside them."""
+    (squares,) = ax.collections
+    boxes = [path.get_extents() for path in squares.get_paths()]
+    for box in boxes:
+        assert 0.5 < box.width < 1.0
+    return [(round((b.y0 + b.y1) / 2), round((b.x0 + b.x1) / 2)) for b in boxes]
+
+
+def test_links_are_outlined_and_change_nothing_else():
+    plain, _ = drawn(plots.attention_map(WEIGHTS))
+    ax, image = drawn(plots.attention_map(WEIGHTS, links=[(1, 2), (0, 1), (1, 2)]))
+    assert outlined(plain) == []
+    assert outlined(ax) == [(0, 1), (1, 2)]
+    np.testing.assert_array_equal(image.get_array(), WEIGHTS)
+    assert (ax.get_xlim(), ax.get_ylim()) == (plain.get_xlim(), plain.get_ylim())
+    maps = [(WEIGHTS, None, None, None)] * 2
+    figure = plots.attention_grid(maps, links=[None, [(0, 2)]])
+    assert [outlined(figure.axes[i]) for i in (0, 1)] == [[], [(0, 2)]]
+
+
+def test_labels_are_cut_by_width_and_never_between_marks():
+    # Two columns a Chinese letter; alpha with breathing and accent as marks of their own.
+    assert clipped(["注意注意注意", "α\u0313\u0301" * 7, "short"], 6) == [
+        "注意…",
+        "α\u0313\u0301" * 5 + "…",
+        "short",
+    ]
 
 
 def test_a_mask_is_drawn_as_it_is():
@@ -141,6 +172,12 @@ BAD = {
         WEIGHTS, None, "abcd"
     ),
     "attention_grid: maps is empty, expected at least one": lambda: plots.attention_grid([]),
+    "attention_grid: links has 2 entries, expected 1": lambda: plots.attention_grid(
+        [(WEIGHTS, None, None, None)], links=[None, None]
+    ),
+    "attention_map: links has (2, 0), expected a row below 2 and a column below 3": (
+        lambda: plots.attention_map(WEIGHTS, links=[(0, 0), (2, 0)])
+    ),
     "mask_picture: mask has shape (2, 3), expected (3, 3)": lambda: plots.mask_picture(
         WEIGHTS > 0.5, 3, 3
     ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CELL, LARGEST, LINE, LETTER, GAP = 0.28, 9.0, 0.17, 0.09, 0.15
 LONGEST = 24  # Characters of a label.
 COLOURS = "Blues"  # One hue from light to dark: read without colour vision, and in print.
+LINKED = "#D55E00"  # Of Okabe and Ito's palette; as far from the lightest cell as from the darkest.
 
 
 def panels(
@@ -60,7 +61,7 @@ def draw(ax: "Axes", drawn: Labelled, title: str | None, *, aspect: str = "equal
     """Draws one matrix and its labels into `ax`; returns the image, for a colour bar."""
     from matplotlib.ticker import MaxNLocator
 
-    weights, queries, keys = drawn
+    weights, queries, keys, links = drawn
     highest = max(1.0, weights.max(initial=0.0))  # Not every normalizer stays below 1.
     image = ax.imshow(weights, COLOURS, vmin=0.0, vmax=highest, aspect=aspect)  # type: ignore[arg-type]
     fonts = families([*queries, *keys, title or ""])
@@ -81,7 +82,23 @@ def draw(ax: "Axes", drawn: Labelled, title: str | None, *, aspect: str = "equal
     if title is not None:
         ax.set_title(title, family=fonts)
     _separate(ax, *weights.shape)
+    _outline(ax, links, min(height / len(weights), width / weights.shape[1]))
     return image
+
+
+def _outline(ax: "Axes", links: np.ndarray, cell: float) -> None:
+    """Squares inside linked cells of so many inches, seen on light cells and on dark ones."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    line = min(1.8, 10.0 * cell)  # Points, at most a seventh of a cell.
+    inset = 0.5 * line / (72.0 * cell) + 0.02
+    size = 1.0 - 2.0 * inset
+    squares = [Rectangle((s - 0.5 + inset, t - 0.5 + inset), size, size) for t, s in links]
+    ax.add_collection(
+        PatchCollection(squares, facecolor="none", edgecolor=LINKED, linewidth=line),
+        autolim=False,
+    )
 
 
 def _separate(ax: "Axes", t: int, s: int) -> None:

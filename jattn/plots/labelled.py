@@ -7,18 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Labels = Sequence[Any] | None
+Links = Iterable[tuple[int, int]] | None
 
 
 class Labelled(NamedTuple):
-    """Weights as an array, and the labels as strings; none where none were given."""
+    """Weights as an array, the labels as strings, and linked cells; none where none were given."""
 
     weights: np.ndarray
     queries: list[str]
     keys: list[str]
+    links: np.ndarray  # A row and a column each.
 
 
-def labelled(function: str, weights: Any, queries: Labels, keys: Labels) -> Labelled:
-    """Checks that there is one label for each row and for each column.
+def labelled(
+    function: str, weights: Any, queries: Labels, keys: Labels, links: Links = None
+) -> Labelled:
+    """Checks that there is one label for each row and for each column, and each link is in reach.
 
     Raises:
         ValueError: naming `function` and the argument.
@@ -37,12 +41,35 @@ def labelled(function: str, weights: Any, queries: Labels, keys: Labels) -> Labe
                 f"{function}: {name} has {len(labels)} labels, expected {count} (one a {line})"
             )
         shown.append(labels)
-    return Labelled(weights, *shown)
+    return Labelled(weights, *shown, links=linked(function, links, *weights.shape))
+
+
+def linked(function: str, links: Links, t: int, s: int) -> np.ndarray:
+    """Pairs of a row and a column as an array, in order and each once.
+
+    Raises:
+        ValueError: naming `function`, if one is no pair or lies outside of `t` rows, `s` columns.
+    """
+    pairs = sorted({tuple(pair) for pair in links or ()})
+    for pair in pairs:
+        inside = len(pair) == 2 and 0 <= pair[0] < t and 0 <= pair[1] < s
+        if not inside:
+            raise ValueError(
+                f"{function}: links has {pair}, expected a row below {t} and a column below {s}"
+            )
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def clipped(labels: Iterable[str], longest: int) -> list[str]:
-    """The labels, those that are too long cut with an ellipsis."""
-    return [x if len(x) <= longest else f"{x[: longest - 1]}…" for x in labels]
+    """The labels, those wider than so many columns cut with an ellipsis, never between marks."""
+    return [x if width(x) <= longest else f"{_start(x, longest - 1)}…" for x in labels]
+
+
+def _start(label: str, longest: int) -> str:
+    """The most letters from the first on that are no wider, with all their marks."""
+    return next(
+        x for x in (label[:end] for end in range(len(label), -1, -1)) if width(x) <= longest
+    )
 
 
 def width(label: str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jattn.masks import Mask
 from jattn.plots.cells import draw, panels
-from jattn.plots.labelled import Labels, labelled
+from jattn.plots.labelled import Labels, Links, labelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ def attention_map(
     queries: Labels = None,
     keys: Labels = None,
     *,
+    links: Links = None,
     ax: "Axes | None" = None,
     title: str | None = None,
 ) -> "Figure":
@@ -28,13 +29,14 @@ def attention_map(
         weights: of t queries to s keys, rows and columns.
         queries: a label for each row, or a string, one letter a row; numbers without.
         keys: the same for columns.
+        links: pairs (row, column) that are outlined, such as an alignment made by hand.
         ax: where to draw instead of a new figure.
 
     Raises:
-        ValueError: if weights is no matrix, or a label is missing or left over.
+        ValueError: if weights is no matrix, a label is missing or left over, or a link is outside.
         ImportError: if matplotlib is not installed.
     """
-    drawn = labelled("attention_map", weights, queries, keys)
+    drawn = labelled("attention_map", weights, queries, keys, links)
     if ax is None:
         return panels([drawn], [title], columns=1, bar="attention weight")
     figure = ax.figure.figure
@@ -43,17 +45,29 @@ def attention_map(
 
 
 def attention_grid(
-    maps: Sequence[tuple[Any, Labels, Labels, str | None]], *, columns: int = 4
+    maps: Sequence[tuple[Any, Labels, Labels, str | None]],
+    *,
+    links: Sequence[Links] | None = None,
+    columns: int = 4,
 ) -> "Figure":
     """Draws several attention maps, (weights, queries, keys, title) each, on one scale.
 
+    Args:
+        links: for each map the pairs (row, column) that are outlined, or None.
+
     Raises:
-        ValueError: if there is none, or one does not fit its labels.
+        ValueError: if there is no map, or one does not fit its labels or its links.
         ImportError: if matplotlib is not installed.
     """
     if not maps:
         raise ValueError("attention_grid: maps is empty, expected at least one")
-    drawn = [labelled("attention_grid", *one[:3]) for one in maps]
+    links = [None] * len(maps) if links is None else links
+    if len(links) != len(maps):
+        raise ValueError(f"attention_grid: links has {len(links)} entries, expected {len(maps)}")
+    drawn = [
+        labelled("attention_grid", *one[:3], links=pairs)
+        for one, pairs in zip(maps, links, strict=True)
+    ]
     return panels(drawn, [one[3] for one in maps], columns=columns, bar="attention weight")
 
 

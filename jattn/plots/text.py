@@ -20,7 +20,7 @@ def attention_text(weights: Any, queries: Labels = None, keys: Labels = None) ->
     Raises:
         ValueError: if weights is no matrix, or a label is missing or left over.
     """
-    weights, queries, keys = labelled("attention_text", weights, queries, keys)
+    weights, queries, keys, _ = labelled("attention_text", weights, queries, keys)
     rows, columns = clipped(queries, 2 * LONGEST), clipped(keys, LONGEST)
     margin, cell = widest(rows), max(2, widest(columns))
     lines = [[" " * margin, "", *(_padded(label, cell) for label in columns)]] if columns else []
