@@ -76,7 +76,11 @@ def read_verses() -> list[Verse]:
         for source in record["source"]:
             pairs = {(source, target) for target in record["target"]}
             links.setdefault(source[1:9], set()).update(pairs)
-    return [_verse(name, greek[name], english[name], links.get(name, set())) for name in greek if name in english]
+    return [
+        _verse(name, greek[name], english[name], links.get(name, set()))
+        for name in greek
+        if name in english
+    ]
 
 
 def split(verses: Iterable[Verse], books: str = "all") -> Parts:

@@ -13,9 +13,7 @@ from experiments.new_testament import Verse
 Links = frozenset[tuple[int, int]]
 
 
-def word_weights(
-    weights: np.ndarray, english: Sequence[int], greek: Sequence[int]
-) -> np.ndarray:
+def word_weights(weights: np.ndarray, english: Sequence[int], greek: Sequence[int]) -> np.ndarray:
     """From pieces to words: rows `[t s]` of an English word are averaged, Greek columns summed.
 
     Args:

@@ -16,13 +16,13 @@ AT_ONCE = 128
 
 
 class Forced(NamedTuple):
-    """A model on given translations: loss by piece, and the attention between words of each."""
+    """A model on given translations: loss of a piece, and each one's attention."""
 
     loss: float
     weights: list[np.ndarray]
 
 
-def progress(params: model.Params, examples: Sequence[Example], config: Config) -> dict[str, float]:
+def progress(params: Any, examples: Sequence[Example], config: Config) -> dict[str, float]:
     """Loss and alignment error of given translations, as measured through a run."""
     found = forced(params, examples, config)
     measured = {"loss": found.loss}
@@ -38,27 +38,46 @@ def error(weights: Sequence[np.ndarray], examples: Sequence[Example]) -> float:
     return alignment.alignment_error_rate(found, [verse.links for verse in verses])
 
 
-def forced(
-    params: model.Params, examples: Sequence[Example], config: Config, *, shift: int = 0
-) -> Forced:
-    """Predicts each verse's own English; attention is read `shift` rows too late, to see if it is.
+def forced(params: Any, examples: Sequence[Example], config: Config) -> Forced:
+    """Predicts each verse's own English, piece by piece."""
+    rows = _forced_rows(params, examples, config)
+    return Forced(rows.loss, [_of_words(w, e) for w, e in zip(rows.weights, examples, strict=True)])
 
-    Only 0 reads the row that predicts a piece as that piece's row.
+
+def shifted_errors(
+    params: Any, examples: Sequence[Example], config: Config, shifts: Sequence[int]
+) -> dict[int, float]:
+    """The alignment error rate if each piece is given the row so many places on.
+
+    Only 0 reads the row that predicts a piece as that piece's row: the others show that it is.
     """
+    weights = _forced_rows(params, examples, config).weights
+    moved = {shift: [np.roll(one, -shift, axis=0) for one in weights] for shift in shifts}
+    return {
+        shift: error([_of_words(w, e) for w, e in zip(rows, examples, strict=True)], examples)
+        for shift, rows in moved.items()
+    }
+
+
+def _of_words(weights: np.ndarray, example: Example) -> np.ndarray:
+    return alignment.word_weights(weights, example.english.words, example.greek.words)
+
+
+def _forced_rows(params: Any, examples: Sequence[Example], config: Config) -> Forced:
     weights: list[Any] = [None] * len(examples)
     total, count = 0.0, 0
     for rows, batch in padded(examples):
         tokens = int((batch["english_length"] + (batch["greek_length"] > 0)).sum())
         loss, attention = model.forced(params, batch, config=config)
         total, count = total + float(loss) * tokens, count + tokens
-        for row, one in zip(rows, np.roll(np.asarray(attention), -shift, axis=1), strict=False):
-            example = examples[row]
-            weights[row] = alignment.word_weights(one, example.english.words, example.greek.words)
+        for row, one in zip(rows, np.asarray(attention), strict=False):
+            # One row more, of the end.
+            weights[row] = one[: len(examples[row].english.pieces) + 1]
     return Forced(total / max(1, count), weights)
 
 
 def translations(
-    params: model.Params,
+    params: Any,
     examples: Sequence[Example],
     learned: subwords.Pieces,
     config: Config,
@@ -89,4 +108,3 @@ def padded(examples: Sequence[Example]) -> Iterator[tuple[list[int], dict[str, n
                 empty = [column[0][:0]] * (AT_ONCE - len(rows))
                 batch[name], batch[f"{name}_length"] = training.pad_to(column + empty, width)
             yield rows, batch
-

@@ -1,93 +1,35 @@
-"""A GRU encoder over Greek pieces and a GRU decoder over English ones that attends to it, or not.
-
-With `--attention transformer` the same functions run that model instead.
-"""
+"""What a model is trained on and what it is asked, whichever model `config.attention` names."""
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-import jattn
-from experiments.translation.attentions import ATTENTIONS
+from experiments.translation import gru
 from experiments.translation.config import Config
 from experiments.translation.pieces import START, STOP
-from jattn import training
-from jattn.layers import dropout
+from jattn import beam_search, training
 
 LEAST = 1e-6  # A weight below counts as this one: local attention has zeros outside its window.
 
 
-class Params(NamedTuple):
-    """Weights of the encoder and the decoder; the decoder's hold the mechanism's own."""
-
-    encoder: jattn.EncoderParams
-    decoder: jattn.BahdanauDecoderParams | jattn.LuongDecoderParams
+def model(config: Config) -> ModuleType:
+    """The module whose `init`, `decode` and `stepping` make the model."""
+    return gru
 
 
-def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Params:
+def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Any:
     """Draws the weights of a model of so many Greek and English pieces."""
-    encoder_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
-    choice = ATTENTIONS[config.attention]
-    encoder = jattn.init_encoder(
-        encoder_rng,
-        words=greek,
-        embedding_size=config.embedding_size,
-        units=config.units,
-        bidirectional=True,
-    )
-    sizes: dict[str, Any] = {
-        "words": english,
-        "embedding_size": config.embedding_size,
-        "units": config.decoder_units,
-        "value_size": 2 * config.units,
-        "summary_size": 2 * config.units,
-        "attention": choice.init(attention_rng, config),
-    }
-    if choice.is_before_step:
-        return Params(encoder, jattn.init_bahdanau_decoder(decoder_rng, **sizes))
-    feeding = bool(config.input_feeding)
-    return Params(encoder, jattn.init_luong_decoder(decoder_rng, input_feeding=feeding, **sizes))
-
-
-def decode(
-    params: Params,
-    greek: Int[Array, " s"],
-    length: Int[Array, ""],
-    before: Int[Array, " t"],
-    config: Config,
-    rng: Key[Array, ""] | None = None,
-) -> jattn.Decoded:
-    """Scores of the piece after each one of `before`, and the attention that they were made with.
-
-    Row t is of the attention that predicts the piece after `before[t]`: as `before` begins with
-    the start, row t belongs to the target's own piece t, in both decoders.
-
-    Args:
-        rng: what dropout is drawn from; there is none without.
-    """
-    rate = config.dropout if rng is not None else 0.0
-    rngs = [None] * 3 if rng is None else list(jax.random.split(rng, 3))
-    memory = jattn.encode(params.encoder, greek, length=length, dropout_rate=rate, rng=rngs[0])
-    memory = memory._replace(values=dropout(rngs[1], memory.values, rate))
-    choice = ATTENTIONS[config.attention]
-    options: dict[str, Any] = {
-        "attention": choice.attention(config),
-        "dropout_rate": rate,
-        "rng": rngs[2],
-    }
-    if isinstance(params.decoder, jattn.BahdanauDecoderParams):
-        return jattn.bahdanau_decode(params.decoder, memory, before, **options)
-    feeding = bool(config.input_feeding)
-    return jattn.luong_decode(params.decoder, memory, before, input_feeding=feeding, **options)
+    return model(config).init(rng, config, greek, english)
 
 
 def loss(
-    params: Params,
+    params: Any,
     batch: Mapping[str, Array | np.ndarray],
     rng: Key[Array, ""],
     *,
@@ -95,7 +37,7 @@ def loss(
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Cross entropy of each piece given those before it, and of the attention given human links."""
     before, labels, mask = targets(batch)
-    found = jax.vmap(lambda *one: decode(params, *one[:3], config, one[3]))(
+    found = jax.vmap(lambda *one: model(config).decode(params, *one[:3], config, one[3]))(
         batch["greek"], batch["greek_length"], before, jax.random.split(rng, len(before))
     )
     entropy = training.token_cross_entropy(
@@ -136,11 +78,11 @@ def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[
 
 @partial(jax.jit, static_argnames=("config",))
 def forced(
-    params: Params, batch: Mapping[str, Array | np.ndarray], *, config: Config
+    params: Any, batch: Mapping[str, Array | np.ndarray], *, config: Config
 ) -> tuple[Float[Array, ""], Float[Array, "b t s"]]:
-    """The plain loss of given translations, and the attention that predicts each of their pieces."""
+    """The plain loss of given translations, and the attention that predicts each piece."""
     before, labels, mask = targets(batch)
-    found = jax.vmap(lambda *one: decode(params, *one, config))(
+    found = jax.vmap(lambda *one: model(config).decode(params, *one, config))(
         batch["greek"], batch["greek_length"], before
     )
     return training.token_cross_entropy(found.logits, labels, mask), found.weights
@@ -148,7 +90,7 @@ def forced(
 
 @partial(jax.jit, static_argnames=("config", "max_steps"))
 def translate(
-    params: Params,
+    params: Any,
     greek: Int[Array, "b s"],
     lengths: Int[Array, " b"],
     *,
@@ -158,8 +100,8 @@ def translate(
     """The likeliest English pieces of each sentence, and how many they are."""
 
     def one(greek, length):
-        start, step = stepping(params, greek, length, config)
-        found = jattn.beam_search(
+        start, step = model(config).stepping(params, greek, length, config)
+        found = beam_search(
             step,
             start,
             start=START,
@@ -171,21 +113,3 @@ def translate(
         return found.tokens[0], found.lengths[0]
 
     return jax.vmap(one)(greek, lengths)
-
-
-def stepping(params: Params, greek: Array, length: Array, config: Config) -> tuple[Any, Any]:
-    """The decoder's first state, and its step for a search."""
-    memory = jattn.encode(params.encoder, greek, length=length)
-    decoder = params.decoder
-    read = ATTENTIONS[config.attention].attention(config)(decoder.attention, memory)
-    if isinstance(decoder, jattn.BahdanauDecoderParams):
-        start, step = jattn.bahdanau_start(decoder, memory, read), jattn.bahdanau_step
-    else:
-        start = jattn.luong_start(decoder, memory, read)
-        step = partial(jattn.luong_step, input_feeding=bool(config.input_feeding))
-
-    def scored(state, token):
-        logits, state = step(decoder, state, token, read)
-        return jax.nn.log_softmax(logits), state
-
-    return start, scored

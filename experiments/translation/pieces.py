@@ -58,7 +58,9 @@ def encode(model: sentencepiece.SentencePieceProcessor, words: Sequence[str]) ->
     pieces: list[list[int]] = model.encode(list(words))
     counts = [len(word) for word in pieces]
     flat = [piece for word in pieces for piece in word]
-    return Encoded(np.array(flat, np.int32), np.repeat(np.arange(len(words), dtype=np.int32), counts))
+    return Encoded(
+        np.array(flat, np.int32), np.repeat(np.arange(len(words), dtype=np.int32), counts)
+    )
 
 
 def decode(model: sentencepiece.SentencePieceProcessor, pieces: Iterable[int]) -> str:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.translation.config import Config
-from experiments.translation.model import Params
+from experiments.translation.gru import Params
 
 
 def begun(drawn: Params, config: Config, trained: Params, before: Config) -> Params:
@@ -24,7 +24,9 @@ def begun(drawn: Params, config: Config, trained: Params, before: Config) -> Par
         ("general", "local-m"),
         ("local-m", "general"),
     }:
-        raise ValueError(f"weights of {before.attention} attention cannot become {config.attention}")
+        raise ValueError(
+            f"weights of {before.attention} attention cannot become {config.attention}"
+        )
     if jax.tree.map(jnp.shape, trained) != jax.tree.map(jnp.shape, drawn):
         raise ValueError("the weights to start from have other sizes than this configuration")
     return trained

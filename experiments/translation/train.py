@@ -3,7 +3,7 @@
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ EVALUATIONS = 6  # On the verses to choose by, evenly through the run.
 class Trained(NamedTuple):
     """What a run leaves: its weights, its pieces, its configuration and its verses."""
 
-    params: model.Params
+    params: Any
     pieces: Pieces
     config: Config
     parts: Parts
@@ -79,7 +79,7 @@ def run(
     return Trained(fitted.state.params, learned, config, parts)
 
 
-def begin(rng: jax.Array, config: Config, learned: Pieces) -> model.Params:
+def begin(rng: jax.Array, config: Config, learned: Pieces) -> Any:
     """Draws the weights of a model of these pieces."""
     sizes = [pieces.processor(one).get_piece_size() for one in learned]
     return jax.jit(model.init, static_argnums=(1, 2, 3))(rng, config, *sizes)
@@ -96,12 +96,12 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
 
 
-def save_weights(out: Path, params: model.Params, config: Config) -> None:
+def save_weights(out: Path, params: Any, config: Config) -> None:
     metadata = {"config": dataclasses.asdict(config)}
     training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
 
 
-def load_weights(out: Path) -> tuple[model.Params, Config]:
+def load_weights(out: Path) -> tuple[Any, Config]:
     """The weights that a run left in `out`, and its configuration.
 
     Raises:
@@ -120,5 +120,5 @@ def load(out: Path) -> Trained:
     return Trained(params, pieces.load(out), config, parts)
 
 
-def weights(params: model.Params) -> int:
+def weights(params: Any) -> int:
     return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
