@@ -34,7 +34,11 @@ class Encoded(NamedTuple):
 
 
 def train(verses: Sequence[Verse], *, greek: int, english: int) -> Pieces:
-    """Learns so many pieces of each language, fewer where the text is small, from these alone."""
+    """Learns so many pieces of each language from these verses alone.
+
+    Raises:
+        ValueError: the text is too small for so many, or too varied for so few.
+    """
     return Pieces(
         _train((word for verse in verses for word in greek_words(verse)), greek),
         _train((word for verse in verses for word in english_words(verse)), english),
@@ -92,20 +96,24 @@ def load(out: Path) -> Pieces:
 
 def _train(words: Iterable[str], size: int) -> bytes:
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(words),
-        model_writer=model,
-        model_type="bpe",  # The other kind finds no piece that is a whole word in a list of words.
-        vocab_size=size,
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        eos_id=STOP,
-        bos_id=START,
-        unk_id=UNKNOWN,
-        pad_id=-1,
-        num_threads=1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(words),
+            model_writer=model,
+            model_type="bpe",  # The other kind finds no piece that is a whole word of a list.
+            vocab_size=size,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            eos_id=STOP,
+            bos_id=START,
+            unk_id=UNKNOWN,
+            pad_id=-1,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].partition("] ")[2] or str(error)
+        raise ValueError(f"no {size} pieces can be made of this text: {reason}") from None
     return model.getvalue()
