@@ -22,9 +22,9 @@ from jattn.attention.location_based import LocationBasedParams as LocationBasedP
 from jattn.attention.location_based import init_location_based as init_location_based
 from jattn.attention.location_based import location_based_attention as location_based_attention
 from jattn.attention.multi_head import MultiHeadAttended as MultiHeadAttended
-from jattn.attention.multi_head import MultiHeadParams as MultiHeadParams
-from jattn.attention.multi_head import init_multi_head as init_multi_head
 from jattn.attention.multi_head import multi_head_attention as multi_head_attention
+from jattn.attention.multi_head_params import MultiHeadParams as MultiHeadParams
+from jattn.attention.multi_head_params import init_multi_head as init_multi_head
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
@@ -42,17 +42,24 @@ from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
 from jattn.engine.statistics import attention_rows as attention_rows
 from jattn.engine.statistics import attention_statistics as attention_statistics
 from jattn.layers import EmbeddingParams as EmbeddingParams
+from jattn.layers import LayerNormParams as LayerNormParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import dropout as dropout
 from jattn.layers import embedding as embedding
 from jattn.layers import init_embedding as init_embedding
+from jattn.layers import init_layer_norm as init_layer_norm
 from jattn.layers import init_linear as init_linear
+from jattn.layers import layer_norm as layer_norm
 from jattn.layers import linear as linear
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.positions import alibi_bias as alibi_bias
+from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import rotary as rotary
+from jattn.positions import sinusoidal_positions as sinusoidal_positions
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import Decoded as Decoded
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode
@@ -92,6 +99,32 @@ from jattn.recurrent.unroll import Unrolled as Unrolled
 from jattn.recurrent.unroll import gru as gru
 from jattn.trace import Trace as Trace
 from jattn.trace import trace as trace
+from jattn.transformer.decoder_block import DecodedBlock as DecodedBlock
+from jattn.transformer.decoder_block import decoder_block as decoder_block
+from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
+from jattn.transformer.decoder_params import init_decoder_block as init_decoder_block
+from jattn.transformer.decoding import TransformerMemory as TransformerMemory
+from jattn.transformer.decoding import TransformerState as TransformerState
+from jattn.transformer.decoding import transformer_memory as transformer_memory
+from jattn.transformer.decoding import transformer_start as transformer_start
+from jattn.transformer.decoding import transformer_step as transformer_step
+from jattn.transformer.encoder_block import EncodedBlock as EncodedBlock
+from jattn.transformer.encoder_block import EncoderBlockParams as EncoderBlockParams
+from jattn.transformer.encoder_block import encoder_block as encoder_block
+from jattn.transformer.encoder_block import init_encoder_block as init_encoder_block
+from jattn.transformer.feed_forward import FeedForwardParams as FeedForwardParams
+from jattn.transformer.feed_forward import feed_forward as feed_forward
+from jattn.transformer.feed_forward import init_feed_forward as init_feed_forward
+from jattn.transformer.order import post_norm as post_norm
+from jattn.transformer.order import pre_norm as pre_norm
+from jattn.transformer.stack_params import TransformerDecoderParams as TransformerDecoderParams
+from jattn.transformer.stack_params import TransformerEncoderParams as TransformerEncoderParams
+from jattn.transformer.stack_params import init_transformer_decoder as init_transformer_decoder
+from jattn.transformer.stack_params import init_transformer_encoder as init_transformer_encoder
+from jattn.transformer.stacks import TransformerDecoded as TransformerDecoded
+from jattn.transformer.stacks import TransformerEncoded as TransformerEncoded
+from jattn.transformer.stacks import transformer_decoder as transformer_decoder
+from jattn.transformer.stacks import transformer_encoder as transformer_encoder
 
 
 def __getattr__(name: str):

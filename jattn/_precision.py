@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 from jax.dtypes import canonicalize_dtype
+from jax.typing import DTypeLike
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,11 +27,17 @@ def at_least_float32(function: Function) -> Function:
             return function(*args, **kwargs)
         with jax.numpy_dtype_promotion("standard"):  # Promoting here is our business, not a slip.
             dtype = canonicalize_dtype(functools.reduce(jnp.promote_types, dtypes))
-            inner = jnp.promote_types(dtype, jnp.float32)
+        inner = inner_dtype(dtype)
         args, kwargs = _cast((args, kwargs), inner)
         return _cast(function(*args, **kwargs), dtype)
 
     return promoted  # type: ignore[return-value]
+
+
+def inner_dtype(dtype: DTypeLike) -> Any:
+    """`promote_types(dtype, float32)`, in strict mode too."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(dtype, jnp.float32)
 
 
 def _is_floating(leaf: Any) -> bool:

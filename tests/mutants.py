@@ -43,6 +43,7 @@ NORMALIZERS = "jattn.normalizers"
 SHARED = "jattn.attention.attend"
 PATTERNS = "jattn.masks.patterns"
 HEADED = "jattn.attention.multi_head"
+HEADS_APART = "jattn.attention.heads"
 CELLS = "jattn.recurrent.cells"
 BLOCK = "jattn.engine.block"
 PAIRS = "jattn.engine.pairs"
@@ -325,7 +326,7 @@ MUTANTS = (
     ),
     Mutant(
         "heads tiled",
-        HEADED,
+        HEADS_APART,
         "array.reshape(groups, heads // groups, *array.shape[1:])",
         "array.reshape(heads // groups, groups, *array.shape[1:]).swapaxes(0, 1)",
         HEADS,
@@ -334,7 +335,7 @@ MUTANTS = (
     ),
     Mutant(
         "the wrong head's key",
-        HEADED,
+        HEADS_APART,
         "by_group(query_heads), key_heads, value_heads",
         "by_group(query_heads), key_heads[::-1], value_heads",
         VALUE,
@@ -360,7 +361,7 @@ MUTANTS = (
     ),
     Mutant(
         "the output's bias in empty rows",
-        HEADED,
+        HEADS_APART,
         "    output = jnp.where(reads[:, None], output, 0.0)\n",
         "",
         EMPTY,
@@ -369,8 +370,8 @@ MUTANTS = (
     Mutant(
         "arithmetic in half precision",
         "jattn._precision",
-        "inner = jnp.promote_types(dtype, jnp.float32)",
-        "inner = dtype",
+        "return jnp.promote_types(dtype, jnp.float32)",
+        "return dtype",
         HALF,
         "dot_attention",
         {"dtype": "bfloat16"},

@@ -29,6 +29,7 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS,
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},

@@ -25,6 +25,12 @@ CANCELLING = 4.0
 BY_POSITION = "keys are told apart by their position"
 NOT_ONE = "a row of weights does not sum to one"
 
+HEADED = "heads divide among at least one key-value head"
+# One width for queries, keys, values and model, as blocks have it, and two heads that share one.
+BLOCK = {"d": 6, "q": 6, "k": 6, "v": 6, "h": 2, "g": 1, "e": 4, "u": 4, "f": 7}
+# The third position is padding: it reads none, and none reads it.
+PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
+
 # Three gates and two directions are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
 
@@ -164,11 +170,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 {"g": 6}, **{f"params.{f}_bias": None for f in ("query", "key", "value", "output")}
             ),
             # Softmax does not see a bias of the keys.
-            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid),
+            case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid, turn=jattn.rotary),
             case(mask=FUNCTIONAL, bias=DRAWN),
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
-        exceptions={"E1 g": "heads divide among at least one key-value head"},
+        exceptions={"E1 g": HEADED},
     ),
     Mechanism(
         jattn.embedding,
@@ -185,6 +191,43 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cost="s i o",
         cases=(case(), case(**{"params.bias": None})),
         sizes={"o": 7},
+    ),
+    Mechanism(
+        jattn.layer_norm,
+        family="layer",
+        paper="Ba et al. 2016, arXiv:1607.06450, section 3",
+        cost="s d",
+        cases=(case(epsilon=0.25), case(**{"params.bias": None})),
+    ),
+    Mechanism(
+        jattn.rotary,
+        family="position",
+        paper="Su et al. 2021, arXiv:2104.09864, 3.2.2",
+        cost="t k",
+        cases=(case(base=100.0),),
+        sizes={"k": 6},
+        draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
+    ),
+    Mechanism(
+        jattn.encoder_block,
+        family="transformer",
+        paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
+        cost="h s² (e + u) + s d (h e + h u + f)",
+        cases=(
+            case(self_mask=PADDED, turn=jattn.rotary),
+            case(order=jattn.post_norm),
+        ),
+        sizes=BLOCK,
+        exceptions={"E1 g": HEADED},
+    ),
+    Mechanism(
+        jattn.decoder_block,
+        family="transformer",
+        paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
+        cost="h t (t + s) (e + u) + (t + s) d (h e + h u) + t d f",
+        cases=(case(memory_mask=RAGGED, turn=jattn.rotary), case(order=jattn.post_norm)),
+        sizes=BLOCK,
+        exceptions={"E1 g": HEADED},
     ),
     Mechanism(
         jattn.gru_cell,

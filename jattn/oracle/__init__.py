@@ -11,4 +11,6 @@ from jattn.oracle import attention as attention
 from jattn.oracle import engine as engine
 from jattn.oracle import layers as layers
 from jattn.oracle import normalizers as normalizers
+from jattn.oracle import positions as positions
 from jattn.oracle import recurrent as recurrent
+from jattn.oracle import transformer as transformer

@@ -7,7 +7,18 @@ from jattn.oracle.attention.scaled_dot_product import scaled_dot_product_attenti
 from jattn.oracle.normalizers import softmax
 
 
-def multi_head_attention(params, query, key, value, *, mask=None, bias=None, normalizer=softmax):
+def multi_head_attention(
+    params,
+    query,
+    key,
+    value,
+    *,
+    mask=None,
+    bias=None,
+    normalizer=softmax,
+    turn=None,
+    query_offset=0,
+):
     """Returns ((context, weights), pullback), as `jax.vjp` does.
 
     For head h of group g, with Q = query Wqᵀ + bq, K = key Wkᵀ + bk, V = value Wvᵀ + bv and
@@ -16,6 +27,8 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
         dC_h  = dy Wo_h        dWo_h = dyᵀ C_h        dbo = Σ_t dy_t
         dWq_h = dQᵀ query      dbq_h = Σ_t dQ_t       dquery = Σ_h dQ Wq_h
         and likewise for key and value, where the heads of a group add up.
+
+    `turn(heads, positions)` returns (turned, pullback), and dQ is the pullback of its own gradient.
     """
     heads, groups = len(params.query_weight), len(params.key_weight)
     t, s = len(query), len(key)
@@ -32,12 +45,23 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
             projected = projected + weight_bias[index]
         return projected
 
+    def turned(heads, offset):
+        if turn is None:
+            return heads, lambda d_heads: (d_heads,)
+        return turn(heads, offset + np.arange(len(heads)))
+
     contexts, all_weights, pullbacks = [], [], []
     for head in range(heads):
         group = head // (heads // groups)
+        queries, queries_pullback = turned(
+            project(params.query_weight, params.query_bias, query, head, rows), query_offset
+        )
+        keys, keys_pullback = turned(
+            project(params.key_weight, params.key_bias, key, group, columns), 0
+        )
         (context, weights), head_pullback = scaled_dot_product_attention(
-            project(params.query_weight, params.query_bias, query, head, rows),
-            project(params.key_weight, params.key_bias, key, group, columns),
+            queries,
+            keys,
             project(params.value_weight, params.value_bias, value, group, columns),
             mask=mask,
             bias=bias_of[head],
@@ -45,7 +69,7 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
         )
         contexts.append(context)
         all_weights.append(weights)
-        pullbacks.append(head_pullback)
+        pullbacks.append((head_pullback, queries_pullback, keys_pullback))
     output = np.zeros((t, len(params.output_weight)), np.result_type(query, params.output_weight))
     for head, context in enumerate(contexts):
         output = output + context @ params.output_weight[:, head].T
@@ -64,20 +88,22 @@ def multi_head_attention(params, query, key, value, *, mask=None, bias=None, nor
             group = head // (heads // groups)
             d.output_weight[:, head] = d_output.T @ contexts[head]
             d_head = d_output @ params.output_weight[:, head]
-            of_head = pullbacks[head]((d_head, d_weights[head]))
+            head_pullback, queries_pullback, keys_pullback = pullbacks[head]
+            d_queries, d_keys, *of_head = head_pullback((d_head, d_weights[head]))
+            d_parts = (*queries_pullback(d_queries), *keys_pullback(d_keys), of_head[0])
             projections = (
                 (params.query_weight, d.query_weight, d.query_bias, query, head, rows),
                 (params.key_weight, d.key_weight, d.key_bias, key, group, columns),
                 (params.value_weight, d.value_weight, d.value_bias, value, group, columns),
             )
-            for d_part, d_input, projection in zip(of_head[:3], d_inputs, projections, strict=True):
+            for d_part, d_input, projection in zip(d_parts, d_inputs, projections, strict=True):
                 weight, d_weight, d_weight_bias, inputs, index, used = projection
                 d_weight[index] += d_part[used].T @ inputs[used]
                 d_input[used] += d_part[used] @ weight[index]
                 if d_weight_bias is not None:
                     d_weight_bias[index] += d_part.sum(0)
             if d_bias is not None:
-                (d_bias if d_bias.ndim == 2 else d_bias[head])[...] += of_head[3]
+                (d_bias if d_bias.ndim == 2 else d_bias[head])[...] += of_head[1]
         if d.output_bias is not None:
             d.output_bias[...] = d_output.sum(0)
         return (d, *d_inputs) if bias is None else (d, *d_inputs, d_bias)

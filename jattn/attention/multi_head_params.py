@@ -1,0 +1,69 @@
+"""The projections of multi-head attention, and what draws them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+
+class MultiHeadParams(NamedTuple):
+    """Projections of `h` query heads and `g` key-value heads, and the one that joins them."""
+
+    query_weight: Float[Array, "h e q"]
+    key_weight: Float[Array, "g e k"]
+    value_weight: Float[Array, "g u v"]
+    output_weight: Float[Array, "d h u"]
+    query_bias: Float[Array, "h e"] | None = None
+    key_bias: Float[Array, "g e"] | None = None
+    value_bias: Float[Array, "g u"] | None = None
+    output_bias: Float[Array, " d"] | None = None
+
+
+def init_multi_head(
+    rng: Key[Array, ""],
+    *,
+    heads: int,
+    query_size: int,
+    key_size: int | None = None,
+    value_size: int | None = None,
+    head_size: int | None = None,
+    value_head_size: int | None = None,
+    output_size: int | None = None,
+    key_value_heads: int | None = None,
+    bias: bool = False,
+    dtype: DTypeLike = float,
+) -> MultiHeadParams:
+    """Draws every weight from a normal with variance 1 / fan-in; biases start at zero.
+
+    Left out, key_size and output_size are query_size, value_size is key_size, head_size is
+    query_size // heads, value_head_size is head_size and key_value_heads is heads.
+    """
+    key_size = query_size if key_size is None else key_size
+    value_size = key_size if value_size is None else value_size
+    head_size = query_size // heads if head_size is None else head_size
+    value_head_size = head_size if value_head_size is None else value_head_size
+    output_size = query_size if output_size is None else output_size
+    groups = heads if key_value_heads is None else key_value_heads
+    check_heads("init_multi_head", heads, groups)
+    shapes = (
+        (heads, head_size, query_size),
+        (groups, head_size, key_size),
+        (groups, value_head_size, value_size),
+        (output_size, heads, value_head_size),
+    )
+    fans = (query_size, key_size, value_size, heads * value_head_size)
+    weights = (
+        jax.random.normal(key, shape, dtype) * fan**-0.5
+        for key, shape, fan in zip(jax.random.split(rng, 4), shapes, fans, strict=True)
+    )
+    sizes = [*(shape[:2] for shape in shapes[:3]), (output_size,)]
+    biases = [jnp.zeros(size, dtype) if bias else None for size in sizes]
+    return MultiHeadParams(*weights, *biases)
+
+
+def check_heads(function: str, heads: int, groups: int) -> None:
+    """Raises ValueError unless the query heads divide among the key-value heads."""
+    if groups == 0 or heads % groups:
+        raise ValueError(f"{function}: {heads} heads do not divide among {groups} key-value heads")

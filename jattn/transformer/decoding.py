@@ -1,0 +1,139 @@
+"""A transformer's decoder a position at a time, with what it has read kept as heads."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int
+
+from jattn._precision import at_least_float32
+from jattn.attention.attend import MaskLike
+from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
+from jattn.masks.algebra import as_array
+from jattn.normalizers import softmax
+from jattn.transformer.decoder_block import through
+from jattn.transformer.feed_forward import Activation
+from jattn.transformer.order import Order, pre_norm
+from jattn.transformer.stack_params import TransformerDecoderParams
+from jattn.transformer.stacks import last_norm
+
+
+class TransformerMemory(NamedTuple):
+    """The memory's keys and values for each block, and which of them may be read."""
+
+    keys: tuple[Float[Array, "g s e"], ...]
+    values: tuple[Float[Array, "g s u"], ...]
+    allowed: Bool[Array, "1 s"] | None
+
+
+class TransformerState(NamedTuple):
+    """Keys and values of up to `m` positions for each block, and the last weights on the memory."""
+
+    keys: tuple[Float[Array, "g m e"], ...]
+    values: tuple[Float[Array, "g m u"], ...]
+    position: Int[Array, ""]
+    weights: tuple[Float[Array, "h s"], ...]
+
+
+@at_least_float32
+def transformer_memory(
+    params: TransformerDecoderParams,
+    memory: Float[Array, "s d"],
+    *,
+    memory_mask: MaskLike = None,
+) -> TransformerMemory:
+    """What each block reads of the memory, which is the same at every step.
+
+    Args:
+        memory: what the encoder returned.
+        memory_mask: as in `transformer_decoder`, for a single query.
+    """
+    allowed = as_array(memory_mask, 1, len(memory))
+    memory = memory if allowed is None else jnp.where(allowed[0][:, None], memory, 0.0)
+    keys, values = [], []
+    for block in params.blocks:
+        heads = block.cross_attention
+        keys.append(project(heads.key_weight, heads.key_bias, memory, "key_heads"))
+        values.append(project(heads.value_weight, heads.value_bias, memory, "value_heads"))
+    return TransformerMemory(tuple(keys), tuple(values), allowed)
+
+
+def transformer_start(
+    params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: int
+) -> TransformerState:
+    """The state before the first step, with room for `capacity` positions."""
+    keys, values, weights = [], [], []
+    for block, of_memory in zip(params.blocks, memory.keys, strict=True):
+        heads, (query, key, value, *_) = block.self_attention, block.self_attention
+        keys.append(jnp.zeros((len(key), capacity, key.shape[1]), key.dtype))
+        values.append(jnp.zeros((len(value), capacity, value.shape[1]), value.dtype))
+        weights.append(jnp.zeros((len(heads.query_weight), of_memory.shape[1]), query.dtype))
+    position = jnp.zeros((), jnp.int32)
+    return TransformerState(tuple(keys), tuple(values), position, tuple(weights))
+
+
+@at_least_float32
+def transformer_step(
+    params: TransformerDecoderParams,
+    state: TransformerState,
+    inputs: Float[Array, " d"],
+    memory: TransformerMemory,
+    *,
+    order: Order = pre_norm,
+    turn: Turn | None = None,
+    activation: Activation = jax.nn.relu,
+    epsilon: float = 1e-5,
+) -> tuple[Float[Array, " d"], TransformerState]:
+    """The next position of `transformer_decoder` with a causal mask, and the state after it.
+
+    Its cost is that of one row: O(m) instead of O(m²) for each. A step of `beam_search` embeds its
+    token at `state.position`, calls this, and makes log-probabilities of the features.
+
+    Args:
+        inputs: the embedded token at `state.position`.
+        memory: what `transformer_memory` returned. It is no part of the state, so that a search
+            keeps it once and not for each beginning.
+
+    Raises:
+        ValueError: if the state has no room for another position. A traced position cannot be
+            looked at: the features are NaN then, so that the mistake shows.
+    """
+    position, rows = state.position, inputs[None]
+    capacity = state.keys[0].shape[1] if state.keys else None
+    if capacity is not None and not isinstance(position, Tracer) and int(position) >= capacity:
+        raise ValueError(f"transformer_step: state holds {capacity} positions (m), expected more")
+    caches = []
+    for index, block in enumerate(params.blocks):
+
+        def attend_to_past(rows, heads=block.self_attention, index=index):
+            query, key, value = (
+                project(weight, bias, rows, name)
+                for weight, bias, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
+            )
+            query, key = turned(turn, query, position), turned(turn, key, position)
+            places = jnp.arange(state.keys[index].shape[1], dtype=jnp.int32)
+            here = (places == position)[None, :, None]
+            keys = jnp.where(here, key, state.keys[index])
+            values = jnp.where(here, value, state.values[index])
+            seen = (places <= position)[None]
+            context, _ = attend_heads(query, keys, values, seen, None, softmax)
+            return join_heads(heads, context, seen, len(places)), (keys, values)
+
+        def attend_to_memory(rows, heads=block.cross_attention, index=index):
+            query = project(heads.query_weight, heads.query_bias, rows, _NAMES[0])
+            keys, values = memory.keys[index], memory.values[index]
+            context, weights = attend_heads(query, keys, values, memory.allowed, None, softmax)
+            return join_heads(heads, context, memory.allowed, keys.shape[1]), weights[:, 0]
+
+        sublayers = attend_to_past, attend_to_memory
+        options = {"order": order, "activation": activation, "epsilon": epsilon}
+        rows, found = through(block, sublayers, rows, **options)
+        caches.append((*found[0], found[1]))
+    keys, values, weights = (tuple(one[kind] for one in caches) for kind in range(3))
+    outputs = last_norm(params.norm, rows, epsilon)[0]
+    outputs = outputs if capacity is None else jnp.where(position < capacity, outputs, jnp.nan)
+    return outputs, TransformerState(keys, values, position + 1, weights)
+
+
+_NAMES = ("query_heads", "key_heads", "value_heads")
