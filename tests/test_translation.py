@@ -116,7 +116,7 @@ def example_batch(verses, config=SMALL):
 
 
 MODELS = [{"attention": name} for name in command.ATTENTIONS]
-MODELS += [{"attention": "general", "input_feeding": 1}]
+MODELS += [{"attention": "general", "input_feeding": 1}, {"attention": "transformer"}]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from experiments.new_testament import BOOKS
 from experiments.translation import compare, report, train
 from experiments.translation.attentions import ATTENTIONS
 from experiments.translation.config import Config
+from experiments.translation.model import TRANSFORMER
 from jattn import plots
 
 MAY_BE_ZERO = ("input_feeding", "seed", "steps")
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m experiments.translation",
         description="Translates Greek into English; compares attention with human word links.",
     )
-    add_fields(parser, Config, {"attention": list(ATTENTIONS), "books": list(BOOKS)})
+    add_fields(parser, Config, {"attention": [*ATTENTIONS, TRANSFORMER], "books": list(BOOKS)})
     parser.add_argument("--out", type=Path, default=RUNS)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(

@@ -76,7 +76,9 @@ def decode(
     return jattn.luong_decode(params.decoder, memory, before, input_feeding=feeding, **options)
 
 
-def stepping(params: Params, greek: Array, length: Array, config: Config) -> tuple[Any, Any]:
+def stepping(
+    params: Params, greek: Array, length: Array, config: Config, max_steps: int
+) -> tuple[Any, Any]:
     """The decoder's first state, and its step for a search."""
     memory = jattn.encode(params.encoder, greek, length=length)
     decoder = params.decoder

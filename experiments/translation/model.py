@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from experiments.translation import gru
+from experiments.translation import gru, transformer
 from experiments.translation.config import Config
 from experiments.translation.pieces import START, STOP
 from jattn import beam_search, training
 
+TRANSFORMER = "transformer"
 LEAST = 1e-6  # A weight below counts as this one: local attention has zeros outside its window.
 
 
 def model(config: Config) -> ModuleType:
     """The module whose `init`, `decode` and `stepping` make the model."""
-    return gru
+    return transformer if config.attention == TRANSFORMER else gru
 
 
 def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Any:
@@ -100,7 +101,7 @@ def translate(
     """The likeliest English pieces of each sentence, and how many they are."""
 
     def one(greek, length):
-        start, step = model(config).stepping(params, greek, length, config)
+        start, step = model(config).stepping(params, greek, length, config, max_steps)
         found = beam_search(
             step,
             start,
