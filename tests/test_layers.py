@@ -41,6 +41,9 @@ ALLOWED = {
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
+    "experiments.translation": ANY_OF_JATTN
+    | PLOTTING
+    | {"experiments", "optax", "sacrebleu", "sentencepiece"},
     "experiments.differences": ANY_OF_JATTN | {"experiments.gru_weights"} | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING

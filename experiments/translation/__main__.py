@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments import results
 from experiments.command import add_fields, configured, ended
 from experiments.new_testament import BOOKS
-from experiments.translation import compare, report, train
+from experiments.translation import compare, pictures, report, train
 from experiments.translation.attentions import ATTENTIONS
 from experiments.translation.config import Config
 from experiments.translation.model import TRANSFORMER
@@ -60,7 +60,7 @@ def show(trained: train.Trained, options: argparse.Namespace) -> int:
     record = report.measure(trained, options.out, tested=options.tested)
     for table in record["tables"]:
         print(results.text(table), end="\n\n")
-    for line in report.draw(trained, options.out):
+    for line in pictures.draw(trained, options.out):
         print(line)
     print(f"{record['minutes']} minutes in all; everything is in {options.out}")
     return 0

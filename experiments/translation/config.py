@@ -41,7 +41,7 @@ class Config:
     half_width: int = 10
     layers: int = 2
     heads: int = 4
-    batch_size: int = 64
+    batch_size: int = 48
     steps: int = 1300
     learning_rate: float = 3e-3
     warmup: float = 0.1

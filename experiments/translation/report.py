@@ -1,9 +1,9 @@
-"""What a finished run says: scores beside baselines, samples, pictures."""
+"""What a finished run says: scores beside baselines, and samples."""
 
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,9 @@ from experiments.new_testament import Verse, read_verses
 from experiments.results import Table
 from experiments.translation import alignment, data, evaluation, ibm, scores
 from experiments.translation.config import Config
+from experiments.translation.pictures import SAMPLES, reference
 from experiments.translation.train import Trained, weights
-from jattn import plots
 
-# Of John: short, and about nothing but who went where.
-SAMPLES = ("43001035", "43002012", "43018018", "43021008")
 SHIFTS = (-1, 0, 1)
 
 
@@ -86,29 +84,6 @@ def command(config: Config) -> str:
     given = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
     return " ".join(["python -m experiments.translation", *options])
-
-
-def draw(trained: Trained, out: Path) -> Iterator[str]:
-    """Draws the samples' attention with the human links, and the learning curve."""
-    params, learned, config, parts = trained
-    verses = [v for v in parts.test if v.name in SAMPLES] or parts.test[: len(SAMPLES)]
-    found = evaluation.forced(params, data.encode(verses, learned), config).weights
-    maps = [(w, v.english, v.greek, reference(v)) for w, v in zip(found, verses, strict=True)]
-    links = [sorted((english, greek) for greek, english in verse.links) for verse in verses]
-    pictures = {"learning_curve.png": lambda: plots.learning_curve(out / "log.jsonl")}
-    if config.attention != "none":
-        pictures["attention.png"] = lambda: plots.attention_grid(maps, links=links, columns=2)
-    for name, picture in pictures.items():
-        try:
-            plots.save(picture(), out / name)
-            yield f"wrote {out / name}"
-        except ImportError as error:
-            yield f"no {name}: {error}"
-
-
-def reference(verse: Verse) -> str:
-    """Chapter and verse."""
-    return f"{int(verse.name[2:5])}:{int(verse.name[5:])}"
 
 
 def _row(translated: Sequence[str], verses: Sequence[Verse]) -> dict[str, float]:
