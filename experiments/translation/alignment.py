@@ -11,9 +11,10 @@ import numpy as np
 from experiments.new_testament import Verse
 
 Links = frozenset[tuple[int, int]]
+Places = Sequence[int] | np.ndarray
 
 
-def word_weights(weights: np.ndarray, english: Sequence[int], greek: Sequence[int]) -> np.ndarray:
+def word_weights(weights: np.ndarray, english: Places, greek: Places) -> np.ndarray:
     """From pieces to words: rows `[t s]` of an English word are averaged, Greek columns summed.
 
     Args:
@@ -23,8 +24,8 @@ def word_weights(weights: np.ndarray, english: Sequence[int], greek: Sequence[in
         greek: the same for Greek.
     """
     weights = np.asarray(weights, np.float64)[: len(english), : len(greek)]
-    to_greek = np.eye(max(greek) + 1)[list(greek)]
-    to_english = np.eye(max(english) + 1)[list(english)].T
+    to_greek = np.eye(int(max(greek)) + 1)[np.asarray(greek)]
+    to_english = np.eye(int(max(english)) + 1)[np.asarray(english)].T
     return to_english @ weights @ to_greek / to_english.sum(axis=1, keepdims=True)
 
 

@@ -84,13 +84,14 @@ def stepping(
     decoder = params.decoder
     read = ATTENTIONS[config.attention].attention(config)(decoder.attention, memory)
     if isinstance(decoder, jattn.BahdanauDecoderParams):
-        start, step = jattn.bahdanau_start(decoder, memory, read), jattn.bahdanau_step
+        start: Any = jattn.bahdanau_start(decoder, memory, read)
+        step: Any = partial(jattn.bahdanau_step, decoder)
     else:
         start = jattn.luong_start(decoder, memory, read)
-        step = partial(jattn.luong_step, input_feeding=bool(config.input_feeding))
+        step = partial(jattn.luong_step, decoder, input_feeding=bool(config.input_feeding))
 
     def scored(state, token):
-        logits, state = step(decoder, state, token, read)
+        logits, state = step(state, token, read)
         return jax.nn.log_softmax(logits), state
 
     return start, scored
