@@ -64,8 +64,8 @@ def targets(batch: Mapping[str, Any]) -> tuple[Array, Array, Array]:
 def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[Array, ""]:
     """Mean over the linked pieces of -Σ gold log(weights), gold the same for all linked pieces.
 
-    Liu et al. (2016), arXiv:1609.04186, compare supervised losses of attention; this is their
-    cross entropy, and that of Garg et al. (2019), arXiv:1909.02074, section 4.1.2.
+    Supervised attention: Liu et al. (2016), arXiv:1609.04186; of one head of a transformer, Garg et
+    al. (2019), arXiv:1909.02074. Both learn from links found by a program, this from human ones.
     """
     wanted = batch["links"][:, :, None, :] == batch["greek_words"][:, None, :, None]
     within = training.length_mask(batch["greek_length"], weights.shape[2])[:, None]
