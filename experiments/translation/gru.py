@@ -9,7 +9,9 @@ from jaxtyping import Array, Int, Key
 import jattn
 from experiments.translation.attentions import ATTENTIONS
 from experiments.translation.config import Config
-from jattn.layers import dropout
+from jattn.layers import EmbeddingParams, dropout
+
+NARROW = 0.1
 
 
 class Params(NamedTuple):
@@ -39,9 +41,16 @@ def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Param
         "attention": choice.init(attention_rng, config),
     }
     if choice.is_before_step:
-        return Params(encoder, jattn.init_bahdanau_decoder(decoder_rng, **sizes))
-    feeding = bool(config.input_feeding)
-    return Params(encoder, jattn.init_luong_decoder(decoder_rng, input_feeding=feeding, **sizes))
+        decoder: Any = jattn.init_bahdanau_decoder(decoder_rng, **sizes)
+    else:
+        feeding = bool(config.input_feeding)
+        decoder = jattn.init_luong_decoder(decoder_rng, input_feeding=feeding, **sizes)
+    return Params(*(one._replace(embedding=narrow(one.embedding)) for one in (encoder, decoder)))
+
+
+def narrow(params: EmbeddingParams) -> EmbeddingParams:
+    """Rows near zero: Adam's steps are of one size, and rare pieces take few of them."""
+    return EmbeddingParams(params.weight * NARROW)
 
 
 def decode(
