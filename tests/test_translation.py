@@ -104,6 +104,12 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
         assert np.isfinite(moved).all()
         assert not np.array_equal(moved, begin)
 
+    elsewhere = Config(**{**vars(config), "books": "epistles", "steps": 0})
+    went_on = train.run(elsewhere, tmp_path / "epistles", start_from=tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, went_on.params, params)
+    assert went_on.pieces == pieces.load(tmp_path)
+    assert {verse.book for verse in went_on.parts.train} == {45}
+
     again = str(tmp_path / "compared")
     assert command.main(["compare", str(tmp_path), "--out", again]) == 0
     assert "additive, guided 1" in capsys.readouterr().out
