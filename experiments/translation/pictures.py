@@ -24,7 +24,7 @@ def draw(trained: Trained, out: Path) -> Iterator[str]:
         pictures["attention.png"] = lambda: plots.attention_grid(maps, links=links, columns=2)
     for name, picture in pictures.items():
         try:
-            plots.save(picture(), out / name)
+            plots.save(picture(), out / name, dots_per_inch=80)
             yield f"wrote {out / name}"
         except ImportError as error:
             yield f"no {name}: {error}"
