@@ -160,6 +160,28 @@ def test_any_mechanism_reads_a_memory(kind):
     testing.assert_close(found, mechanism(*arrays, **where, **options), 1e-15)
 
 
+def test_bahdanau_drops_what_it_embeds_and_what_it_reads_out():
+    """The readout's gradient holds what it read: each entry is zero, or doubled at rate 1/2."""
+    params = decoder("bahdanau", "additive")[0]
+
+    def read_by(rate, rng):
+        def logits(readout):
+            changed = params._replace(readout=params.readout._replace(weight=readout))
+            return jattn.bahdanau_decode(changed, MEMORY, TARGET, dropout_rate=rate, rng=rng).logits
+
+        return jax.jacobian(logits)(params.readout.weight)[:, 0, 0]
+
+    whole, halved = read_by(0.0, None), read_by(0.5, jax.random.key(0))
+    kept = np.asarray(halved) != 0.0
+    for part in (slice(0, N), slice(N, N + 5), slice(N + 5, None)):  # State, embedding, context.
+        assert 0.1 < kept[:, part].mean() < 0.9
+    embedded = slice(N, N + 5)
+    expected = np.where(kept[:, embedded], 2 * whole[:, embedded], 0.0)
+    testing.assert_close(halved[:, embedded], expected, 1e-14)
+    with pytest.raises(ValueError, match=r"dropout_rate is .* but rng is None"):
+        read_by(0.5, None)
+
+
 def test_the_query_position_reaches_local_attention():
     params, attend, start, step, _ = decoder("bahdanau", "local-m")
     read = attend(params.attention, MEMORY)

@@ -48,6 +48,9 @@ ALLOWED = {
     | {"optax", "safetensors", "tokenizers", "torch", "transformers"}
     | {"experiments.archive", "experiments.command", "experiments.results"}
     | {"experiments.dictionary", "experiments.english_bible"},
+    "experiments.translation": ANY_OF_JATTN
+    | PLOTTING
+    | {"experiments", "optax", "sacrebleu", "sentencepiece"},
     "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jattn._precision import at_least_float32
-from jattn.layers import embedding, linear
+from jattn.layers import check_dropout, dropout, embedding, linear
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
@@ -81,14 +81,32 @@ def bahdanau_decode(
     *,
     attention: Attention = by_addition,
     cell: Cell = reset_before_gru_cell,
+    dropout_rate: float = 0.0,
+    rng: Key[Array, ""] | None = None,
 ) -> Decoded:
     """`bahdanau_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
 
     Start `tokens` with the token that begins every target. Padding after the target changes
     nothing before it.
+
+    Args:
+        dropout_rate: share that is dropped of the embedded tokens and of the states and contexts
+            before the readout; what the recurrence carries is left alone.
+        rng: what dropout is drawn from.
+
+    Raises:
+        ValueError: as `bahdanau_step` does, or if dropout_rate is not in [0, 1) or comes without
+            rng.
     """
+    check_dropout("bahdanau_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)
-    embedded = embedding(params.embedding, tokens)
+
+    def drop(index, values):
+        return dropout(
+            None if rng is None else jax.random.fold_in(rng, index), values, dropout_rate
+        )
+
+    embedded = drop(0, embedding(params.embedding, tokens))
 
     def step(state, embedded):
         state, context = _advance(params, state, embedded, read, cell)
@@ -96,6 +114,7 @@ def bahdanau_decode(
 
     start = bahdanau_start(params, memory, read)
     _, (hidden, context, weights) = jax.lax.scan(step, start, embedded)
+    hidden, context = drop(1, hidden), drop(2, context)
     return Decoded(_read_out(params, hidden, embedded, context), weights)
 
 

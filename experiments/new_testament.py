@@ -1,0 +1,136 @@
+"""The Greek New Testament, an English translation of it, and the links that people drew between.
+
+Greek: SBL Greek New Testament, CC-BY-4.0. English: Berean Standard Bible, public domain. Links:
+BiblioNexus, CC-BY-4.0. All three are in the package bible-alignments, read as an archive.
+"""
+
+import csv
+import io
+import json
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from experiments.archive import wheel
+
+ALIGNMENTS = (
+    "bible-alignments",
+    "0.4.2",
+    "84f6b15e706657777824aac811567cb5cb2b38ad2b94497209f5f3c3f67b0984",
+)
+JOHN, HEBREWS = 43, 58
+# Numbers of books. Acts and Revelation are neither.
+BOOKS = {
+    "gospels": frozenset(range(40, 44)),
+    "epistles": frozenset(range(45, 66)),
+    "all": frozenset(range(40, 67)),
+}
+
+
+class Verse(NamedTuple):
+    """A verse's words in both languages; `links` are pairs of places (Greek, English) from 0.
+
+    `glosses` has a few English words for each Greek one. `spaced` says whether a space stands
+    before each English word, `marks` which of them are punctuation.
+    """
+
+    name: str
+    greek: tuple[str, ...]
+    glosses: tuple[str, ...]
+    english: tuple[str, ...]
+    spaced: tuple[bool, ...]
+    marks: tuple[bool, ...]
+    links: frozenset[tuple[int, int]]
+
+    @property
+    def book(self) -> int:
+        return int(self.name[:2])
+
+    @property
+    def text(self) -> str:
+        """The English as it is printed."""
+        pairs = zip(self.english, self.spaced, strict=True)
+        return "".join(" " * space + word for word, space in pairs).strip()
+
+
+class Parts(NamedTuple):
+    """Verses to train on, to choose by (Hebrews) and to test on (John)."""
+
+    train: list[Verse]
+    valid: list[Verse]
+    test: list[Verse]
+
+
+def read_verses() -> list[Verse]:
+    """The 7,936 verses that both texts have, in the books' order."""
+    with wheel(*ALIGNMENTS) as archive:
+        greek = _by_verse(_rows(archive, "data/sources/SBLGNT.tsv"), lambda row: row["id"][1:9])
+        english = _by_verse(
+            _rows(archive, "data/eng/targets/BSB/nt_BSB.tsv"), lambda row: row["source_verse"]
+        )
+        name = "data/eng/alignments/BSB/SBLGNT-BSB-manual.json"
+        records = json.loads(archive.read(name))["records"]
+    links: dict[str, set[tuple[str, str]]] = {}
+    for record in records:
+        for source in record["source"]:
+            pairs = {(source, target) for target in record["target"]}
+            links.setdefault(source[1:9], set()).update(pairs)
+    return [
+        _verse(name, greek[name], english[name], links.get(name, set()))
+        for name in greek
+        if name in english
+    ]
+
+
+def split(verses: Iterable[Verse], books: str = "all") -> Parts:
+    """Splits by book, since the first three Gospels tell much of the same in the same words.
+
+    Args:
+        books: those to train on, a name in `BOOKS`; John and Hebrews are never among them.
+    """
+    parts = Parts([], [], [])
+    for verse in verses:
+        if verse.book == JOHN:
+            parts.test.append(verse)
+        elif verse.book == HEBREWS:
+            parts.valid.append(verse)
+        elif verse.book in BOOKS[books]:
+            parts.train.append(verse)
+    return parts
+
+
+def plain(word: str) -> str:
+    """A Greek word in lower case, and with the acute that the end of a sentence would give it.
+
+    A grave is the same accent within a sentence: it tells nothing and makes two forms of a word.
+    """
+    decomposed = unicodedata.normalize("NFD", word.lower())
+    return unicodedata.normalize("NFC", decomposed.replace("\u0300", "\u0301"))
+
+
+def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
+    text = io.TextIOWrapper(archive.open(name), "utf-8")
+    return csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _by_verse(rows, name) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(name(row), []).append(row)
+    return found
+
+
+def _verse(name, greek, english, links) -> Verse:
+    source = {row["id"]: place for place, row in enumerate(greek)}
+    target = {row["id"]: place for place, row in enumerate(english)}
+    return Verse(
+        name,
+        tuple(row["text"] for row in greek),
+        tuple(row["gloss"] for row in greek),
+        tuple(row["text"] for row in english),
+        (True, *(row["skip_space_after"] != "y" for row in english[:-1])),
+        tuple(row["exclude"] == "y" for row in english),
+        # A few links cross the border of a verse.
+        frozenset((source[a], target[b]) for a, b in links if a in source and b in target),
+    )

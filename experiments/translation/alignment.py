@@ -1,0 +1,53 @@
+"""Links between words read off attention weights, and how far they are from the human ones.
+
+One rule for every system: an English word that is no punctuation gets one link, to the Greek word
+with the largest weight; punctuation gets none. Words that nobody linked count against all alike.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from experiments.new_testament import Verse
+
+Links = frozenset[tuple[int, int]]
+Places = Sequence[int] | np.ndarray
+
+
+def word_weights(weights: np.ndarray, english: Places, greek: Places) -> np.ndarray:
+    """From pieces to words: rows `[t s]` of an English word are averaged, Greek columns summed.
+
+    Args:
+        weights: a row for each English piece and a column for each Greek one; further rows, as
+            that of the end, and columns are left out.
+        english: the word of each English piece, counted from 0.
+        greek: the same for Greek.
+    """
+    weights = np.asarray(weights, np.float64)[: len(english), : len(greek)]
+    to_greek = np.eye(int(max(greek)) + 1)[np.asarray(greek)]
+    to_english = np.eye(int(max(english)) + 1)[np.asarray(english)].T
+    return to_english @ weights @ to_greek / to_english.sum(axis=1, keepdims=True)
+
+
+def links(weights: np.ndarray, marks: Sequence[bool]) -> Links:
+    """The link of each English word that is no punctuation; `weights` are those of words."""
+    chosen = np.argmax(weights, axis=1)
+    pairs = zip(chosen, marks, strict=True)
+    return frozenset((int(g), e) for e, (g, is_mark) in enumerate(pairs) if not is_mark)
+
+
+def alignment_error_rate(found: Iterable[Links], gold: Iterable[Links]) -> float:
+    """AER = 1 - 2 |found ∩ gold| / (|found| + |gold|), over all sentences together.
+
+    That of Och & Ney (2003), Computational Linguistics 29(1), where every gold link is a sure one.
+    """
+    pairs = list(zip(found, gold, strict=True))
+    both = sum(len(a & b) for a, b in pairs)
+    return 1.0 - 2.0 * both / max(1, sum(len(a) + len(b) for a, b in pairs))
+
+
+def diagonal(verse: Verse) -> Links:
+    """Links of a translator who goes word by word at an even pace."""
+    words = [place for place, is_mark in enumerate(verse.marks) if not is_mark]
+    pace = len(verse.greek) / max(1, len(words))
+    return frozenset((int((order + 0.5) * pace), place) for order, place in enumerate(words))

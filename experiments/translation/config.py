@@ -1,0 +1,52 @@
+"""What a run is made of, and its presets."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Model, data and optimisation; every field is an option of the command.
+
+    attention: what the decoder reads the encoder's states with: "additive" before its step, as
+        Bahdanau et al. do, the others after it, as Luong et al. do; or "none"; or "transformer",
+        which is another model.
+    input_feeding: 1 tells a decoder after Luong et al. what its last step attended to.
+    books: to train on, "gospels", "epistles" or "all", in each case without John and Hebrews.
+    guided: weight of the cross entropy between human links and attention; 0 leaves it alone.
+    greek_pieces, english_pieces: subwords of each language.
+    longest: verses with more pieces than this on either side are not trained on.
+    embedding_size, units, decoder_units, score_units: sizes; `units` in each direction.
+    half_width: pieces that local attention sees on either side of its centre.
+    layers, heads: of the transformer alone, whose width is decoder_units.
+    batch_size, steps, learning_rate, warmup: of Adam with a cosine schedule; `warmup` is the part
+        of the steps in which the rate rises.
+    dropout: share of embeddings, encoder outputs and decoder states that is dropped.
+    label_smoothing: share of a target's probability given to all other pieces.
+    beam_size: beginnings kept when test verses are translated.
+    buckets: shapes that batches are padded to, each compiled once.
+    seed: of everything that is drawn.
+    """
+
+    attention: str = "additive"
+    input_feeding: int = 0
+    books: str = "all"
+    guided: float = 0.0
+    greek_pieces: int = 4000
+    english_pieces: int = 1500
+    longest: int = 70
+    embedding_size: int = 128
+    units: int = 64
+    decoder_units: int = 128
+    score_units: int = 64
+    half_width: int = 10
+    layers: int = 2
+    heads: int = 4
+    batch_size: int = 16
+    steps: int = 4200
+    learning_rate: float = 5e-3
+    warmup: float = 0.1
+    dropout: float = 0.2
+    label_smoothing: float = 0.1
+    beam_size: int = 1
+    buckets: int = 3
+    seed: int = 0

@@ -1,0 +1,110 @@
+"""Verses translated by a model, scored, and its attention compared with the human links."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.translation import alignment, data, model
+from experiments.translation import pieces as subwords
+from experiments.translation.config import Config
+from experiments.translation.data import Example
+from jattn import training
+
+WIDTHS = (40, 128)  # Pieces that a verse is padded to: one compilation each.
+AT_ONCE = 128
+
+
+class Forced(NamedTuple):
+    """A model on given translations: loss of a piece, and each one's attention."""
+
+    loss: float
+    weights: list[np.ndarray]
+
+
+def progress(params: Any, examples: Sequence[Example], config: Config) -> dict[str, float]:
+    """Loss and alignment error of given translations, as measured through a run."""
+    found = forced(params, examples, config)
+    measured = {"loss": found.loss}
+    if config.attention != "none":
+        measured["alignment_error_rate"] = error(found.weights, examples)
+    return measured
+
+
+def error(weights: Sequence[np.ndarray], examples: Sequence[Example]) -> float:
+    """The alignment error rate of attention between words."""
+    verses = [example.verse for example in examples]
+    found = [alignment.links(w, verse.marks) for w, verse in zip(weights, verses, strict=True)]
+    return alignment.alignment_error_rate(found, [verse.links for verse in verses])
+
+
+def forced(params: Any, examples: Sequence[Example], config: Config) -> Forced:
+    """Predicts each verse's own English, piece by piece."""
+    rows = _forced_rows(params, examples, config)
+    return Forced(rows.loss, [_of_words(w, e) for w, e in zip(rows.weights, examples, strict=True)])
+
+
+def shifted_errors(
+    params: Any, examples: Sequence[Example], config: Config, shifts: Sequence[int]
+) -> dict[int, float]:
+    """The alignment error rate if each piece is given the row so many places on.
+
+    Only 0 reads the row that predicts a piece as that piece's row: the others show that it is.
+    """
+    weights = _forced_rows(params, examples, config).weights
+    moved = {shift: [np.roll(one, -shift, axis=0) for one in weights] for shift in shifts}
+    return {
+        shift: error([_of_words(w, e) for w, e in zip(rows, examples, strict=True)], examples)
+        for shift, rows in moved.items()
+    }
+
+
+def _of_words(weights: np.ndarray, example: Example) -> np.ndarray:
+    return alignment.word_weights(weights, example.english.words, example.greek.words)
+
+
+def _forced_rows(params: Any, examples: Sequence[Example], config: Config) -> Forced:
+    weights: list[Any] = [None] * len(examples)
+    total, count = 0.0, 0
+    for rows, batch in padded(examples):
+        tokens = int((batch["english_length"] + (batch["greek_length"] > 0)).sum())
+        loss, attention = model.forced(params, batch, config=config)
+        total, count = total + float(loss) * tokens, count + tokens
+        for row, one in zip(rows, np.asarray(attention), strict=False):
+            # One row more, of the end.
+            weights[row] = one[: len(examples[row].english.pieces) + 1]
+    return Forced(total / max(1, count), weights)
+
+
+def translations(
+    params: Any,
+    examples: Sequence[Example],
+    learned: subwords.Pieces,
+    config: Config,
+) -> list[str]:
+    """The likeliest English of each verse."""
+    english = subwords.processor(learned.english)
+    found: list[str] = [""] * len(examples)
+    for rows, batch in padded(examples):
+        width = batch["greek"].shape[1]
+        tokens, lengths = model.translate(
+            params, batch["greek"], batch["greek_length"], config=config, max_steps=width + 24
+        )
+        for row, pieces, length in zip(rows, np.asarray(tokens), np.asarray(lengths), strict=False):
+            found[row] = subwords.decode(english, pieces[:length])
+    return found
+
+
+def padded(examples: Sequence[Example]) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+    """Batches of a few shapes, with the places of their verses; empty ones fill the last."""
+    below = 0
+    for width in WIDTHS:
+        here = [i for i, one in enumerate(examples) if below < data.longest(one) <= width]
+        below = width
+        for first in range(0, len(here), AT_ONCE):
+            rows = here[first : first + AT_ONCE]
+            batch: dict[str, np.ndarray] = {}
+            for name, column in data.columns([examples[row] for row in rows]).items():
+                empty = [column[0][:0]] * (AT_ONCE - len(rows))
+                batch[name], batch[f"{name}_length"] = training.pad_to(column + empty, width)
+            yield rows, batch

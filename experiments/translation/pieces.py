@@ -1,0 +1,119 @@
+"""Subwords by sentencepiece, one model a language, each word encoded alone.
+
+So every piece belongs to one word. A piece that begins with "▁" has a space before it, which keeps
+punctuation where it stands; what is decoded is text as it is printed.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import sentencepiece
+
+from experiments.archive import DataError
+from experiments.new_testament import Verse, plain
+
+STOP, START, UNKNOWN = 0, 1, 2
+NAMES = {"greek": "greek.model", "english": "english.model"}
+
+
+class Pieces(NamedTuple):
+    """The models of both languages, as bytes."""
+
+    greek: bytes
+    english: bytes
+
+
+class Encoded(NamedTuple):
+    """A sentence's pieces, and the word that each belongs to, counted from 0."""
+
+    pieces: np.ndarray
+    words: np.ndarray
+
+
+def train(verses: Sequence[Verse], *, greek: int, english: int) -> Pieces:
+    """Learns so many pieces of each language from these verses alone.
+
+    Raises:
+        ValueError: the text is too small for so many, or too varied for so few.
+    """
+    return Pieces(
+        _train((word for verse in verses for word in greek_words(verse)), greek),
+        _train((word for verse in verses for word in english_words(verse)), english),
+    )
+
+
+def greek_words(verse: Verse) -> list[str]:
+    return [" " + plain(word) for word in verse.greek]
+
+
+def english_words(verse: Verse) -> list[str]:
+    return [" " * s + word for s, word in zip(verse.spaced, verse.english, strict=True)]
+
+
+def processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_proto=model)
+
+
+def encode(model: sentencepiece.SentencePieceProcessor, words: Sequence[str]) -> Encoded:
+    """The pieces of each word, one word at a time."""
+    pieces: list[list[int]] = model.encode(list(words))
+    counts = [len(word) for word in pieces]
+    flat = [piece for word in pieces for piece in word]
+    return Encoded(
+        np.array(flat, np.int32), np.repeat(np.arange(len(words), dtype=np.int32), counts)
+    )
+
+
+def decode(model: sentencepiece.SentencePieceProcessor, pieces: Iterable[int]) -> str:
+    """The text of pieces, as it is printed."""
+    kept = [int(piece) for piece in pieces if piece > UNKNOWN]
+    return "".join(model.id_to_piece(kept)).replace("▁", " ").strip()
+
+
+def save(out: Path, pieces: Pieces) -> None:
+    for name, model in pieces._asdict().items():
+        (out / NAMES[name]).write_bytes(model)
+
+
+def load(out: Path) -> Pieces:
+    """What `save` wrote.
+
+    Raises:
+        DataError: a file is no model of sentencepiece.
+        FileNotFoundError: it is missing.
+    """
+    found = Pieces(**{name: (out / file).read_bytes() for name, file in NAMES.items()})
+    for name, model in found._asdict().items():
+        try:
+            processor(model)
+        except RuntimeError:
+            raise DataError(f"{out / NAMES[name]}: no model of sentencepiece") from None
+    return found
+
+
+def _train(words: Iterable[str], size: int) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(words),
+            model_writer=model,
+            model_type="bpe",  # The other kind finds no piece that is a whole word of a list.
+            vocab_size=size,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            eos_id=STOP,
+            bos_id=START,
+            unk_id=UNKNOWN,
+            pad_id=-1,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].partition("] ")[2] or str(error)
+        raise ValueError(f"no {size} pieces can be made of this text: {reason}") from None
+    return model.getvalue()

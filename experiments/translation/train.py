@@ -1,0 +1,124 @@
+"""One run: data, training, and the files from which everything else is made."""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from experiments import new_testament
+from experiments.new_testament import Parts, read_verses
+from experiments.translation import data, evaluation, model, pieces
+from experiments.translation.config import Config
+from experiments.translation.pieces import Pieces
+from experiments.translation.start import begun
+from jattn import training
+
+EVALUATIONS = 6  # On the verses to choose by, evenly through the run.
+
+
+class Trained(NamedTuple):
+    """What a run leaves: its weights, its pieces, its configuration and its verses."""
+
+    params: Any
+    pieces: Pieces
+    config: Config
+    parts: Parts
+
+
+def run(
+    config: Config, out: Path, *, resume: bool = False, start_from: Path | None = None
+) -> Trained:
+    """Trains a model into the folder `out`.
+
+    Args:
+        resume: continue from the checkpoint in `out`.
+        start_from: the folder of a run whose weights and pieces to begin with.
+
+    Raises:
+        FileNotFoundError, ValueError: a file of an earlier run is missing, damaged or does not fit.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    parts = new_testament.split(read_verses(), config.books)
+    if start_from is not None:
+        learned = pieces.load(start_from)
+    elif resume:
+        learned = pieces.load(out)
+    else:
+        learned = pieces.train(
+            parts.train, greek=config.greek_pieces, english=config.english_pieces
+        )
+    pieces.save(out, learned)
+    rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
+    init_rng, train_rng = jax.random.split(rng)
+    params = begin(init_rng, config, learned)
+    if start_from is not None:
+        params = begun(params, config, *load_weights(start_from))
+    valid = data.encode(parts.valid, learned)
+    fitted = training.fit(
+        partial(model.loss, config=config),
+        optimizer(config),
+        params,
+        data.batches(data.encode(parts.train, learned), config),
+        steps=config.steps,
+        rng=train_rng,
+        evaluate=lambda params: evaluation.progress(params, valid, config),
+        evaluate_every=max(1, config.steps // EVALUATIONS),
+        checkpoint=out / "checkpoint.safetensors",
+        checkpoint_every=100,
+        resume=resume,
+        log=out / "log.jsonl",
+        config=config,
+    )
+    if fitted.reason == "interrupted":
+        raise KeyboardInterrupt
+    save_weights(out, fitted.state.params, config)
+    return Trained(fitted.state.params, learned, config, parts)
+
+
+def begin(rng: jax.Array, config: Config, learned: Pieces) -> Any:
+    """Draws the weights of a model of these pieces."""
+    sizes = [pieces.processor(one).get_piece_size() for one in learned]
+    return jax.jit(model.init, static_argnums=(1, 2, 3))(rng, config, *sizes)
+
+
+def optimizer(config: Config) -> optax.GradientTransformation:
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0,
+        config.learning_rate,
+        warmup_steps=max(1, int(config.warmup * config.steps)),
+        decay_steps=max(2, config.steps),
+        end_value=config.learning_rate / 100,
+    )
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
+
+
+def save_weights(out: Path, params: Any, config: Config) -> None:
+    metadata = {"config": dataclasses.asdict(config)}
+    training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
+
+
+def load_weights(out: Path) -> tuple[Any, Config]:
+    """The weights that a run left in `out`, and its configuration.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or damaged.
+    """
+    path = out / "weights.safetensors"
+    config = Config(**training.load_checkpoint(path).metadata["config"])
+    like = jax.eval_shape(lambda: begin(jax.random.key(0), config, pieces.load(out)))
+    return training.load_checkpoint(path, like=like).tree, config
+
+
+def load(out: Path) -> Trained:
+    """A finished run, read from its folder."""
+    params, config = load_weights(out)
+    parts = new_testament.split(read_verses(), config.books)
+    return Trained(params, pieces.load(out), config, parts)
+
+
+def weights(params: Any) -> int:
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
