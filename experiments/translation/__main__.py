@@ -29,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m experiments.translation",
         description="Translates Greek into English; compares attention with human word links.",
     )
-    add_fields(parser, Config, {"attention": [*ATTENTIONS, TRANSFORMER], "books": list(BOOKS)})
+    choices = {
+        "attention": [*ATTENTIONS, TRANSFORMER],
+        "books": list(BOOKS),
+        "aligned": ["predicts", "reads"],
+    }
+    add_fields(parser, Config, choices)
     parser.add_argument("--out", type=Path, default=RUNS)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(

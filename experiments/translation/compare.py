@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.archive import DataError
 from experiments.results import Table
+from experiments.translation.config import Config
 
 
 def read(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -31,6 +32,8 @@ def named(config: Mapping[str, Any]) -> str:
     parts = [config["attention"]]
     parts += ["input feeding"] if config["input_feeding"] else []
     parts += [f"guided {config['guided']:g}"] if config["guided"] else []
+    parts += ["aligned when read"] if config.get("aligned") == "reads" else []
+    parts += [f"{config['steps']:,} steps"] if config["steps"] != Config().steps else []
     parts += [config["books"]] if config["books"] != "all" else []
     return ", ".join(parts)
 

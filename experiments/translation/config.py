@@ -13,6 +13,8 @@ class Config:
     input_feeding: 1 tells a decoder after Luong et al. what its last step attended to.
     books: to train on, "gospels", "epistles" or "all", in each case without John and Hebrews.
     guided: weight of the cross entropy between human links and attention; 0 leaves it alone.
+    aligned: whose attention is a piece's own: that of the step that "predicts" it and does not know
+        it yet, or that of the step that "reads" it, the next one.
     greek_pieces, english_pieces: subwords of each language.
     longest: verses with more pieces than this on either side are not trained on.
     embedding_size, units, decoder_units, score_units: sizes; `units` in each direction.
@@ -31,6 +33,7 @@ class Config:
     input_feeding: int = 0
     books: str = "all"
     guided: float = 0.0
+    aligned: str = "predicts"
     greek_pieces: int = 4000
     english_pieces: int = 1500
     longest: int = 70

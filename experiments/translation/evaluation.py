@@ -49,7 +49,7 @@ def shifted_errors(
 ) -> dict[int, float]:
     """The alignment error rate if each piece is given the row so many places on.
 
-    Only 0 reads the row that predicts a piece as that piece's row: the others show that it is.
+    Only 0 takes the row that `config.aligned` names: the others show what the next ones hold.
     """
     weights = _forced_rows(params, examples, config).weights
     moved = {shift: [np.roll(one, -shift, axis=0) for one in weights] for shift in shifts}
@@ -71,8 +71,8 @@ def _forced_rows(params: Any, examples: Sequence[Example], config: Config) -> Fo
         loss, attention = model.forced(params, batch, config=config)
         total, count = total + float(loss) * tokens, count + tokens
         for row, one in zip(rows, np.asarray(attention), strict=False):
-            # One row more, of the end.
-            weights[row] = one[: len(examples[row].english.pieces) + 1]
+            steps = one[: len(examples[row].english.pieces) + 1]
+            weights[row] = steps[1:] if config.aligned == "reads" else steps
     return Forced(total / max(1, count), weights)
 
 

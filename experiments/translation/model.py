@@ -46,7 +46,7 @@ def loss(
     )
     metrics = {"accuracy": training.token_accuracy(found.logits, labels, mask)}
     if config.guided:
-        strayed = guidance(found.weights[:, :-1], batch)
+        strayed = guidance(own_rows(found.weights, config), batch)
         return entropy + config.guided * strayed, {**metrics, "guidance": strayed}
     return entropy, metrics
 
@@ -59,6 +59,15 @@ def targets(batch: Mapping[str, Any]) -> tuple[Array, Array, Array]:
     lengths = (batch["english_length"] + 1) * (batch["greek_length"] > 0)
     mask = training.length_mask(lengths, labels.shape[1])
     return jnp.concatenate([start, english], axis=1), labels, mask
+
+
+def own_rows(weights: Float[Array, "b u s"], config: Config) -> Float[Array, "b t s"]:
+    """The row of each piece: of t + 1 steps the first predicts the first, the second reads it.
+
+    That the step that reads a word knows best where it came from: Chen et al. (2020),
+    arXiv:2004.14837.
+    """
+    return weights[:, :-1] if config.aligned == "predicts" else weights[:, 1:]
 
 
 def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[Array, ""]:
@@ -81,7 +90,7 @@ def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[
 def forced(
     params: Any, batch: Mapping[str, Array | np.ndarray], *, config: Config
 ) -> tuple[Float[Array, ""], Float[Array, "b t s"]]:
-    """The plain loss of given translations, and the attention that predicts each piece."""
+    """The plain loss of given translations, and the attention of each step, the end's too."""
     before, labels, mask = targets(batch)
     found = jax.vmap(lambda *one: model(config).decode(params, *one, config))(
         batch["greek"], batch["greek_length"], before
