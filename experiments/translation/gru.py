@@ -45,7 +45,10 @@ def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Param
     else:
         feeding = bool(config.input_feeding)
         decoder = jattn.init_luong_decoder(decoder_rng, input_feeding=feeding, **sizes)
-    return Params(*(one._replace(embedding=narrow(one.embedding)) for one in (encoder, decoder)))
+    return Params(
+        encoder._replace(embedding=narrow(encoder.embedding)),
+        decoder._replace(embedding=narrow(decoder.embedding)),
+    )
 
 
 def narrow(params: EmbeddingParams) -> EmbeddingParams:
