@@ -47,7 +47,7 @@ ALLOWED = {
     | PLOTTING
     | {"optax", "safetensors", "tokenizers", "torch", "transformers"}
     | {"experiments.archive", "experiments.command", "experiments.results"}
-    | {"experiments.dictionary", "experiments.english_bible"},
+    | {"experiments.dictionary", "experiments.english_bible", "experiments.schedule"},
     "experiments.translation": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "sacrebleu", "sentencepiece"},

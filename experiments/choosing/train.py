@@ -13,6 +13,7 @@ import optax
 from experiments.choosing import model
 from experiments.choosing.config import Config
 from experiments.choosing.examples import VALID, Data, Examples
+from experiments.schedule import warmup_cosine
 from jattn import training
 
 # Most of these programs run for seconds: compiling them may not take longer.
@@ -81,13 +82,7 @@ class Trainer:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0,
-        config.learning_rate,
-        warmup_steps=max(1, int(config.warmup * config.steps)),
-        decay_steps=max(2, config.steps),
-        end_value=config.learning_rate / 100,
-    )
+    schedule = warmup_cosine(config.learning_rate, config.warmup, config.steps)
     adam = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
     return optax.flatten(adam)  # One vector instead of many small arrays: compiled sooner.
 

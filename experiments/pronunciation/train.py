@@ -16,6 +16,7 @@ from experiments.pronunciation.config import Config
 from experiments.pronunciation.data import spell, tokens_of
 from experiments.pronunciation.errors_table import errors_table
 from experiments.pronunciation.evaluation import errors, pronounce
+from experiments.schedule import warmup_cosine
 from jattn import training
 
 EVALUATIONS = 4  # Of the words to tune on, evenly through the run.
@@ -113,13 +114,7 @@ def examples(dictionary: Dictionary, words: list[str], config: Config) -> traini
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0,
-        config.learning_rate,
-        warmup_steps=max(1, int(config.warmup * config.steps)),
-        decay_steps=max(2, config.steps),
-        end_value=config.learning_rate / 100,
-    )
+    schedule = warmup_cosine(config.learning_rate, config.warmup, config.steps)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
 
 

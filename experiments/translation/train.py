@@ -11,6 +11,7 @@ import optax
 
 from experiments import new_testament
 from experiments.new_testament import Parts, read_verses
+from experiments.schedule import warmup_cosine
 from experiments.translation import data, evaluation, model, pieces
 from experiments.translation.config import Config
 from experiments.translation.pieces import Pieces
@@ -86,13 +87,7 @@ def begin(rng: jax.Array, config: Config, learned: Pieces) -> Any:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0,
-        config.learning_rate,
-        warmup_steps=max(1, int(config.warmup * config.steps)),
-        decay_steps=max(2, config.steps),
-        end_value=config.learning_rate / 100,
-    )
+    schedule = warmup_cosine(config.learning_rate, config.warmup, config.steps)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
 
 

@@ -14,6 +14,7 @@ from experiments.dictionary import Dictionary
 from experiments.fine_tuning.pronunciation import model, words
 from experiments.fine_tuning.pronunciation.config import Config
 from experiments.fine_tuning.pronunciation.pretrained import pretrained, read_weights
+from experiments.schedule import warmup_cosine
 from jattn import training
 
 EVALUATIONS = 4  # Of the words to tune on, evenly through the run.
@@ -84,14 +85,7 @@ def optimizer(config: Config, params: model.Params) -> optax.GradientTransformat
     """Adam, with a rate for the published weights and another one for what is added to them."""
 
     def adam(rate):
-        schedule: Any = optax.warmup_cosine_decay_schedule(
-            0.0,
-            rate,
-            warmup_steps=max(1, int(config.warmup * config.steps)),
-            decay_steps=max(2, config.steps),
-            end_value=rate / 100,
-        )
-        return optax.adam(schedule, b2=0.98)
+        return optax.adam(warmup_cosine(rate, config.warmup, config.steps), b2=0.98)
 
     added = [name for name in ("attention", "combine") if getattr(params, name) is not None]
     groups = training.label(params, {"added": added} if added else {}, rest="published")

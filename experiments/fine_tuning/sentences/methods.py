@@ -13,6 +13,7 @@ import jattn
 from experiments.fine_tuning.sentences.config import HEAD_RATE, METHODS, Config
 from experiments.fine_tuning.sentences.encoder import EncoderParams, init_encoder
 from experiments.fine_tuning.sentences.pretrained import Pretrained, encoder_params, sizes
+from experiments.schedule import warmup_cosine
 from jattn import training
 
 # How the axes of weights make one matrix each, by what LoRA is put on.
@@ -81,10 +82,7 @@ def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransfo
     """Adam, with a rate of its own for the head, which starts from nothing."""
 
     def adam(peak: float) -> optax.GradientTransformation:
-        warmup = max(1, int(config.warmup * steps))
-        return optax.adam(
-            optax.warmup_cosine_decay_schedule(0.0, peak, warmup, max(2, steps), peak / 100)
-        )
+        return optax.adam(warmup_cosine(peak, config.warmup, steps))
 
     rate = config.rate or METHODS[config.method][1]
     rates: dict[Any, optax.GradientTransformation] = {
