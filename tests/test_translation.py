@@ -201,11 +201,13 @@ def test_guidance_is_the_cross_entropy_of_the_links():
     np.testing.assert_allclose(model.guidance(weights, batch), (first + third) / 2, rtol=1e-12)
 
 
+@pytest.mark.parametrize("aligned", ["predicts", "reads"])
 def test_guidance_and_only_the_row_of_the_piece_itself_bring_attention_to_the_links(
-    everyday, verses
+    everyday, verses, aligned
 ):
     """Off by one row, the same attention is far from them: the rows are those of the pieces."""
-    config = Config(**{**vars(SMALL), "attention": "general", "guided": 2.0, "dropout": 0.0})
+    options = {"attention": "general", "guided": 2.0, "aligned": aligned, "dropout": 0.0}
+    config = Config(**{**vars(SMALL), **options})
     _, learned = example_batch(verses, config)
     step = training.make_train_step(partial(model.loss, config=config), optax.adam(0.02))
     begun = train.begin(jax.random.key(0), config, learned)

@@ -62,7 +62,7 @@ def decode(
 ) -> jattn.Decoded:
     """As `gru.decode`; the attention is that of the last block but one, its heads' mean.
 
-    Garg et al. (2019), arXiv:1909.02074, found that block the nearest to alignments made by hand.
+    It is the block that Garg et al. (2019), arXiv:1909.02074, guide.
 
     Args:
         rng: what dropout is drawn from; there is none without.
