@@ -110,6 +110,11 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     assert went_on.pieces == pieces.load(tmp_path)
     assert {verse.book for verse in went_on.parts.train} == {45}
 
+    untouched = ["--steps", "0", "--from", str(tmp_path), "--out", str(tmp_path / "untouched")]
+    assert command.main([*OPTIONS, "--guided", "1", *untouched]) == 0
+    measured = json.loads((tmp_path / "untouched" / "results.json").read_text())
+    assert measured["scores"] == results["scores"]
+
     again = str(tmp_path / "compared")
     assert command.main(["compare", str(tmp_path), "--out", again]) == 0
     assert "additive, guided 1" in capsys.readouterr().out

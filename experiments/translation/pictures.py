@@ -1,7 +1,8 @@
 """Pictures of a finished run: what it attended to beside the human links, and how it learned."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from experiments.new_testament import Verse
 from experiments.translation import data, evaluation
@@ -19,7 +20,9 @@ def draw(trained: Trained, out: Path) -> Iterator[str]:
     found = evaluation.forced(params, data.encode(verses, learned), config).weights
     maps = [(w, v.english, v.greek, reference(v)) for w, v in zip(found, verses, strict=True)]
     links = [sorted((english, greek) for greek, english in verse.links) for verse in verses]
-    pictures = {"learning_curve.png": lambda: plots.learning_curve(out / "log.jsonl")}
+    pictures: dict[str, Callable[[], Any]] = {}
+    if (out / "log.jsonl").stat().st_size:  # A run of no steps has no curve.
+        pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")
     if config.attention != "none":
         pictures["attention.png"] = lambda: plots.attention_grid(maps, links=links, columns=2)
     for name, picture in pictures.items():

@@ -43,7 +43,8 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
         shifted = evaluation.shifted_errors(params, test, config, SHIFTS)
     rows |= baselines(verses, parts.train)
     lengths = scores.by_length(translated, verses)
-    training = json.loads((out / "log.jsonl").read_text("utf-8").splitlines()[-1])["seconds"] / 60
+    logged = (out / "log.jsonl").read_text("utf-8").splitlines()
+    training = json.loads(logged[-1])["seconds"] / 60 if logged else 0.0
     record = results.record(
         "translation",
         command(config),
