@@ -3,17 +3,10 @@
 The text is in the public domain; it comes with the wheel `bible-alignments`.
 """
 
-import csv
 import hashlib
-import io
 
-from experiments.archive import wheel
+from experiments.bible_alignments import opened, rows
 
-ALIGNMENTS = (
-    "bible-alignments",
-    "0.4.2",
-    "84f6b15e706657777824aac811567cb5cb2b38ad2b94497209f5f3c3f67b0984",
-)
 # The first and the last book of each group, counted as they are printed.
 GROUPS = {
     "law": (1, 5),
@@ -32,13 +25,11 @@ def read_verses() -> dict[str, str]:
         DataError: the wheel cannot be downloaded, or it is another.
     """
     verses: dict[str, str] = {}
-    with wheel(*ALIGNMENTS) as archive:
+    with opened() as archive:
         for part in ("ot", "nt"):
-            with archive.open(f"data/eng/targets/BSB/{part}_BSB.tsv") as file:
-                lines = io.TextIOWrapper(file, "utf-8")
-                for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
-                    verse, space = row["id"][:8], "" if row["skip_space_after"] == "y" else " "
-                    verses[verse] = verses.get(verse, "") + row["text"] + space
+            for row in rows(archive, f"data/eng/targets/BSB/{part}_BSB.tsv"):
+                verse, space = row["id"][:8], "" if row["skip_space_after"] == "y" else " "
+                verses[verse] = verses.get(verse, "") + row["text"] + space
     return {verse: text.strip() for verse, text in verses.items()}
 
 

@@ -4,21 +4,13 @@ Greek: SBL Greek New Testament, CC-BY-4.0. English: Berean Standard Bible, publi
 BiblioNexus, CC-BY-4.0. All three are in the package bible-alignments, read as an archive.
 """
 
-import csv
-import io
 import json
 import unicodedata
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from experiments.archive import wheel
+from experiments.bible_alignments import opened, rows
 
-ALIGNMENTS = (
-    "bible-alignments",
-    "0.4.2",
-    "84f6b15e706657777824aac811567cb5cb2b38ad2b94497209f5f3c3f67b0984",
-)
 JOHN, HEBREWS = 43, 58
 # Numbers of books. Acts and Revelation are neither.
 BOOKS = {
@@ -64,10 +56,10 @@ class Parts(NamedTuple):
 
 def read_verses() -> list[Verse]:
     """The 7,936 verses that both texts have, in the books' order."""
-    with wheel(*ALIGNMENTS) as archive:
-        greek = _by_verse(_rows(archive, "data/sources/SBLGNT.tsv"), lambda row: row["id"][1:9])
+    with opened() as archive:
+        greek = _by_verse(rows(archive, "data/sources/SBLGNT.tsv"), lambda row: row["id"][1:9])
         english = _by_verse(
-            _rows(archive, "data/eng/targets/BSB/nt_BSB.tsv"), lambda row: row["source_verse"]
+            rows(archive, "data/eng/targets/BSB/nt_BSB.tsv"), lambda row: row["source_verse"]
         )
         name = "data/eng/alignments/BSB/SBLGNT-BSB-manual.json"
         records = json.loads(archive.read(name))["records"]
@@ -109,14 +101,9 @@ def plain(word: str) -> str:
     return unicodedata.normalize("NFC", decomposed.replace("\u0300", "\u0301"))
 
 
-def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
-    text = io.TextIOWrapper(archive.open(name), "utf-8")
-    return csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-
-
-def _by_verse(rows, name) -> dict[str, list[dict[str, str]]]:
+def _by_verse(lines, name) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
+    for row in lines:
         found.setdefault(name(row), []).append(row)
     return found
 

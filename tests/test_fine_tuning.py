@@ -174,7 +174,7 @@ def test_verses_are_put_together_from_words(monkeypatch):
     with zipfile.ZipFile(archive, "w") as file:
         for part, text in parts.items():
             file.writestr(f"data/eng/targets/BSB/{part}_BSB.tsv", text)
-    monkeypatch.setattr(english_bible, "wheel", lambda *pinned: zipfile.ZipFile(archive))
+    monkeypatch.setattr(english_bible, "opened", lambda: zipfile.ZipFile(archive))
     assert english_bible.read_verses() == {"01001001": "In all.", "40001001": '"So'}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 import jattn
 from experiments.choosing.config import Config
+from experiments.no_attention import read_nothing
 
 Attention = Callable[[Any, jattn.Memory], Callable[..., jattn.Attended]]
 
@@ -18,14 +18,6 @@ class Mechanism(NamedTuple):
 
     attention: Callable[[Config], Attention]
     init: Callable[[Key[Array, ""], Config, int], Any] = lambda rng, config, positions: None
-
-
-def read_nothing(params: None, memory: jattn.Memory) -> Callable[..., jattn.Attended]:
-    """No attention: each step gets a context of zeros, and the start state is all that is known."""
-    s, v = memory.values.shape
-    return lambda query, position: jattn.Attended(
-        jnp.zeros((len(query), v), query.dtype), jnp.zeros((len(query), s), query.dtype)
-    )
 
 
 def read_recent(params: None, memory: jattn.Memory, *, left: int) -> Callable[..., jattn.Attended]:

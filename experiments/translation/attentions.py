@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 import jattn
+from experiments.no_attention import read_nothing
 from experiments.translation.config import Config
 
 Attention = Callable[[Any, jattn.Memory], Callable[..., jattn.Attended]]
@@ -18,19 +18,6 @@ class Choice(NamedTuple):
     attention: Callable[[Config], Attention]
     init: Callable[[Key[Array, ""], Config], Any] = lambda rng, config: None
     is_before_step: bool = False
-
-
-def read_nothing(params: None, memory: jattn.Memory) -> Callable[..., jattn.Attended]:
-    """No attention: each step gets a context of zeros, and the start state is all that is known."""
-
-    def read(query, position):
-        shape = (len(query), memory.values.shape[0])
-        return jattn.Attended(
-            jnp.zeros((len(query), memory.values.shape[1]), query.dtype),
-            jnp.zeros(shape, query.dtype),
-        )
-
-    return read
 
 
 def init_general(rng: Key[Array, ""], config: Config) -> jattn.GeneralParams:

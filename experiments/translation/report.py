@@ -18,7 +18,9 @@ from experiments.translation.train import Trained, weights
 SHIFTS = (-1, 0, 1)
 
 
-def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[str, Any]:
+def measure(
+    trained: Trained, out: Path, *, tested: int | None = None, start_from: Path | None = None
+) -> dict[str, Any]:
     """Translates and aligns the verses of a run; writes results.json and returns it.
 
     Args:
@@ -47,7 +49,7 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
     training = json.loads(logged[-1])["seconds"] / 60 if logged else 0.0
     record = results.record(
         "translation",
-        command(config),
+        command(config, start_from),
         seeds=[config.seed],
         began=began,
         tables=_tables(config, rows, lengths, shifted),
@@ -79,11 +81,12 @@ def baselines(verses: Sequence[Verse], train: Sequence[Verse]) -> dict[str, dict
     return {"glosses in Greek order": _row([scores.gloss(v) for v in verses], verses), **rows}
 
 
-def command(config: Config) -> str:
-    """What is typed for a run of this configuration."""
+def command(config: Config, start_from: Path | None) -> str:
+    """What is typed for a run of this configuration that begins with another's weights or none."""
     default = dataclasses.asdict(Config())
     given = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
+    options += [f"--from {start_from}"] if start_from else []
     return " ".join(["python -m experiments.translation", *options])
 
 
