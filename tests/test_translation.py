@@ -97,7 +97,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     for picture in ("attention.png", "learning_curve.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
 
-    params, config = train.load_weights(tmp_path)
+    params, config, _ = train.load_weights(tmp_path)
     first, _ = jax.random.split(jax.random.key(config.seed, impl="rbg"))
     untrained = train.begin(first, config, pieces.load(tmp_path))
     for moved, begin in zip(jax.tree.leaves(params), jax.tree.leaves(untrained), strict=True):
@@ -112,8 +112,10 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
 
     untouched = ["--steps", "0", "--from", str(tmp_path), "--out", str(tmp_path / "untouched")]
     assert command.main([*OPTIONS, "--guided", "1", *untouched]) == 0
+    assert command.main(["report", "--out", str(tmp_path / "untouched")]) == 0
     measured = json.loads((tmp_path / "untouched" / "results.json").read_text())
     assert measured["scores"] == results["scores"]
+    assert measured["command"].endswith(f"--from {tmp_path}")
 
     again = str(tmp_path / "compared")
     assert command.main(["compare", str(tmp_path), "--out", again]) == 0
@@ -256,6 +258,8 @@ def test_splits_are_by_book(verses):
     for name, expected in (("all", {40, 45, 66}), ("gospels", {40}), ("epistles", {45})):
         train_, valid, test = new_testament.split(verses, name)
         assert (books(train_), books(valid), books(test)) == (expected, {58}, {43})
+    whole = new_testament.split(verses, "whole")
+    assert whole == (verses, *new_testament.split(verses)[1:])
     assert new_testament.plain("Θεὸς") == "θεός"
 
 
@@ -277,6 +281,7 @@ def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
     assert "--batch-size is 0" in complaint("--batch-size", "0")
     assert "greek.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
     assert "weights.safetensors" in complaint("report")
+    assert "guided attention on the whole" in complaint("--books", "whole", "--guided", "1")
     assert "pieces" in complaint(*OPTIONS, "--greek-pieces", "4000")
     (tmp_path / "results.json").write_text("{}")
     assert "results.json: no results" in complaint("compare", str(tmp_path))

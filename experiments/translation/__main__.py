@@ -54,17 +54,15 @@ def parser() -> argparse.ArgumentParser:
 def learn(options: argparse.Namespace) -> int:
     config = configured(Config(), options, MAY_BE_ZERO)
     trained = train.run(config, options.out, resume=options.resume, start_from=options.start_from)
-    return show(trained, options, options.start_from)
+    return show(trained, options)
 
 
 def tell(options: argparse.Namespace) -> int:
     return show(train.load(options.out), options)
 
 
-def show(
-    trained: train.Trained, options: argparse.Namespace, start_from: Path | None = None
-) -> int:
-    record = report.measure(trained, options.out, tested=options.tested, start_from=start_from)
+def show(trained: train.Trained, options: argparse.Namespace) -> int:
+    record = report.measure(trained, options.out, tested=options.tested)
     for table in record["tables"]:
         print(results.text(table), end="\n\n")
     for line in pictures.draw(trained, options.out):

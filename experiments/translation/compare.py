@@ -1,27 +1,34 @@
-"""Several runs side by side, from the results.json of each: a table and BLEU by length."""
+"""Several runs side by side, from the results.json of each: a table and BLEU by length.
+
+Runs that differ by their seed alone are one row: their mean, ± their standard deviation.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.archive import DataError
 from experiments.results import Table
 from experiments.translation.config import Config
 
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
-def read(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+
+def read(files: Sequence[Path]) -> Runs:
     """The results of runs, by the name that `named` gives each.
 
     Raises:
         DataError: a file is not what a run of this experiment writes.
     """
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for path in files:
         path = path / "results.json" if path.is_dir() else path
         try:
             record = json.loads(path.read_text("utf-8"))
-            found[named(record["config"])] = record
+            found.setdefault(named(record["config"]), []).append(record)
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}: no results of experiments.translation") from None
     return found
@@ -38,38 +45,40 @@ def named(config: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
+def table(runs: Runs) -> Table:
     """Scores on John of each run, with those of the baselines below."""
     rows = [
         (
             name,
-            *_cells(run["scores"]["this run"]),
-            f"{run['weights'] / 1e6:.2f}",
-            f"{run['minutes_of_training']:.0f}",
+            *_cells([run["scores"]["this run"] for run in same]),
+            f"{same[0]['weights'] / 1e6:.2f}",
+            f"{np.mean([run['minutes_of_training'] for run in same]):.0f}",
+            str(len(same)),
         )
-        for name, run in runs.items()
+        for name, same in runs.items()
     ]
-    first = next(iter(runs.values()))["scores"]
-    below = [(n, *_cells(row), "", "") for n, row in first.items() if not n.startswith("this run")]
-    columns = ("system", "BLEU", "chrF", "BLEU of words", "AER", "million weights", "minutes")
+    first = next(iter(runs.values()))[0]["scores"]
+    names = [name for name in first if not name.startswith("this run")]
+    below = [(name, *_cells([first[name]]), "", "", "") for name in names]
+    columns = ("system", "BLEU", "chrF", "BLEU of words", "AER", "M weights", "minutes", "runs")
     return Table("John", columns, rows + below)
 
 
-def lengths(runs: Mapping[str, Mapping[str, Any]]) -> Table:
-    """BLEU by the reference's words, a column a run."""
-    buckets = next(iter(runs.values()))["lengths"]
+def lengths(runs: Runs) -> Table:
+    """BLEU by the reference's words, a column for each row of `table`."""
+    buckets = next(iter(runs.values()))[0]["lengths"]
     rows = [
         (
             f"{bucket['words']} ({bucket['verses']} verses)",
-            *(f"{run['lengths'][place]['bleu']:.1f}" for run in runs.values()),
+            *(f"{_by_length(same)[place]:.1f}" for same in runs.values()),
         )
         for place, bucket in enumerate(buckets)
     ]
     return Table("BLEU by words of the reference", ("words", *runs), rows)
 
 
-def picture(runs: Mapping[str, Mapping[str, Any]]) -> Any:
-    """BLEU by length, a line a run: the figure 2 of Bahdanau et al. (2015), arXiv:1409.0473.
+def picture(runs: Runs) -> Any:
+    """BLEU by length, a line a row of `table`: Bahdanau et al. (2015), arXiv:1409.0473, figure 2.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -78,10 +87,10 @@ def picture(runs: Mapping[str, Mapping[str, Any]]) -> Any:
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     ax = figure.subplots()
-    for place, (name, run) in enumerate(runs.items()):
-        buckets = run["lengths"]
+    for place, (name, same) in enumerate(runs.items()):
+        buckets = same[0]["lengths"]
         style = "--" if name == "none" else "-"
-        values = [bucket["bleu"] for bucket in buckets]
+        values = _by_length(same)
         ax.plot(range(len(values)), values, "o" + style, color=f"C{place % 10}", label=name)
         ax.set_xticks(range(len(values)), [f"{b['words']}\n{b['verses']} verses" for b in buckets])
     ax.set(xlabel="words of the reference", ylabel="BLEU", ylim=(0, None))
@@ -91,6 +100,16 @@ def picture(runs: Mapping[str, Mapping[str, Any]]) -> Any:
     return figure
 
 
-def _cells(row: Mapping[str, float]) -> tuple[str, ...]:
-    show = lambda name, form: form.format(row[name]) if name in row else "-"
-    return (*(show(n, "{:.1f}") for n in ("bleu", "chrf", "word_bleu")), show("aer", "{:.3f}"))
+def _by_length(same: Sequence[Mapping[str, Any]]) -> list[float]:
+    return np.mean([[b["bleu"] for b in run["lengths"]] for run in same], axis=0).tolist()
+
+
+def _cells(rows: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    def show(name: str, form: str) -> str:
+        values = [row[name] for row in rows if name in row]
+        if not values:
+            return "-"
+        spread = f" ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else ""
+        return f"{np.mean(values):{form}}{spread}"
+
+    return (*(show(name, ".1f") for name in ("bleu", "chrf", "word_bleu")), show("aer", ".3f"))

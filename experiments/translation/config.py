@@ -11,7 +11,8 @@ class Config:
         Bahdanau et al. do, the others after it, as Luong et al. do; or "none"; or "transformer",
         which is another model.
     input_feeding: 1 tells a decoder after Luong et al. what its last step attended to.
-    books: to train on, "gospels", "epistles" or "all", in each case without John and Hebrews.
+    books: to train on, "gospels", "epistles" or "all", in each case without John and Hebrews; or
+        "whole", with them, as programs that only align words are trained. It cannot be guided.
     guided: weight of the cross entropy between human links and attention; 0 leaves it alone.
     aligned: whose attention is a piece's own: that of the step that "predicts" it and does not know
         it yet, or that of the step that "reads" it, the next one.

@@ -15,7 +15,7 @@ SAMPLES = ("43001035", "43002012", "43018018", "43021008")
 
 def draw(trained: Trained, out: Path) -> Iterator[str]:
     """Draws the samples' attention with the human links, and the learning curve."""
-    params, learned, config, parts = trained
+    params, learned, config, parts, _ = trained
     verses = [v for v in parts.test if v.name in SAMPLES] or parts.test[: len(SAMPLES)]
     found = evaluation.forced(params, data.encode(verses, learned), config).weights
     maps = [(w, v.english, v.greek, reference(v)) for w, v in zip(found, verses, strict=True)]

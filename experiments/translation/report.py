@@ -18,16 +18,14 @@ from experiments.translation.train import Trained, weights
 SHIFTS = (-1, 0, 1)
 
 
-def measure(
-    trained: Trained, out: Path, *, tested: int | None = None, start_from: Path | None = None
-) -> dict[str, Any]:
+def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[str, Any]:
     """Translates and aligns the verses of a run; writes results.json and returns it.
 
     Args:
         tested: verses of John, all of them by default.
     """
     began = time.perf_counter()
-    params, learned, config, parts = trained
+    params, learned, config, parts, start_from = trained
     test, valid = (data.encode(v, learned) for v in (parts.test[:tested], parts.valid[:tested]))
     translated = evaluation.translations(params, test, learned, config)
     verses = [example.verse for example in test]
@@ -81,7 +79,7 @@ def baselines(verses: Sequence[Verse], train: Sequence[Verse]) -> dict[str, dict
     return {"glosses in Greek order": _row([scores.gloss(v) for v in verses], verses), **rows}
 
 
-def command(config: Config, start_from: Path | None) -> str:
+def command(config: Config, start_from: str | None) -> str:
     """What is typed for a run of this configuration that begins with another's weights or none."""
     default = dataclasses.asdict(Config())
     given = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
@@ -109,9 +107,10 @@ def _tables(
     shifted: Mapping[int, float],
 ) -> list[Table]:
     show = lambda row, name, form: form.format(row[name]) if name in row else "-"
+    john = "John, which was trained on" if config.books == "whole" else "John"
     tables = [
         Table(
-            f"John, attention {config.attention}",
+            f"{john}, attention {config.attention}",
             ("system", "BLEU", "chrF", "BLEU of words", "AER"),
             [
                 (

@@ -22,12 +22,13 @@ EVALUATIONS = 6  # On the verses to choose by, evenly through the run.
 
 
 class Trained(NamedTuple):
-    """What a run leaves: its weights, its pieces, its configuration and its verses."""
+    """What a run leaves: weights, pieces, configuration, verses, and the run it began from."""
 
     params: Any
     pieces: Pieces
     config: Config
     parts: Parts
+    start_from: str | None = None
 
 
 def run(
@@ -41,7 +42,10 @@ def run(
 
     Raises:
         FileNotFoundError, ValueError: a file of an earlier run is missing, damaged or does not fit.
+        ValueError: attention is to be guided by the links that it is tested with.
     """
+    if config.guided and config.books == "whole":
+        raise ValueError("guided attention on the whole would learn the links of the tested verses")
     out.mkdir(parents=True, exist_ok=True)
     parts = new_testament.split(read_verses(), config.books)
     if start_from is not None:
@@ -57,7 +61,8 @@ def run(
     init_rng, train_rng = jax.random.split(rng)
     params = begin(init_rng, config, learned)
     if start_from is not None:
-        params = begun(params, config, *load_weights(start_from))
+        before, earlier, _ = load_weights(start_from)
+        params = begun(params, config, before, earlier)
     valid = data.encode(parts.valid, learned)
     fitted = training.fit(
         partial(model.loss, config=config),
@@ -76,8 +81,11 @@ def run(
     )
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt
-    save_weights(out, fitted.state.params, config)
-    return Trained(fitted.state.params, learned, config, parts)
+    origin = str(start_from) if start_from else None
+    metadata = {"config": dataclasses.asdict(config), "start_from": origin}
+    params = fitted.state.params
+    training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
+    return Trained(params, learned, config, parts, origin)
 
 
 def begin(rng: jax.Array, config: Config, learned: Pieces) -> Any:
@@ -91,28 +99,24 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
 
 
-def save_weights(out: Path, params: Any, config: Config) -> None:
-    metadata = {"config": dataclasses.asdict(config)}
-    training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
-
-
-def load_weights(out: Path) -> tuple[Any, Config]:
-    """The weights that a run left in `out`, and its configuration.
+def load_weights(out: Path) -> tuple[Any, Config, str | None]:
+    """The weights that a run left in `out`, its configuration, and the run that it began from.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing or damaged.
     """
     path = out / "weights.safetensors"
-    config = Config(**training.load_checkpoint(path).metadata["config"])
+    metadata = training.load_checkpoint(path).metadata
+    config = Config(**metadata["config"])
     like = jax.eval_shape(lambda: begin(jax.random.key(0), config, pieces.load(out)))
-    return training.load_checkpoint(path, like=like).tree, config
+    return training.load_checkpoint(path, like=like).tree, config, metadata.get("start_from")
 
 
 def load(out: Path) -> Trained:
     """A finished run, read from its folder."""
-    params, config = load_weights(out)
+    params, config, origin = load_weights(out)
     parts = new_testament.split(read_verses(), config.books)
-    return Trained(params, pieces.load(out), config, parts)
+    return Trained(params, pieces.load(out), config, parts, origin)
 
 
 def weights(params: Any) -> int:
