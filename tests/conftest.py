@@ -18,6 +18,7 @@ THOROUGHLY = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_p
 if jax.__version_info__ < (0, 11):
     QUICKLY["xla_cpu_use_fusion_emitters"] = False
     THOROUGHLY["xla_cpu_use_fusion_emitters"] = True
+QUICKLY["xla_cpu_parallel_codegen_split_count"] = 1  # The workers have the cores already.
 flags = [f"--{name}={str(value).lower()}" for name, value in QUICKLY.items()]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
 
