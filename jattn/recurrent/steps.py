@@ -134,7 +134,7 @@ def run(
             after.append((hidden, outputs))
         return after
 
-    # Not zeros: under `jax.vmap` the batch comes first from the start, and all of it is overwritten.
+    # Not zeros: so the batch of `jax.vmap` comes first always. All of it is overwritten.
     begin = lambda initial: (initial, jnp.broadcast_to(initial, (total, len(initial))))
     carry = [begin(direction.initial) for direction in directions]
     if blocks:
