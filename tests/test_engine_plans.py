@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from attending import attention, without_infinity
+from attending import attention, narrowed, without_infinity
 from hypothesis import strategies as some
 from test_engine_sizes import inner_jaxprs
 
@@ -27,6 +27,7 @@ few = hypothesis.settings(
 )
 
 PLANNERS = {n: getattr(engine, n) for n in ("dense", "chunked", "grouped", "banded", "best")}
+PLANNERS["narrowed"] = narrowed
 small = some.integers(0, 4)
 LEAVES = (
     some.integers(-5, 5).map(masks.causal)
@@ -64,7 +65,7 @@ def test_C2_every_allowed_pair_is_in_a_block(mask, t, s, chunk_size):
         assert not (allowed & ~covered).any(), name
 
 
-@pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
+@pytest.mark.parametrize("name", ["chunked", "grouped", "banded", "narrowed"])
 @few
 @hypothesis.given(
     MASKS,
@@ -133,7 +134,7 @@ WHERE = {
 }
 
 
-@pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
+@pytest.mark.parametrize("name", ["chunked", "grouped", "banded", "narrowed"])
 @pytest.mark.parametrize("where", WHERE)
 def test_no_array_has_all_pairs_of_queries_and_keys(name, where):
     """Not even in a loop over layers, out of which JAX takes what is the same for each."""
