@@ -14,8 +14,8 @@ from jattn.engine.chance import Chance
 from jattn.engine.heads import How, attend
 from jattn.engine.loops import over_batch
 from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readers_of
-from jattn.engine.narrow import seen_of, varies
 from jattn.engine.measuring import Measure, measured
+from jattn.engine.narrow import seen_of, varies
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem

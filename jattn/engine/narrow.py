@@ -83,26 +83,32 @@ def _shared(size: int, batched: Any, start: Any, stop: Any) -> tuple[Interval, I
 
 
 def narrow(function: Callable[[Any], Any], widths: tuple[int, ...], part: Any, seen: Interval):
-    """Calls `function` with the fewest keys of `widths` that hold what the block sees."""
+    """Calls `function` with the fewest keys of `widths` that hold what a block sees."""
+    again = partial(jax.checkpoint, prevent_cse=False)
     full = len(part.keys[0])
-    start = jnp.clip(seen.start - part.first_key, 0, full)
-    needed = jnp.clip(seen.stop - part.first_key, 0, full) - start
 
     def cut(width: int, part: Any, start: Any) -> Any:
         start = jnp.minimum(start, full - width)
         along = lambda x, axis: lax.dynamic_slice_in_dim(x, start, width, axis)
-        wide = lambda x: x if x is None or x.shape[-1] != full else along(x, x.ndim - 1)
+        of_pairs = lambda x: x if x is None or x.shape[-1] != full else along(x, x.ndim - 1)
         columns = None if part.key_columns is None else along(part.key_columns, 1)
         return function(
             part._replace(
                 keys=tuple(along(x, 0) for x in part.keys),
-                pairs=tuple(map(wide, part.pairs)),
+                pairs=tuple(map(of_pairs, part.pairs)),
                 key_columns=columns,
                 first_key=part.first_key + start,
             )
         )
 
-    # Each computed anew by itself, since a choice keeps for a derivative what any of them would.
-    ways = [jax.checkpoint(partial(cut, width), prevent_cse=False) for width in widths]
-    index = (needed > jnp.asarray(widths[:-1])).sum()
-    return lax.switch(index, ways, part, start)
+    # Computed anew for a derivative twice over: a way, since a choice keeps what any of its ways
+    # does, and the choice, since a loop would keep its keys for each block.
+    ways = [again(partial(cut, width)) for width in widths]
+
+    @again
+    def chosen(part: Any, seen: Interval) -> Any:
+        start = jnp.clip(seen.start - part.first_key, 0, full)
+        needed = jnp.clip(seen.stop - part.first_key, 0, full) - start
+        return lax.switch((needed > jnp.asarray(widths[:-1])).sum(), ways, part, start)
+
+    return chosen(part, seen)

@@ -1,7 +1,7 @@
 """Loops over the blocks of one head."""
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -83,13 +83,7 @@ def _over_run(function: Callable[[Part], Found], run: Run, head: Part, turn: boo
             first_query,
             first_key,
         )
-        return (
-            function(part)
-            if seen is None
-            else jax.checkpoint(partial(narrow, function, run.widths), prevent_cse=False)(
-                part, seen
-            )
-        )
+        return function(part) if seen is None else narrow(function, run.widths, part, seen)
 
     seen = spans_of(run, head.seen, s) if run.widths and head.seen is not None else None
     moving = (jnp.arange(run.count), queries, [x for x, flag in cut if flag], seen)
