@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from attending import attention, narrowed, without_infinity
+from attending import QUICK, attention, narrowed, without_infinity
 from hypothesis import strategies as some
 from test_engine_sizes import inner_jaxprs
 
@@ -94,33 +94,30 @@ def test_G1_G2_drawn_masks_and_heads_match_the_oracle(name, mask, heads, t, s, c
     testing.assert_close(gradient, pullback(cotangent), 1e-12)
 
 
-@hypothesis.settings(few, max_examples=10)
-@hypothesis.given(MASKS, some.integers(1, 37), some.integers(5, 13), some.integers(0, 2**32 - 1))
-def test_C2_what_a_query_sees_lies_in_its_hull(mask, t, s, seed):
+def test_C2_what_a_query_sees_lies_in_its_hull():
     """Also with segments in any order and with arrays, which only a run knows."""
-    rng = np.random.default_rng(seed)
-    segments = masks.segments(rng.integers(4, size=t), rng.integers(4, size=s))
-    array = masks.dense(rng.random((t, s)) < 0.2)
-    for one in (segments, array, mask & segments, array | segments):
+    rng, t, s = np.random.default_rng(0), 37, 13
+    segments = masks.segments(rng.integers(4, size=t), rng.integers(5, size=s))
+    array = masks.dense(rng.random((t, s)) < 0.1)
+    for one in (segments, array, masks.causal() & segments, array | masks.window(1, 1)):
         found, keys = hull(one, jnp.arange(t), s), np.arange(s)
-        start, stop = (np.broadcast_to(end, t)[:, None] for end in found)
+        start, stop = (np.asarray(end)[:, None] for end in found)
         assert not (np.asarray(one.dense(t, s)) & ~((keys >= start) & (keys < stop))).any()
     seen = np.asarray(segments.dense(t, s))
     least = np.where(seen.any(1), seen.argmax(1), 0)
     np.testing.assert_array_equal(hull(segments, jnp.arange(t), s).start, least)
 
 
-def test_C1_keys_that_no_query_of_a_block_sees_reach_nothing_mapped_or_not():
-    """Documents that only the run knows: NaN in the last leaves the blocks of others alone."""
+def test_C1_keys_that_no_query_of_a_block_sees_reach_nothing():
+    """Documents that only the run knows, of two examples: NaN in the last leaves others alone."""
     t, ids = 640, np.repeat(np.arange(3), [250, 262, 128])
     query, key, value = np.random.default_rng(0).standard_normal((3, 1, t, 1, 3))
-    run = lambda ids, *inputs: attention(*inputs, mask=masks.segments(ids))
+    mapped = jax.vmap(lambda ids, *inputs: attention(*inputs, mask=masks.segments(ids)))
     expected = oracle(query, key, value, mask=(ids[:, None] == ids)[None, None])[0]
     key[:, -5:], value[:, -5:] = np.nan, np.inf
-    mapped = jax.jit(jax.vmap(run))
     given = [np.stack([x, x]) for x in (ids, query, key, value)]
-    for output in (jax.jit(run)(ids, query, key, value), mapped(*given)[1]):
-        testing.assert_close(output[:, :512], expected[:, :512], 1e-12)
+    output = jax.jit(mapped, compiler_options=QUICK)(*given)[1]
+    testing.assert_close(output[:, :512], expected[:, :512], 1e-12)
     choices = [e for e in every(jax.make_jaxpr(mapped)(*given).jaxpr) if e.primitive.name == "cond"]
     assert choices
     assert all(choice.invars[0].aval.shape == () for choice in choices)
