@@ -113,7 +113,7 @@ def test_C1_keys_that_no_query_of_a_block_sees_reach_nothing():
     t, ids = 640, np.repeat(np.arange(3), [250, 262, 128])
     query, key, value = np.random.default_rng(0).standard_normal((3, 1, t, 1, 3))
     mapped = jax.vmap(lambda ids, *inputs: attention(*inputs, mask=masks.segments(ids)))
-    expected = oracle(query, key, value, mask=(ids[:, None] == ids)[None, None])[0]
+    expected: Any = oracle(query, key, value, mask=(ids[:, None] == ids)[None, None])[0]
     key[:, -5:], value[:, -5:] = np.nan, np.inf
     given = [np.stack([x, x]) for x in (ids, query, key, value)]
     output = jax.jit(mapped, compiler_options=QUICK)(*given)[1]
