@@ -1,5 +1,6 @@
 """Calls of `dot_product_attention` with their arrays, on each of its paths, each compiled once."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import jattn
 from jattn import engine, masks, testing
 from jattn.engine.planners import Planner
+from jattn.engine.planning import Plan, Problem
 from jattn.masks import Mask
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.properties import STEP
@@ -32,12 +34,21 @@ def planned(chunk_size: int, planner: Planner | None = None) -> Callable[..., An
     return chunked
 
 
+def narrowed(problem: Problem) -> Plan:
+    """Blocks that are narrowed as they run, also to widths that would not pay."""
+    plan, s = engine.narrowed(problem), problem.s
+    widths = tuple(sorted({0, s // 2, s}))
+    runs = tuple(run._replace(widths=widths) for run in plan.runs)
+    return dataclasses.replace(plan, runs=runs, together=1)
+
+
 # The ways to compute it; five queries do not divide into blocks of two or three.
 PATHS: dict[str, Callable[..., Any]] = {
     "default": attention,
     "chunks of 2": planned(2, engine.chunked),
     "grouped": planned(2, engine.grouped),
     "banded": planned(3, engine.banded),
+    "narrowed": planned(2, narrowed),
 }
 FEW = list(PATHS)[:2]
 
@@ -142,6 +153,7 @@ OTHERS = {
     "chunks of 2": ("everything", "causal"),
     "grouped": ("rule", "known positions"),
     "banded": ("window", "known positions"),
+    "narrowed": ("everything",),
 }
 
 

@@ -700,6 +700,14 @@ MUTANTS = (
         given={"path": "chunks of 2", "name": "causal"},
     ),
     Mutant(
+        "a block narrowed to the keys after its own",
+        "jattn.engine.narrow",
+        "        start = jnp.minimum(start, full - width)\n",
+        "        start = jnp.minimum(start + 1, full - width)\n",
+        ENGINE,
+        given={"path": "narrowed", "name": "everything"},
+    ),
+    Mutant(
         "dropout drawn for each block anew",
         PAIRS,
         "static.dropout_rate, *places)",

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from attending import attention, without_infinity
+from attending import QUICK, attention, narrowed, without_infinity
 from hypothesis import strategies as some
 from test_engine_sizes import inner_jaxprs
 
 from jattn import engine, masks, testing
 from jattn.engine.planning import Problem
+from jattn.masks.hulls import hull
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.trees import draw_like
 
@@ -27,6 +28,7 @@ few = hypothesis.settings(
 )
 
 PLANNERS = {n: getattr(engine, n) for n in ("dense", "chunked", "grouped", "banded", "best")}
+PLANNERS["narrowed"] = narrowed
 small = some.integers(0, 4)
 LEAVES = (
     some.integers(-5, 5).map(masks.causal)
@@ -64,7 +66,7 @@ def test_C2_every_allowed_pair_is_in_a_block(mask, t, s, chunk_size):
         assert not (allowed & ~covered).any(), name
 
 
-@pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
+@pytest.mark.parametrize("name", ["chunked", "grouped", "banded", "narrowed"])
 @few
 @hypothesis.given(
     MASKS,
@@ -90,6 +92,43 @@ def test_G1_G2_drawn_masks_and_heads_match_the_oracle(name, mask, heads, t, s, c
     output, gradient = jax.jit(run)(inputs, cotangent)
     testing.assert_close(without_infinity(output), without_infinity(expected), 1e-12)
     testing.assert_close(gradient, pullback(cotangent), 1e-12)
+
+
+def test_C2_what_a_query_sees_lies_in_its_hull():
+    """Also with segments in any order and with arrays, which only a run knows."""
+    rng, t, s = np.random.default_rng(0), 37, 13
+    segments = masks.segments(rng.integers(4, size=t), rng.integers(5, size=s))
+    array = masks.dense(rng.random((t, s)) < 0.1)
+    for one in (segments, array, masks.causal() & segments, array | masks.window(1, 1)):
+        found, keys = hull(one, jnp.arange(t), s), np.arange(s)
+        start, stop = (np.asarray(end)[:, None] for end in found)
+        assert not (np.asarray(one.dense(t, s)) & ~((keys >= start) & (keys < stop))).any()
+    seen = np.asarray(segments.dense(t, s))
+    least = np.where(seen.any(1), seen.argmax(1), 0)
+    np.testing.assert_array_equal(hull(segments, jnp.arange(t), s).start, least)
+
+
+def test_C1_keys_that_no_query_of_a_block_sees_reach_nothing():
+    """Documents that only the run knows, of two examples: NaN in the last leaves others alone."""
+    t, ids = 640, np.repeat(np.arange(3), [250, 262, 128])
+    query, key, value = np.random.default_rng(0).standard_normal((3, 1, t, 1, 3))
+    mapped = jax.vmap(lambda ids, *inputs: attention(*inputs, mask=masks.segments(ids)))
+    expected: Any = oracle(query, key, value, mask=(ids[:, None] == ids)[None, None])[0]
+    key[:, -5:], value[:, -5:] = np.nan, np.inf
+    given = [np.stack([x, x]) for x in (ids, query, key, value)]
+    output = jax.jit(mapped, compiler_options=QUICK)(*given)[1]
+    testing.assert_close(output[:, :512], expected[:, :512], 1e-12)
+    choices = [e for e in every(jax.make_jaxpr(mapped)(*given).jaxpr) if e.primitive.name == "cond"]
+    assert choices
+    assert all(choice.invars[0].aval.shape == () for choice in choices)
+
+
+def every(jaxpr):
+    """The equations of a jaxpr, those inside of others included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in inner_jaxprs(equation):
+            yield from every(inner)
 
 
 # Prime, and so large that all pairs are more than any block of queries holds.
@@ -133,7 +172,7 @@ WHERE = {
 }
 
 
-@pytest.mark.parametrize("name", ["chunked", "grouped", "banded"])
+@pytest.mark.parametrize("name", ["chunked", "grouped", "banded", "narrowed"])
 @pytest.mark.parametrize("where", WHERE)
 def test_no_array_has_all_pairs_of_queries_and_keys(name, where):
     """Not even in a loop over layers, out of which JAX takes what is the same for each."""

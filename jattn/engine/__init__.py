@@ -6,4 +6,5 @@ from jattn.engine.planners import best as best
 from jattn.engine.planners import chunked as chunked
 from jattn.engine.planners import dense as dense
 from jattn.engine.planners import grouped as grouped
+from jattn.engine.planners import narrowed as narrowed
 from jattn.engine.planning import Plan as Plan

@@ -15,6 +15,7 @@ from jattn.engine.heads import How, attend
 from jattn.engine.loops import over_batch
 from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readers_of
 from jattn.engine.measuring import Measure, measured
+from jattn.engine.narrow import seen_of, varies
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem
@@ -25,7 +26,7 @@ def plan_of(call: Call, planner: Planner) -> Plan:
     """What is known before the run, planned."""
     b, t, s, g, r, k, v = call.sizes
     known = mask_of(call, jnp.asarray, _longest)
-    problem = Problem(b, t, s, g, r, k, v, known, call.chunk_size)
+    problem = Problem(b, t, s, g, r, k, v, known, call.chunk_size, varies(call))
     return planner(problem) if t else dense(problem)  # Nothing to cut up.
 
 
@@ -62,11 +63,15 @@ def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> 
     if call.dropout_rate:
         chance = Chance(call.dropout_rng, jnp.arange(b * g * r).reshape(b, g, r))
     operands = Operands(query, key, value, bias, sinks, scale)
-    setting = Setting(mask, array, chance)
+    seen = None
+    if any(run.widths for run in plan.runs):
+        seen = seen_of(call, (mask, mask_moves), (array, array_moves))
+    setting = Setting(mask, array, chance, seen=seen)
     of_operands = [(True, True)] * 3 + [bias_moves] * (bias is not None)
     of_operands += [(False, True)] * (sinks is not None) + [(False, False)]
     of_setting = mask_moves + [array_moves] * (array is not None)
     of_setting += [(False, False), (True, True)] * (chance is not None)
+    of_setting += [(True, False)] * len(jax.tree.leaves(seen))
     # A bias that the batch shares has its loop over the batch inside that over groups.
     shares = bias is not None and not bias_moves[0]
     how = How(static, plan.runs, plan.together, shares, tuple(of_operands), tuple(of_setting))

@@ -39,7 +39,13 @@ def attend(how: How, operands: Operands, setting: Setting, readers: Readers | No
             context, lse = read(how.static, *of_block(part, operands, setting))
             return Found((context, lse[:, None]))
 
-        head = Part(operands[:1], operands[1:3], (operands.bias, setting.array), setting.mask)
+        head = Part(
+            operands[:1],
+            operands[1:3],
+            (operands.bias, setting.array),
+            setting.mask,
+            seen=setting.seen,
+        )
         return Read(*over_blocks(block, how.runs, head).rows)
 
     given = by_head(operands, readers), setting
@@ -83,6 +89,7 @@ def _slope(
             (operands.key, operands.value, d.key, d.value),
             (operands.bias, setting.array, d.bias),
             setting.mask,
+            seen=setting.seen,
         )
         return Read(*over_blocks(block, how.runs, head, turn=True).rows)
 

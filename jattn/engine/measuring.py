@@ -57,7 +57,7 @@ def measured(
             return Found((rows,), () if columns is None else (columns,))
 
         pairs = (operands.bias, setting.array)
-        head = Part((operands.query, lse), operands[1:3], pairs, setting.mask)
+        head = Part((operands.query, lse), operands[1:3], pairs, setting.mask, seen=setting.seen)
         return over_blocks(block, how.runs, head)
 
     lse = grouped(lse[..., None], operands.key.shape[-2])

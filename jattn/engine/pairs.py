@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn.engine.chance import Chance, kept_pairs
 from jattn.masks.algebra import Mask, all_of
-from jattn.masks.spans import interval
+from jattn.masks.spans import Interval, interval
 
 
 class Operands(NamedTuple):
@@ -34,6 +34,7 @@ class Setting(NamedTuple):
     chance: Chance | None = None
     first_query: Any = None
     first_key: Any = None
+    seen: Interval | None = None  # Where each query's keys lie, if blocks are cut down to them.
 
 
 class Static(NamedTuple):

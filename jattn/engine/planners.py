@@ -1,10 +1,11 @@
 """The ways to cut up a call of the engine, and the choice among them."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
-from jattn.engine.planning import Plan, Problem, Run
+from jattn.engine.planning import Plan, Problem, Run, scores
 from jattn.masks.spans import spans
 
 # Measured on processors with a few megabytes of cache a core.
@@ -15,6 +16,8 @@ WHOLE = 2**18  # Scores of a head that are not worth dividing.
 GROUPS = 8  # Runs of blocks that are compiled each for itself.
 STARTING = 2**15  # A block's cost beside its scores, and the rows at which half the time is lost.
 SLOW_ROWS = 48
+# Shares of the keys that a block may be narrowed to; each is compiled for itself.
+SIXTEENTHS, NARROWEST = (1, 2, 4, 6, 8, 10, 12, 14), 128
 
 Planner = Callable[[Problem], Plan]
 
@@ -61,20 +64,32 @@ def banded(problem: Problem) -> Plan:
     return Plan("banded", problem, (run,), _together(problem, run))
 
 
+def narrowed(problem: Problem) -> Plan:
+    """Blocks of queries, each against the span of keys that it is found to see as it runs."""
+    plan = chunked(problem)
+    if plan.together > 1:
+        return dataclasses.replace(plan, name="narrowed")
+    shares = {-(-problem.s * sixteenths // 16) for sixteenths in SIXTEENTHS}
+    widths = tuple(sorted({0, problem.s}.union(width for width in shares if width >= NARROWEST)))
+    runs = tuple(run._replace(widths=widths) for run in plan.runs)
+    return dataclasses.replace(plan, name="narrowed", runs=runs)
+
+
 def best(problem: Problem) -> Plan:
     """The cheapest of the others, by the scores that it computes and the blocks that it takes."""
     rows = problem.heads * problem.t
     if problem.chunk_size is None and rows * problem.s <= WHOLE and rows <= 4 * ROWS[1]:
         return dense(problem)
-    if problem.mask is None:
+    if problem.mask is None and not problem.varies:
         return chunked(problem)
 
     def cost(plan: Plan) -> float:
         slowed = lambda run: 1 + SLOW_ROWS / max(run.size * problem.heads, 1)
-        return sum(run.scores * slowed(run) + STARTING * run.count for run in plan.runs)
+        return sum(scores(problem, run) * slowed(run) + STARTING * run.count for run in plan.runs)
 
-    plans = [chunked(problem), grouped(problem), banded(problem)]
-    return min(plans, key=cost)  # The first of equals is the simplest.
+    ways = (banded, narrowed) if problem.varies else (chunked, grouped, banded)
+    # The first of equals is the simplest, or the one whose derivative adds up fewer numbers.
+    return min((way(problem) for way in ways), key=cost)
 
 
 def _size(problem: Problem, width: int) -> int:

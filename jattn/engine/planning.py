@@ -3,7 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
+
 from jattn.masks.algebra import Mask
+from jattn.masks.spans import spans
 
 
 class Problem(NamedTuple):
@@ -18,6 +21,7 @@ class Problem(NamedTuple):
     value_size: int
     mask: Mask | None
     chunk_size: int | None
+    varies: bool = False  # Whether what the masks show depends on arrays.
 
 
 class Run(NamedTuple):
@@ -32,10 +36,17 @@ class Run(NamedTuple):
     key_start: int
     width: int
     key_step: int = 0
+    widths: tuple[int, ...] = ()  # What a block may be narrowed to as it runs; the last is all.
 
-    @property
-    def scores(self) -> int:
-        return self.count * self.size * self.width
+
+def scores(problem: Problem, run: Run) -> int:
+    """Scores of a run of blocks; where these are narrowed at most, by what is known before."""
+    if not run.widths:
+        return run.count * run.size * run.width
+    starts = run.start + np.arange(run.count) * run.size
+    seen = spans(problem.mask, starts, np.minimum(starts + run.size, problem.t), problem.s)
+    taken = np.searchsorted(run.widths, seen.stop - seen.start)
+    return int(np.asarray(run.widths)[taken].sum()) * run.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +59,15 @@ class Plan:
     together: int
 
     @property
+    def scores(self) -> int:
+        """Scores of one head of a problem, at most."""
+        return sum(scores(self.problem, run) for run in self.runs)
+
+    @property
     def operations(self) -> int:
         """Floating-point operations of the forward products; backward takes five halves of it."""
         p = self.problem
-        pairs = p.batch * p.groups * p.heads * sum(run.scores for run in self.runs)
-        return 2 * pairs * (p.key_size + p.value_size)
+        return 2 * p.batch * p.groups * p.heads * self.scores * (p.key_size + p.value_size)
 
     @property
     def bytes(self) -> int:
@@ -76,10 +91,11 @@ class Plan:
         for run in self.runs:
             stop, key_stop = run.start + run.size * run.count, run.key_start + run.width
             keys = f"{run.key_start}..{key_stop}" + (f" + {run.key_step}" if run.key_step else "")
+            keys += ", as seen" if run.widths else ""
             rows.append(f"{f'{run.start}..{stop}':>15}  {run.size:>6}  {keys:>15}")
-        share = sum(run.scores for run in self.runs) / pairs
+        most = "at most " if any(run.widths for run in self.runs) else ""
         rows.append(
-            f"{self.operations:,} operations forward, {share:.0%} of all pairs;"
+            f"{most}{self.operations:,} operations forward, {self.scores / pairs:.0%} of all pairs;"
             f" {self.bytes:,} bytes of scores at a time"
         )
         return "\n".join(rows)

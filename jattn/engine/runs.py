@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jattn.engine.narrow import narrow, spans_of
 from jattn.engine.planning import Run
 from jattn.engine.slabs import blocks_of, pairs_of_run, queries_of, slabs
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import existing
+from jattn.masks.spans import Interval
 
 
 class Part(NamedTuple):
@@ -25,6 +27,7 @@ class Part(NamedTuple):
     key_columns: Any = None  # The first of the keys, turned: [k s].
     first_query: Any = None
     first_key: Any = None
+    seen: Interval | None = None
 
 
 class Found(NamedTuple):
@@ -60,8 +63,8 @@ def _over_run(function: Callable[[Part], Found], run: Run, head: Part, turn: boo
     cut += [pairs_of_run(x, run, t, s) for x in head.pairs]
     queries = tuple(blocks_of(run, x) for x in head.queries)
 
-    def block(chosen: tuple[Any, Any, list[Any]]) -> Found:
-        index, queries, moving = chosen
+    def block(chosen: tuple[Any, Any, list[Any], Any]) -> Found:
+        index, queries, moving, seen = chosen
         first_query, first_key = run.start + index * run.size, run.key_start + index * run.key_step
         # Tied to the queries, since JAX takes out of a loop what does not depend on its input: the
         # masks of all blocks would be made, and kept, at once. Not to tangents among them, since a
@@ -71,19 +74,19 @@ def _over_run(function: Callable[[Part], Found], run: Run, head: Part, turn: boo
         left = iter(moving)
         own = [next(left) if flag else x for x, flag in cut]
         count = len(keys)
-        return function(
-            Part(
-                (first, *rest),
-                tuple(own[:count]),
-                tuple(own[count + turn :]),
-                mask,
-                own[count] if turn else None,
-                first_query,
-                first_key,
-            )
+        part = Part(
+            (first, *rest),
+            tuple(own[:count]),
+            tuple(own[count + turn :]),
+            mask,
+            own[count] if turn else None,
+            first_query,
+            first_key,
         )
+        return function(part) if seen is None else narrow(function, run.widths, part, seen)
 
-    moving = (jnp.arange(run.count), queries, [x for x, flag in cut if flag])
+    seen = spans_of(run, head.seen, s) if run.widths and head.seen is not None else None
+    moving = (jnp.arange(run.count), queries, [x for x, flag in cut if flag], seen)
     if run.count == 1:
         one = block(jax.tree.map(lambda x: x[0], moving))
         return jax.tree.map(lambda x: x[None], one)
