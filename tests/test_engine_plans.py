@@ -96,7 +96,8 @@ def test_G1_G2_drawn_masks_and_heads_match_the_oracle(name, mask, heads, t, s, c
 
 def test_C2_what_a_query_sees_lies_in_its_hull():
     """Also with segments in any order and with arrays, which only a run knows."""
-    rng, t, s = np.random.default_rng(0), 37, 13
+    t, s = 37, 13
+    rng: Any = np.random.default_rng(0)
     segments = masks.segments(rng.integers(4, size=t), rng.integers(5, size=s))
     array = masks.dense(rng.random((t, s)) < 0.1)
     for one in (segments, array, masks.causal() & segments, array | masks.window(1, 1)):
