@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from experiments import new_testament
-from experiments.new_testament import Verse
+from experiments.sentence_pairs import Pair, Sentence
 from experiments.translation import __main__ as command
 from experiments.translation import (
     alignment,
@@ -18,7 +18,6 @@ from experiments.translation import (
     ibm,
     model,
     pieces,
-    report,
     scores,
     start,
     train,
@@ -32,26 +31,27 @@ LEXICON = {
 }  # fmt: skip
 SMALL = Config(
     units=8, decoder_units=16, score_units=8, embedding_size=8, batch_size=8, buckets=1,
-    greek_pieces=40, english_pieces=40, longest=40,
+    source_pieces=40, target_pieces=40, longest=40,
 )  # fmt: skip
 OPTIONS = [
     part
     for name in ("units", "decoder_units", "score_units", "embedding_size", "batch_size", "buckets")
     for part in (f"--{name.replace('_', '-')}", str(getattr(SMALL, name)))
-] + ["--greek-pieces", "40", "--english-pieces", "40"]
+] + ["--source-pieces", "40", "--target-pieces", "40"]
 
 
 def made_up(book, number, rng):
     """A verse of three to five words, the last two swapped in English, and a full stop."""
-    greek = [str(word) for word in rng.permutation(list(LEXICON))[: rng.integers(3, 6)]]
-    count = len(greek)
+    source = [str(word) for word in rng.permutation(list(LEXICON))[: rng.integers(3, 6)]]
+    count = len(source)
     order = [*range(count - 2), count - 1, count - 2]
-    english = [LEXICON[greek[place]] for place in order]
-    links = frozenset((source, target) for target, source in enumerate(order))
-    glosses = tuple(f"[{LEXICON[word]}]" for word in greek[:-1])
-    return Verse(
-        f"{book}001{number:03}", tuple(greek), (*glosses, "-"), (*english, "."),
-        (*[True] * count, False), (*[False] * count, True), links,
+    target = [LEXICON[source[place]] for place in order]
+    links = frozenset((greek, english) for english, greek in enumerate(order))
+    glosses = tuple(f"[{LEXICON[word]}]" for word in source[:-1])
+    return Pair(
+        f"{book}001{number:03}", Sentence(tuple(source), (True,) * count),
+        Sentence((*target, "."), (*[True] * count, False)), (*[False] * count, True),
+        links, (*glosses, "-"),
     )  # fmt: skip
 
 
@@ -78,8 +78,7 @@ def everyday():
 
 @pytest.fixture
 def read(monkeypatch, everyday, verses):
-    for module in (train, report):
-        monkeypatch.setattr(module, "read_verses", lambda: verses)
+    monkeypatch.setattr(new_testament, "read_verses", lambda: verses)
 
 
 def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, capsys):
@@ -90,7 +89,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     assert results["command"].startswith("python -m experiments.translation --guided 1.0")
     assert set(results["scores"]["this run"]) == {"bleu", "chrf", "word_bleu", "aer", "loss"}
     assert results["scores"]["IBM Model 1, all verses"]["aer"] < 0.1
-    assert [bucket["verses"] for bucket in results["lengths"]] == [5, 0, 0, 0]
+    assert [bucket["sentences"] for bucket in results["lengths"]] == [5, 0, 0, 0]
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert (rows[-1]["phase"], rows[-1]["step"]) == ("evaluate", 3)
     assert "guidance" in rows[-2]
@@ -108,7 +107,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     went_on = train.run(elsewhere, tmp_path / "epistles", start_from=tmp_path)
     jax.tree.map(np.testing.assert_array_equal, went_on.params, params)
     assert went_on.pieces == pieces.load(tmp_path)
-    assert {verse.book for verse in went_on.parts.train} == {45}
+    assert set(map(new_testament.book, went_on.parts.train)) == {45}
 
     untouched = ["--steps", "0", "--from", str(tmp_path), "--out", str(tmp_path / "untouched")]
     assert command.main([*OPTIONS, "--guided", "1", *untouched]) == 0
@@ -124,7 +123,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
 
 
 def example_batch(verses, config=SMALL):
-    learned = pieces.train(verses, greek=config.greek_pieces, english=config.english_pieces)
+    learned = pieces.train(verses, source=config.source_pieces, target=config.target_pieces)
     return data.batches(data.encode(verses, learned), config)(0), learned
 
 
@@ -146,15 +145,15 @@ def test_every_mechanism_fits_the_model(everyday, verses, options):
     found = jax.eval_shape(
         partial(model.translate, config=config, max_steps=5),
         params,
-        batch["greek"],
-        batch["greek_length"],
+        batch["source"],
+        batch["source_length"],
     )
     assert found[0].shape == (SMALL.batch_size, 5)
 
 
 def test_weights_of_pieces_become_those_of_words():
     weights = np.array([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4], [0.6, 0.4, 0.0], [9.0, 9.0, 9.0]])
-    found = alignment.word_weights(weights, english=[0, 0, 1], greek=[0, 1, 1])
+    found = alignment.word_weights(weights, target=[0, 0, 1], source=[0, 1, 1])
     np.testing.assert_allclose(found, [[0.2, 0.8], [0.6, 0.4]])
     assert alignment.links(found, marks=[False, False]) == {(1, 0), (0, 1)}
     assert alignment.links(found, marks=[False, True]) == {(1, 0)}
@@ -172,34 +171,34 @@ def test_ibm_model_1_finds_the_words_of_a_made_up_language(verses):
     gold = [verse.links for verse in verses]
     assert alignment.alignment_error_rate(ibm.align(verses, verses), gold) < 0.1
     assert alignment.alignment_error_rate(map(alignment.diagonal, verses), gold) > 0.2
-    unknown = verses[0]._replace(greek=("x",) * len(verses[0].greek))
-    assert {greek for greek, _ in ibm.align([unknown], verses)[0]} == {0}
+    unknown = verses[0]._replace(source=Sentence(("x",) * 3, (True,) * 3))
+    assert {source for source, _ in ibm.align([unknown], verses)[0]} == {0}
 
 
 def test_pieces_give_back_the_text_and_belong_to_one_word_each(verses):
     _, learned = example_batch(verses)
-    english = pieces.processor(learned.english)
+    target = pieces.processor(learned.target)
     for example in data.encode(verses[:5], learned):
-        assert pieces.decode(english, example.english.pieces) == example.verse.text
-        assert example.verse.text.endswith(f" {example.verse.english[-2]}.")
-        for place, word in enumerate(example.verse.english):
-            own = example.english.pieces[example.english.words == place]
-            assert pieces.decode(english, own) == word
+        assert pieces.decode(target, example.target.pieces) == example.pair.target.text
+        assert example.pair.target.text.endswith(f" {example.pair.target.words[-2]}.")
+        for place, word in enumerate(example.pair.target.words):
+            own = example.target.pieces[example.target.words == place]
+            assert pieces.decode(target, own) == word
 
 
 def test_a_batch_holds_the_links_of_each_piece(verses):
     _, learned = example_batch(verses)
     example = data.encode(verses[:1], learned)[0]
     linked = data.columns([example])["links"][0]
-    for row, word in zip(linked, example.english.words, strict=True):
-        assert {int(g) - 1 for g in row if g} == {g for g, e in example.verse.links if e == word}
+    for row, word in zip(linked, example.target.words, strict=True):
+        assert {int(g) - 1 for g in row if g} == {g for g, e in example.pair.links if e == word}
 
 
 def test_guidance_is_the_cross_entropy_of_the_links():
     """Two Greek words of two pieces and one; the second English piece has no link."""
     batch = {
-        "greek_words": np.array([[1, 1, 2, 0]]),
-        "greek_length": np.array([3]),
+        "source_words": np.array([[1, 1, 2, 0]]),
+        "source_length": np.array([3]),
         "links": np.array([[[1, 0], [0, 0], [2, 1]]]),
     }
     weights = jnp.array([[[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0], [0.2, 0.0, 0.8, 0.0]]])
@@ -230,7 +229,7 @@ def test_guidance_and_only_the_row_of_the_piece_itself_bring_attention_to_the_li
 
 
 def test_general_attention_goes_on_as_local(everyday, verses):
-    learned = pieces.train(verses, greek=40, english=40)
+    learned = pieces.train(verses, source=40, target=40)
     drawn = {
         name: jax.eval_shape(
             partial(
@@ -254,7 +253,7 @@ def test_general_attention_goes_on_as_local(everyday, verses):
 
 
 def test_splits_are_by_book(verses):
-    books = lambda part: {verse.book for verse in part}
+    books = lambda part: set(map(new_testament.book, part))
     for name, expected in (("all", {40, 45, 66}), ("gospels", {40}), ("epistles", {45})):
         train_, valid, test = new_testament.split(verses, name)
         assert (books(train_), books(valid), books(test)) == (expected, {58}, {43})
@@ -264,11 +263,18 @@ def test_splits_are_by_book(verses):
 
 
 def test_scores_know_text_words_and_lengths(verses):
-    texts = [verse.text for verse in verses]
+    texts = [verse.target.text for verse in verses]
     assert scores.scores(texts, texts) == pytest.approx((100.0, 100.0, 100.0))
     assert scores.words("“Don’t go,” he said: well-known!") == "don’t go he said well-known"
-    assert [bucket.verses for bucket in scores.by_length(texts, verses)] == [len(verses), 0, 0, 0]
-    assert scores.gloss(verses[0]) == " ".join(LEXICON[word] for word in verses[0].greek[:-1])
+    assert [bucket.sentences for bucket in scores.by_length(texts, verses)] == [
+        len(verses),
+        0,
+        0,
+        0,
+    ]
+    assert scores.gloss(verses[0]) == " ".join(
+        LEXICON[word] for word in verses[0].source.words[:-1]
+    )
 
 
 def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
@@ -279,10 +285,10 @@ def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
         return error
 
     assert "--batch-size is 0" in complaint("--batch-size", "0")
-    assert "greek.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
+    assert "source.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
     assert "weights.safetensors" in complaint("report")
     assert "guided attention on the whole" in complaint("--books", "whole", "--guided", "1")
-    assert "pieces" in complaint(*OPTIONS, "--greek-pieces", "4000")
+    assert "pieces" in complaint(*OPTIONS, "--source-pieces", "4000")
     (tmp_path / "results.json").write_text("{}")
     assert "results.json: no results" in complaint("compare", str(tmp_path))
     with pytest.raises(SystemExit, match="2"):
