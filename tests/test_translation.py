@@ -9,12 +9,14 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import new_testament
+from experiments import libreoffice_help, new_testament
+from experiments.archive import DataError
 from experiments.sentence_pairs import Pair, Sentence
 from experiments.translation import __main__ as command
 from experiments.translation import (
     alignment,
     data,
+    evaluation,
     ibm,
     model,
     pieces,
@@ -293,3 +295,91 @@ def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
     assert "results.json: no results" in complaint("compare", str(tmp_path))
     with pytest.raises(SystemExit, match="2"):
         command.main(["--books", "apocrypha"])
+
+
+LEFT_OUT = {
+    "par_id3": ("too short", "zu kurz"),
+    "par_id4": ("not translated at all", "not translated at all"),
+    "par_id5": ("with no German at all", ""),
+}
+
+
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """Made-up pages in the form of the packages, where they are kept."""
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "libreoffice-help"
+    shown = ('<span hidden="true" id="MACx" class="MAC"><span class="key">Cmd</span></span>'
+             '<span hidden="true" id="defaultx">{}</span>')  # fmt: skip
+    for place, name in enumerate(("en-US", "de")):
+        for page in range(40):
+            key = shown.format(("Ctrl", "Strg")[place])
+            kept = (f"Press <b>{key}+A</b> on page {page} &amp; wait.",
+                    f"Dr\u00fccken Sie {key}+A auf Seite {page} &amp; warten Sie.")  # fmt: skip
+            blocks = [f'<h1 id="hd_id1" dir="auto">{kept[place]}</h1>']
+            blocks += ['<p id="par_id2" class="code" dir="auto">print a word of code</p>']
+            blocks += [f'<p id="{k}">{texts[place]}</p>' for k, texts in LEFT_OUT.items()]
+            blocks += [
+                f'<p id="par_id6">{("on every page here", "auf jeder Seite hier")[place]}</p>'
+            ]
+            path = folder / libreoffice_help.PAGES.format(name) / "swriter" / f"{page:02}.html"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(blocks), "utf-8")
+    (folder / "version").write_text("4:1.2-3")
+
+
+def test_help_is_read_by_paragraph_and_pages_stay_whole(
+    pages, everyday, tmp_path, capsys, monkeypatch
+):
+    found = libreoffice_help.read_paragraphs()
+    assert len(found) == 80
+    assert found[0] == libreoffice_help.Paragraph(
+        "swriter/00.html", "hd_id1",
+        "Press Ctrl+A on page 0 & wait.", "Dr\u00fccken Sie Strg+A auf Seite 0 & warten Sie.",
+    )  # fmt: skip
+    assert len(libreoffice_help.without_repetitions(found)) == 41
+    parts = command.CORPORA["help-de"].read(Config(corpus="help-de"))
+    assert [len(part) > 0 for part in parts] == [True, True, True]
+    tested = {pair.name.partition("#")[0] for pair in parts.test}
+    assert not tested & {pair.name.partition("#")[0] for pair in parts.train}
+    for pair in parts.test:
+        assert pair.target.text.startswith("Dr\u00fccken Sie Strg+A")
+        assert pair.marks[-1]
+        assert not pair.marks[0]
+
+    # A perfect translator: what a model does with pairs is tested above.
+    said = lambda params, examples, *rest: [one.pair.target.text for one in examples]
+    monkeypatch.setattr(evaluation, "translations", said)
+    monkeypatch.setattr(evaluation, "forced", lambda *_: evaluation.Forced(1.0, []))
+    small = [*OPTIONS, "--corpus", "help-de", "--attention", "none", "--target-pieces", "50"]
+    assert command.main([*small, "--steps", "0", "--out", str(tmp_path)]) == 0
+    assert "the English itself" in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results["scores"]["this run"]) == {"bleu", "chrf", "word_bleu", "loss"}
+    assert results["scores"]["this run"]["bleu"] == pytest.approx(100.0)
+    assert results["scores"]["the English itself"]["bleu"] < 50
+    assert (results["version"], results["samples"]) == ("4:1.2-3", [])
+
+
+def test_what_the_help_lacks_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    begin = ["--corpus", "help-de", "--out", str(tmp_path)]
+    for option, value in (("--guided", "1"), ("--books", "gospels"), ("--aligned", "reads")):
+        assert command.main([*begin, option, value]) == 2
+        assert f"{option} is of the Bible alone" in capsys.readouterr().err
+    monkeypatch.setattr(libreoffice_help.shutil, "which", lambda name: None)
+    assert command.main(begin) == 2
+    assert "apt-get is missing" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("apt-get", "dpkg-deb"):
+        (programs / name).write_text(
+            "#!/bin/sh\necho 'W: old' >&2\necho 'E: no such' >&2\nexit 100\n"
+        )
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    with pytest.raises(DataError, match=r"libreoffice-help: cannot download .*: E: no such$"):
+        libreoffice_help.read_paragraphs()
+    assert not list((tmp_path / "cache").iterdir())

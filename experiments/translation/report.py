@@ -12,8 +12,7 @@ from experiments.results import Table
 from experiments.sentence_pairs import Pair
 from experiments.translation import data, evaluation, scores
 from experiments.translation.config import Config
-from experiments.translation.corpora import CORPORA
-from experiments.translation.pictures import shown
+from experiments.translation.corpora import CORPORA, Corpus
 from experiments.translation.train import Trained, weights
 
 SHIFTS = (-1, 0, 1)
@@ -60,7 +59,7 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
             "lengths": [bucket._asdict() for bucket in lengths],
             "shifted": shifted,
             "signatures": scores.signatures(),
-            "samples": _samples(pairs, translated, config),
+            "samples": _samples(pairs, translated, corpus),
             "version": corpus.version(),
         },
     )
@@ -79,12 +78,13 @@ def command(config: Config, start_from: str | None) -> str:
 
 
 def _samples(
-    pairs: Sequence[Pair], translated: Sequence[str], config: Config
+    pairs: Sequence[Pair], translated: Sequence[str], corpus: Corpus
 ) -> list[dict[str, str]]:
-    reference, text = CORPORA[config.corpus].reference, dict(zip(pairs, translated, strict=True))
+    """Of the corpus's own samples alone: a record holds no text that may not be copied."""
     return [
-        {"place": reference(p), "reference": p.target.text, "translation": text[p]}
-        for p in shown(pairs, config)
+        {"place": corpus.reference(pair), "reference": pair.target.text, "translation": text}
+        for pair, text in zip(pairs, translated, strict=True)
+        if pair.name in corpus.samples
     ]
 
 
