@@ -350,7 +350,8 @@ def test_help_is_read_by_paragraph_and_pages_stay_whole(
     # A perfect translator: what a model does with pairs is tested above.
     said = lambda params, examples, *rest: [one.pair.target.text for one in examples]
     monkeypatch.setattr(evaluation, "translations", said)
-    monkeypatch.setattr(evaluation, "forced", lambda *_: evaluation.Forced(1.0, []))
+    nothing = lambda params, examples, *rest: evaluation.Forced(1.0, [np.ones(1)] * len(examples))
+    monkeypatch.setattr(evaluation, "forced", nothing)
     small = [*OPTIONS, "--corpus", "help-de", "--attention", "none", "--target-pieces", "50"]
     assert command.main([*small, "--steps", "0", "--out", str(tmp_path)]) == 0
     assert "the English itself" in capsys.readouterr().out
