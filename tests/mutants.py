@@ -598,9 +598,9 @@ MUTANTS = (
     Mutant(
         "the padding reversed too",
         UNROLL,
-        "    outputs = states(",
-        "    valid = valid[::-1] if reverse and valid is not None else valid\n"
-        "    outputs = states(",
+        "    every = states(",
+        "    valid = valid[::-1] if reverse[0] and valid is not None else valid\n"
+        "    every = states(",
         VALUE,
         "gru",
     ),
@@ -612,6 +612,13 @@ MUTANTS = (
         OWN_CELL,
     ),
     Mutant(
+        "blocks of steps backwards in the order of those forwards",
+        STEPS,
+        "total - done - count if reverse[index] else done",
+        "done",
+        "test_recurrent.test_R3_steps_in_blocks_are_the_steps_of_the_cell",
+    ),
+    Mutant(
         "outputs in the padding of a cell of one's own",
         UNROLL,
         "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
@@ -621,8 +628,8 @@ MUTANTS = (
     Mutant(
         "both directions forwards",
         "jattn.recurrent.bidirectional",
-        "run(0, False), run(1, True)",
-        "run(0, False), run(1, False)",
+        "reverse=(False, True)",
+        "reverse=(False, False)",
         VALUE,
         "bidirectional_gru",
         call=0,

@@ -118,6 +118,15 @@ def test_R3_projecting_all_inputs_at_once_changes_nothing(cell):
         testing.assert_close(jattn.gru(PARAMS, INPUTS[0], cell=own, **options), hoisted, 1e-14)
 
 
+def test_R3_steps_in_blocks_are_the_steps_of_the_cell():
+    """Two blocks and a rest, which stands at the end that a direction reads last."""
+    own = lambda params, hidden, inputs: jattn.gru_cell(params, hidden, inputs)
+    both, inputs = jattn.BidirectionalGRUParams(PARAMS, draw_gru()), draw(19, INPUT_SIZE)
+    options: Any = {"initial": draw(2, N), "length": 17, "hidden_scale": draw(2, N)}
+    blocks = jattn.bidirectional_gru(both, inputs, **options)
+    testing.assert_close(jattn.bidirectional_gru(both, inputs, cell=own, **options), blocks, 1e-14)
+
+
 def test_R1_a_cell_of_ones_own_leaves_padding_alone():
     own = lambda params, hidden, inputs: jattn.gru_cell(params, hidden, inputs)
     padded = jattn.gru(PARAMS, INPUTS[0], length=4, cell=own)

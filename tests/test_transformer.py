@@ -39,13 +39,20 @@ def test_S1_steps_with_a_cache_are_the_full_pass():
         start = jattn.transformer_start(params, of_memory, capacity=T + 2)
 
         def step(state, row):
-            outputs, state = jattn.transformer_step(params, state, row, of_memory, **options)
+            near = jattn.alibi_bias(SIZES["heads"], 1, T + 2, offset=state.position)[:, 0]
+            outputs, state = jattn.transformer_step(
+                params, state, row, of_memory, self_bias=near, **options
+            )
             return state, (outputs, state.weights)
 
         return jax.lax.scan(step, start, inputs)[1]
 
     outputs, weights = jax.jit(by_step)(DECODER, INPUTS, memory)
-    decode = functools.partial(jattn.transformer_decoder, memory_mask=masks.lengths(3), **options)
+    options |= {
+        "memory_mask": masks.lengths(3),
+        "self_bias": jattn.alibi_bias(SIZES["heads"], T, T),
+    }
+    decode = functools.partial(jattn.transformer_decoder, **options)
     full = jax.jit(decode)(DECODER, INPUTS, memory)
     testing.assert_close(outputs, full.outputs, 1e-14)
     testing.assert_close([jnp.swapaxes(x, 0, 1) for x in weights], list(full.cross_weights), 1e-14)

@@ -24,6 +24,7 @@ from jattn.engine.pairs import (
     scores_of,
     spread,
 )
+from jattn.engine.planners import SMALL
 
 
 class Read(NamedTuple):
@@ -50,9 +51,12 @@ def read(static: Static, operands: Operands, setting: Setting) -> Read:
     total = total if sinks is None else total + jnp.exp(sinks - maximum)
     if static.dropout_rate:
         exponentials = exponentials * kept_of(static, operands, setting)
-    empty = total == 0.0
-    context = (exponentials @ operands.value) / jnp.where(empty, 1.0, total)[:, None]
-    lse = jnp.where(empty, -jnp.inf, maximum + jnp.log(jnp.where(empty, 1.0, total)))
+    # Without a select XLA makes one kernel of both products and all between them, which is faster
+    # for small heads and slower for others; a row that is not empty has a total of one at least.
+    small = scores.size <= SMALL
+    safe = jnp.maximum(total, 0.5) if small else jnp.where(total == 0.0, 1.0, total)
+    context = (exponentials @ operands.value) / safe[:, None]
+    lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
     return Read(context, lse)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from jattn._axes import check_length, named_axes
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
-from jattn.recurrent.unroll import gru
+from jattn.recurrent.unroll import directions
 
 
 class BidirectionalGRUParams(NamedTuple):
@@ -69,18 +69,16 @@ def bidirectional_gru(
     """
     check_length("bidirectional_gru: length", length, len(inputs), "s")
 
-    def run(direction: int, reverse: bool):
-        return gru(
-            params[direction],
-            inputs,
-            initial=None if initial is None else initial[direction],
-            length=length,
-            reverse=reverse,
-            cell=cell,
-            hidden_scale=None if hidden_scale is None else hidden_scale[direction],
-        )
-
-    forward, backward = run(0, False), run(1, True)
+    none = (None, None)
+    forward, backward = directions(
+        params,
+        inputs,
+        none if initial is None else tuple(initial),
+        length,
+        none if hidden_scale is None else tuple(hidden_scale),
+        reverse=(False, True),
+        cell=cell,
+    )
     return BothWays(
         jnp.concatenate([forward.outputs, backward.outputs], axis=-1),
         jnp.stack([forward.final, backward.final]),

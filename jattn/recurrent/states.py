@@ -9,15 +9,29 @@ states = jax.custom_jvp(run, nondiff_argnums=(0,))
 
 
 @states.defjvp
-def _tangent(reverse, primals, tangents):
+def _tangents(reverse, primals, tangents):
+    directions, inputs, valid = primals
+    d_directions, d_inputs, _ = tangents
+    results = [
+        _tangent(direction, one, d_one, inputs, d_inputs, valid)
+        for direction, one, d_one in zip(reverse, directions, d_directions, strict=True)
+    ]
+    after, d_after = zip(*results, strict=True)
+    # Another axis and back: under `jax.vmap` the batch then comes first, as in the result of `run`.
+    return tuple(states[None][0] for states in after), d_after
+
+
+def _tangent(reverse, direction, d_direction, inputs, d_inputs, valid):
     """Steps d_new = kept d_hidden + slopes ∘ weight d_hidden + what does not need d_hidden.
 
     Transposed, the gradient of `weight` is a product over all steps, `turned` standing for it.
     """
-    recurrent, input_weight, initial, inputs, valid = primals
-    d_recurrent, d_input_weight, d_initial, d_inputs, _ = tangents
+    recurrent, input_weight, initial = direction
+    d_recurrent, d_input_weight, d_initial = d_direction
     weight, _, _, bias, scale = recurrent
-    projected, d_projected = jax.jvp(project, (input_weight, inputs), (d_input_weight, d_inputs))
+    projected, d_projected = jax.jvp(
+        project, (input_weight.T, inputs), (d_input_weight.T, d_inputs)
+    )
     every = one_step(recurrent, with_slopes=True)
     _, (after, before, slopes) = jax.lax.scan(every, initial, (projected, valid), reverse=reverse)
     seen = before if scale is None else scale[None] * before

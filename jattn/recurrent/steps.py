@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+BLOCK = 8  # Steps whose inputs are projected in one product; their code is written out.
+
 
 class Recurrent(NamedTuple):
     """The weights that meet the hidden state, and what multiplies it where it enters them.
@@ -18,6 +20,18 @@ class Recurrent(NamedTuple):
     biases: Float[Array, "3 n"]
     candidate_bias: Float[Array, " n"] | None
     scale: Float[Array, " n"] | None
+
+
+class Direction(NamedTuple):
+    """What one direction of a GRU reads its inputs with, and the state that it starts from.
+
+    The reset acts after the product with the hidden state if `recurrent` has a `candidate_bias`,
+    which it meets too; otherwise before it. All other biases are sums of both, in `biases`.
+    """
+
+    recurrent: Recurrent
+    input_weight: Float[Array, "3n i"]
+    initial: Float[Array, " n"]
 
 
 class Slopes(NamedTuple):
@@ -37,9 +51,9 @@ class Slopes(NamedTuple):
 Projected = tuple[Float[Array, "*s n"], Float[Array, "*s n"], Float[Array, "*s n"]]
 
 
-def project(weight: Float[Array, "3n i"], inputs: Float[Array, "*s i"]) -> Projected:
-    """The part of the gates' arguments that the inputs of one step, or of all of them, give."""
-    reset, update, candidate = jnp.split(inputs @ weight.T, 3, axis=-1)
+def project(turned: Float[Array, "i 3n"], inputs: Float[Array, "*s i"]) -> Projected:
+    """The part of the gates' arguments that the inputs of some steps, or of all of them, give."""
+    reset, update, candidate = jnp.split(inputs @ turned, 3, axis=-1)
     return reset, update, candidate
 
 
@@ -89,25 +103,43 @@ def one_step(recurrent: Recurrent, *, with_slopes: bool = False):
 
 
 def run(
-    reverse: bool,
-    recurrent: Recurrent,
-    input_weight: Float[Array, "3n i"],
-    initial: Float[Array, " n"],
+    reverse: tuple[bool, ...],
+    directions: tuple[Direction, ...],
     inputs: Float[Array, "s i"],
     valid: Bool[Array, " s"] | None,
-) -> Float[Array, "s n"]:
-    """The state after each step; a step that is not valid leaves it.
+) -> tuple[Float[Array, "s n"], ...]:
+    """The states of each direction after each step; a step that is not valid leaves them.
 
-    The reset acts after the product with the hidden state if there is a `candidate_bias`, which it
-    meets too; otherwise before it. All other biases are sums of both, in `biases`. Inputs are
-    projected when it is their turn, and are in cache then: one product for all steps would go
-    through memory twice.
+    The inputs of a few steps are projected in one product when it is their turn, and are in cache
+    then: one product for all steps would go through memory twice, and one for each step would read
+    the weight as often. Directions share the body of the scan, as two scans would wait for each
+    other.
     """
-    step = one_step(recurrent)
+    total = len(inputs)
+    blocks, rest = divmod(total, BLOCK)
+    steps = [one_step(direction.recurrent) for direction in directions]
+    turned = [direction.input_weight.T for direction in directions]
 
-    def project_and_step(hidden, here):
-        inputs, valid = here
-        return step(hidden, (project(input_weight, inputs), valid))
+    def advance(carry, done, count):
+        """Takes `count` more steps in each direction."""
+        after = []
+        for index, (hidden, outputs) in enumerate(carry):
+            start = total - done - count if reverse[index] else done
+            part = lambda array, start=start: jax.lax.dynamic_slice_in_dim(array, start, count)
+            here = project(turned[index], part(inputs)), None if valid is None else part(valid)
+            hidden, states = jax.lax.scan(
+                steps[index], hidden, here, reverse=reverse[index], unroll=True
+            )
+            outputs = jax.lax.dynamic_update_slice_in_dim(outputs, states, start, 0)
+            after.append((hidden, outputs))
+        return after
 
-    here = (inputs, valid)
-    return jax.lax.scan(project_and_step, initial, here, reverse=reverse, unroll=4)[1]
+    # Not zeros: so the batch of `jax.vmap` comes first always. All of it is overwritten.
+    begin = lambda initial: (initial, jnp.broadcast_to(initial, (total, len(initial))))
+    carry = [begin(direction.initial) for direction in directions]
+    if blocks:
+        body = lambda carry, block: (advance(carry, block * BLOCK, BLOCK), None)
+        carry, _ = jax.lax.scan(body, carry, jnp.arange(blocks))
+    if rest:
+        carry = advance(carry, blocks * BLOCK, rest)
+    return tuple(outputs for _, outputs in carry)

@@ -1,5 +1,6 @@
 """A GRU over a sequence, forwards or backwards, with padding."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from jattn._axes import check_length, named_axes
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 from jattn.recurrent.states import states
-from jattn.recurrent.steps import Recurrent
+from jattn.recurrent.steps import Direction, Recurrent
 
 
 class Unrolled(NamedTuple):
@@ -57,44 +58,76 @@ def gru(
             more than the number of inputs.
     """
     check_length("gru: length", length, len(inputs), "s")
-    if initial is None:
-        initial = jnp.zeros(params.hidden_bias.shape[1:], params.hidden_bias.dtype)
+    return directions(
+        (params,), inputs, (initial,), length, (hidden_scale,), reverse=(reverse,), cell=cell
+    )[0]
+
+
+def directions(
+    params: Sequence[GRUParams],
+    inputs: Float[Array, "s i"],
+    initial: Sequence[Float[Array, " n"] | None],
+    length: int | Int[Array, ""] | None,
+    hidden_scale: Sequence[Float[Array, " n"] | None],
+    *,
+    reverse: tuple[bool, ...],
+    cell: Cell,
+) -> tuple[Unrolled, ...]:
+    """What `gru` gives for each direction that reads the inputs."""
+    initial = tuple(
+        jnp.zeros_like(own.hidden_bias[0]) if start is None else start
+        for own, start in zip(params, initial, strict=True)
+    )
     if cell is gru_cell or cell is reset_before_gru_cell:
         resets_after = cell is gru_cell
-        return _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse)
+        each = tuple(zip(params, initial, hidden_scale, strict=True))
+        return _unroll(each, inputs, length, resets_after, reverse)
     inputs, valid = _zero_padding(inputs, length)
-    # Scaling a unit before a product is scaling the column of weights that meets it.
-    own = params if hidden_scale is None else _scale_columns(params, hidden_scale)
 
-    def step(hidden, here):
-        inputs, valid = here
-        new = cell(own, hidden, inputs)
-        if valid is None:
-            return new, new
-        return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
+    def unroll(own, initial, scale, reverse):
+        # Scaling a unit before a product is scaling the column of weights that meets it.
+        own = own if scale is None else _scale_columns(own, scale)
 
-    final, outputs = jax.lax.scan(step, initial, (inputs, valid), reverse=reverse)
-    return Unrolled(outputs, final)
+        def step(hidden, here):
+            inputs, valid = here
+            new = cell(own, hidden, inputs)
+            if valid is None:
+                return new, new
+            return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
+
+        final, outputs = jax.lax.scan(step, initial, (inputs, valid), reverse=reverse)
+        return Unrolled(outputs, final)
+
+    return tuple(map(unroll, params, initial, hidden_scale, reverse))
 
 
 # Compiled, or each call outside of jit would compile its own scan.
-@partial(jax.jit, static_argnums=(5, 6))
-def _unroll(params, inputs, initial, length, hidden_scale, resets_after, reverse):
-    units = len(initial)
+@partial(jax.jit, static_argnums=(3, 4))
+def _unroll(each, inputs, length, resets_after, reverse):
+    if not len(inputs):
+        empty = lambda initial: jnp.zeros((0, *initial.shape), initial.dtype)
+        return tuple(Unrolled(empty(initial), initial) for _, initial, _ in each)
     inputs, valid = _zero_padding(inputs, length)
-    by_row = lambda weight: weight.reshape(3 * units, weight.shape[-1])
-    biases = params.input_bias + params.hidden_bias
-    candidate_bias = None
-    if resets_after:
-        biases = jnp.stack([*biases[:2], params.input_bias[2]])
-        candidate_bias = params.hidden_bias[2]
-    weight = by_row(params.hidden_weight)
-    recurrent = Recurrent(weight, weight.T, biases, candidate_bias, hidden_scale)
-    outputs = states(reverse, recurrent, by_row(params.input_weight), initial, inputs, valid)
-    final = outputs[0 if reverse else -1] if len(inputs) else initial
-    if valid is not None:
-        outputs = jnp.where(valid[:, None], outputs, 0.0)
-    return Unrolled(outputs, final)
+
+    def direction(params, initial, scale):
+        by_row = lambda weight: weight.reshape(3 * len(initial), weight.shape[-1])
+        biases = params.input_bias + params.hidden_bias
+        candidate_bias = None
+        if resets_after:
+            biases = jnp.stack([*biases[:2], params.input_bias[2]])
+            candidate_bias = params.hidden_bias[2]
+        weight = by_row(params.hidden_weight)
+        recurrent = Recurrent(weight, weight.T, biases, candidate_bias, scale)
+        return Direction(recurrent, by_row(params.input_weight), initial)
+
+    def finish(outputs, reverse):
+        final = outputs[0 if reverse else -1]
+        if valid is not None:
+            outputs = jnp.where(valid[:, None], outputs, 0.0)
+        return Unrolled(outputs, final)
+
+    every = states(reverse, tuple(direction(*own) for own in each), inputs, valid)
+    return tuple(map(finish, every, reverse))
 
 
 def _zero_padding(inputs, length):

@@ -40,6 +40,7 @@ def decoder_block(
     memory: Float[Array, "s k"],
     *,
     self_mask: Bool[Array, "t t"] | Mask | None = PAST,
+    self_bias: Float[Array, "h t t"] | Float[Array, "t t"] | None = None,
     memory_mask: MaskLike = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
@@ -60,6 +61,8 @@ def decoder_block(
         memory: what the encoder returned.
         self_mask: True where a query may attend to a position of its own sequence: the past, unless
             another mask is given. Padding after the target needs none.
+        self_bias: added to the scores of self-attention, of all heads or of each, such as
+            `jattn.alibi_bias`.
         memory_mask: True where a query may attend to a position of the memory, such as
             `masks.lengths(length)`.
         order: `jattn.pre_norm` or `jattn.post_norm`.
@@ -79,7 +82,7 @@ def decoder_block(
 
     def attend_to_past(rows):
         return multi_head_attention(
-            params.self_attention, rows, rows, rows, mask=self_mask, turn=turn
+            params.self_attention, rows, rows, rows, mask=self_mask, bias=self_bias, turn=turn
         )
 
     def attend_to_memory(rows):

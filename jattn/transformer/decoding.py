@@ -80,6 +80,7 @@ def transformer_step(
     inputs: Float[Array, " d"],
     memory: TransformerMemory,
     *,
+    self_bias: Float[Array, "h m"] | Float[Array, " m"] | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
     activation: Activation = jax.nn.relu,
@@ -94,6 +95,8 @@ def transformer_step(
         inputs: the embedded token at `state.position`.
         memory: what `transformer_memory` returned. It is no part of the state, so that a search
             keeps it once and not for each beginning.
+        self_bias: this position's row of `transformer_decoder`'s, over all positions that there is
+            room for, such as `alibi_bias(heads, 1, m, offset=state.position)[:, 0]`.
 
     Raises:
         ValueError: if the state has no room for another position. A traced position cannot be
@@ -103,13 +106,14 @@ def transformer_step(
     capacity = state.keys[0].shape[1] if state.keys else None
     if capacity is not None and not isinstance(position, Tracer) and int(position) >= capacity:
         raise ValueError(f"transformer_step: state holds {capacity} positions (m), expected more")
+    bias = None if self_bias is None else jnp.expand_dims(self_bias, -2)
     caches = []
     for index, block in enumerate(params.blocks):
 
         def attend_to_past(rows, heads=block.self_attention, index=index):
             query, key, value = (
-                project(weight, bias, rows, name)
-                for weight, bias, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
+                project(weight, of_weight, rows, name)
+                for weight, of_weight, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
             )
             query, key = turned(turn, query, position), turned(turn, key, position)
             places = jnp.arange(state.keys[index].shape[1], dtype=jnp.int32)
@@ -117,7 +121,7 @@ def transformer_step(
             keys = jnp.where(here, key, state.keys[index])
             values = jnp.where(here, value, state.values[index])
             seen = (places <= position)[None]
-            context, _ = attend_heads(query, keys, values, seen, None, softmax)
+            context, _ = attend_heads(query, keys, values, seen, bias, softmax)
             return join_heads(heads, context, seen, len(places)), (keys, values)
 
         def attend_to_memory(rows, heads=block.cross_attention, index=index):

@@ -74,6 +74,7 @@ def encoder_block(
     inputs: Float[Array, "s d"],
     *,
     self_mask: Bool[Array, "s s"] | Mask | None = None,
+    self_bias: Float[Array, "h s s"] | Float[Array, "s s"] | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
     activation: Activation = jax.nn.relu,
@@ -92,6 +93,7 @@ def encoder_block(
 
     Args:
         self_mask: True where a query may attend to a key, for every head.
+        self_bias: added to the scores of all heads or of each, such as `jattn.alibi_bias`.
         order: `jattn.pre_norm` or `jattn.post_norm`.
         turn: turns queries and keys by their positions, as `jattn.rotary` does.
         activation: of the feed-forward network.
@@ -112,7 +114,7 @@ def encoder_block(
 
     def attend(rows):
         context, weights = multi_head_attention(
-            params.attention, rows, rows, rows, mask=allowed, turn=turn
+            params.attention, rows, rows, rows, mask=allowed, bias=self_bias, turn=turn
         )
         return dropout(rngs[0], context, dropout_rate), weights
 

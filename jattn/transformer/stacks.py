@@ -38,6 +38,7 @@ def transformer_encoder(
     inputs: Float[Array, "s d"],
     *,
     self_mask: Bool[Array, "s s"] | Mask | None = None,
+    self_bias: Float[Array, "h s s"] | Float[Array, "s s"] | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
     activation: Activation = jax.nn.relu,
@@ -47,7 +48,8 @@ def transformer_encoder(
 ) -> TransformerEncoded:
     """`encoder_block` after `encoder_block`, then the norm where there is one.
 
-    Inputs are embedded tokens, with `sinusoidal_positions` added unless `turn` tells positions.
+    Inputs are embedded tokens, with `sinusoidal_positions` added unless `turn` or `self_bias` tells
+    positions.
     The arguments, and what is raised, are those of `encoder_block`.
     """
     allowed, weights = as_array(self_mask, len(inputs), len(inputs)), []
@@ -56,6 +58,7 @@ def transformer_encoder(
             block,
             inputs,
             self_mask=allowed,
+            self_bias=self_bias,
             order=order,
             turn=turn,
             activation=activation,
@@ -75,6 +78,7 @@ def transformer_decoder(
     memory: Float[Array, "s d"],
     *,
     self_mask: Bool[Array, "t t"] | Mask | None = PAST,
+    self_bias: Float[Array, "h t t"] | Float[Array, "t t"] | None = None,
     memory_mask: MaskLike = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
@@ -95,6 +99,7 @@ def transformer_decoder(
             inputs,
             memory,
             self_mask=self_mask,
+            self_bias=self_bias,
             memory_mask=memory_mask,
             order=order,
             turn=turn,

@@ -14,6 +14,7 @@ def decoder_block(
     memory,
     *,
     self_mask=None,
+    self_bias=None,
     memory_mask=None,
     order=pre_norm,
     turn=None,
@@ -31,7 +32,7 @@ def decoder_block(
     past = np.tri(len(inputs), dtype=bool) if self_mask is None else self_mask
 
     def attend_to_past(rows):
-        return attend_to_own(params.self_attention, rows, past, turn)
+        return attend_to_own(params.self_attention, rows, past, self_bias, turn)
 
     def attend_to_memory(rows):
         found, attention_pullback = multi_head_attention(
@@ -59,8 +60,9 @@ def decoder_block(
         d_read, d_third_norm, d_feed_forward = third_pullback((d_outputs, None))
         d_attended, d_second_norm, of_memory = second_pullback((d_read, d_cross_weights))
         d_cross, d_memory = of_memory
-        d_inputs, d_first_norm, d_self = first_pullback((d_attended, d_self_weights))
+        d_inputs, d_first_norm, of_self = first_pullback((d_attended, d_self_weights))
+        d_self, *d_bias = of_self
         gradients = (d_self, d_first_norm, d_cross, d_second_norm, d_feed_forward, d_third_norm)
-        return type(params)(*gradients), d_inputs, d_memory
+        return type(params)(*gradients), d_inputs, d_memory, *d_bias
 
     return (outputs, self_weights, cross_weights), pullback

@@ -13,6 +13,7 @@ def encoder_block(
     inputs,
     *,
     self_mask=None,
+    self_bias=None,
     order=pre_norm,
     turn=None,
     activation=relu,
@@ -34,7 +35,7 @@ def encoder_block(
         return np.where(np.expand_dims(used, 1), rows, 0.0)
 
     def attend(rows):
-        return attend_to_own(params.attention, rows, mask, turn)
+        return attend_to_own(params.attention, rows, mask, self_bias, turn)
 
     def transform(rows):
         return transformed(params.feed_forward, rows, activation)
@@ -47,9 +48,10 @@ def encoder_block(
     def pullback(cotangent):
         d_outputs, d_weights = cotangent
         d_attended, d_second_norm, d_feed_forward = second_pullback((only_used(d_outputs), None))
-        d_inputs, d_first_norm, d_attention = first_pullback((d_attended, d_weights))
+        d_inputs, d_first_norm, of_attention = first_pullback((d_attended, d_weights))
+        d_attention, *d_bias = of_attention
         gradients = (d_attention, d_first_norm, d_feed_forward, d_second_norm)
-        return type(params)(*gradients), only_used(d_inputs)
+        return type(params)(*gradients), only_used(d_inputs), *d_bias
 
     return (only_used(outputs), weights), pullback
 
@@ -64,13 +66,15 @@ def norm_of(params, epsilon):
     return lambda rows: layer_norm(params, rows, epsilon=epsilon)
 
 
-def attend_to_own(params, rows, mask, turn):
+def attend_to_own(params, rows, mask, bias, turn):
     """Self-attention as a layer of a block."""
-    found, attention_pullback = multi_head_attention(params, rows, rows, rows, mask=mask, turn=turn)
+    found, attention_pullback = multi_head_attention(
+        params, rows, rows, rows, mask=mask, bias=bias, turn=turn
+    )
 
     def pullback(cotangent):
-        d_params, d_query, d_key, d_value = attention_pullback(cotangent)
-        return d_query + d_key + d_value, d_params
+        d_params, d_query, d_key, d_value, *d_bias = attention_pullback(cotangent)
+        return d_query + d_key + d_value, (d_params, *d_bias)
 
     return found, pullback
 
