@@ -3,8 +3,7 @@
 The text is in the public domain; it comes with the wheel `bible-alignments`.
 """
 
-import hashlib
-
+from experiments import held_out
 from experiments.bible_alignments import opened, rows
 
 # The first and the last book of each group, counted as they are printed.
@@ -44,12 +43,5 @@ def group(verse: str) -> int:
 
 
 def split(verses: list[str]) -> dict[str, list[str]]:
-    """Verses to train on, to tune on (5 % of chapters) and to test on (10 %): chapters stay whole.
-
-    By a hash of the chapter that never changes.
-    """
-    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
-    for verse in verses:
-        bucket = int(hashlib.sha256(chapter(verse).encode()).hexdigest(), 16) % 1000
-        parts["test" if bucket < 100 else "valid" if bucket < 150 else "train"].append(verse)
-    return parts
+    """Verses to train on, to tune on and to test on: chapters stay whole."""
+    return held_out.split(verses, chapter)

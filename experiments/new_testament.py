@@ -7,9 +7,9 @@ BiblioNexus, CC-BY-4.0. All three are in the package bible-alignments, read as a
 import json
 import unicodedata
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from experiments.bible_alignments import opened, rows
+from experiments.sentence_pairs import Pair, Parts, Sentence
 
 JOHN, HEBREWS = 43, 58
 HELD_OUT = frozenset({JOHN, HEBREWS})
@@ -22,41 +22,7 @@ BOOKS = {
 }
 
 
-class Verse(NamedTuple):
-    """A verse's words in both languages; `links` are pairs of places (Greek, English) from 0.
-
-    `glosses` has a few English words for each Greek one. `spaced` says whether a space stands
-    before each English word, `marks` which of them are punctuation.
-    """
-
-    name: str
-    greek: tuple[str, ...]
-    glosses: tuple[str, ...]
-    english: tuple[str, ...]
-    spaced: tuple[bool, ...]
-    marks: tuple[bool, ...]
-    links: frozenset[tuple[int, int]]
-
-    @property
-    def book(self) -> int:
-        return int(self.name[:2])
-
-    @property
-    def text(self) -> str:
-        """The English as it is printed."""
-        pairs = zip(self.english, self.spaced, strict=True)
-        return "".join(" " * space + word for word, space in pairs).strip()
-
-
-class Parts(NamedTuple):
-    """Verses to train on, to choose by (Hebrews) and to test on (John)."""
-
-    train: list[Verse]
-    valid: list[Verse]
-    test: list[Verse]
-
-
-def read_verses() -> list[Verse]:
+def read_verses() -> list[Pair]:
     """The 7,936 verses that both texts have, in the books' order."""
     with opened() as archive:
         greek = _by_verse(rows(archive, "data/sources/SBLGNT.tsv"), lambda row: row["id"][1:9])
@@ -77,15 +43,26 @@ def read_verses() -> list[Verse]:
     ]
 
 
-def split(verses: Iterable[Verse], books: str = "all") -> Parts:
+def book(verse: Pair) -> int:
+    return int(verse.name[:2])
+
+
+def reference(verse: Pair) -> str:
+    """Chapter and verse."""
+    return f"{int(verse.name[2:5])}:{int(verse.name[5:])}"
+
+
+def split(verses: Iterable[Pair], books: str = "all") -> Parts:
     """Splits by book, since the first three Gospels tell much of the same in the same words.
+
+    John is tested on, Hebrews is to choose by.
 
     Args:
         books: those to train on, a name in `BOOKS`; only "whole" has John and Hebrews among them.
     """
     verses = list(verses)
     chosen = (BOOKS[books], {HEBREWS}, {JOHN})
-    return Parts(*([verse for verse in verses if verse.book in part] for part in chosen))
+    return Parts(*([verse for verse in verses if book(verse) in part] for part in chosen))
 
 
 def plain(word: str) -> str:
@@ -104,16 +81,16 @@ def _by_verse(lines, name) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _verse(name, greek, english, links) -> Verse:
+def _verse(name, greek, english, links) -> Pair:
     source = {row["id"]: place for place, row in enumerate(greek)}
     target = {row["id"]: place for place, row in enumerate(english)}
-    return Verse(
+    spaced = (True, *(row["skip_space_after"] != "y" for row in english[:-1]))
+    return Pair(
         name,
-        tuple(row["text"] for row in greek),
-        tuple(row["gloss"] for row in greek),
-        tuple(row["text"] for row in english),
-        (True, *(row["skip_space_after"] != "y" for row in english[:-1])),
+        Sentence(tuple(plain(row["text"]) for row in greek), (True,) * len(greek)),
+        Sentence(tuple(row["text"] for row in english), spaced),
         tuple(row["exclude"] == "y" for row in english),
         # A few links cross the border of a verse.
         frozenset((source[a], target[b]) for a, b in links if a in source and b in target),
+        tuple(row["gloss"] for row in greek),
     )

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import english_bible
+from experiments import english_bible, libreoffice_help
 from experiments.fine_tuning import __main__ as command
 from experiments.fine_tuning.sentences import (
     beside,
+    corpora,
     data,
     embeddings,
     methods,
@@ -67,7 +68,7 @@ def original_weights(monkeypatch):
         for chapter in range(1, 4)
     }
     monkeypatch.setattr(train, "read_pretrained", lambda length: made)
-    monkeypatch.setattr(train, "read_verses", lambda: text)
+    monkeypatch.setattr(english_bible, "read_verses", lambda: text)
     with (
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),
@@ -112,7 +113,7 @@ def test_three_steps_of_every_method_write_everything(
     for name in METHODS:
         assert name in printed
         run = json.loads((tmp_path / name / "results.json").read_text())
-        assert run["verses"] == {"train": 11, "valid": 11, "test": 11}
+        assert run["texts"] == {"train": 11, "valid": 11, "test": 11}
         assert len(run["test_right"]) == 11
         lines = (tmp_path / name / "log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == run["steps"]
@@ -192,12 +193,37 @@ def test_chapters_stay_whole_and_every_book_has_a_group():
 
 def test_the_error_is_over_chapters_and_words_tell_groups_apart():
     right = np.array([1, 0, 1, 1, 0, 1, 1])
-    alone = [f"01{chapter:03}001" for chapter in range(7)]
+    alone = [f"01{chapter:03}" for chapter in range(7)]
     plain = right.std(ddof=1) / 7**0.5
     assert scores.standard_error(right, alone) == pytest.approx(plain)
     twice = scores.standard_error(np.repeat(right, 2), sorted(2 * alone))
     assert twice == pytest.approx(plain)
 
     tokens = [np.array([group, 7, 7]) for group in (0, 1, 2, 0, 1, 2)]
-    verses = data.Verses(alone[:6], tokens, np.array([3, 1, 5, 3, 1, 5]))
+    verses = data.Texts(alone[:6], tokens, np.array([3, 1, 5, 3, 1, 5]))
     assert scores.by_words(verses, verses, 11).tolist() == [3, 1, 5, 3, 1, 5]
+
+
+def test_paragraphs_of_several_applications_and_repeated_ones_are_left_out(monkeypatch):
+    texts = {
+        "swriter/a": "the one",
+        "swriter/b": "The one",
+        "scalc/a": "in two",
+        "smath/a": "In two",
+        "sdraw/a": "of slides",
+        "simpress/a": "of slides",
+        "shared/a": "of all",
+        "schart/a": "of charts",
+    }
+    found = [
+        libreoffice_help.Paragraph(f"{page}.html", "par_id1", text, page)
+        for page, text in texts.items()
+    ]
+    monkeypatch.setattr(libreoffice_help, "read_paragraphs", lambda: found)
+    monkeypatch.setattr(libreoffice_help, "version", lambda: "4:1.2")
+    corpus = corpora.read("help")
+    assert {reference: corpus.names[group] for reference, group in corpus.groups.items()} == {
+        "swriter/a.html#par_id1": "Writer",
+        "sdraw/a.html#par_id1": "Impress and Draw",
+    }
+    assert corpus.whole("swriter/a.html#par_id1") == "swriter/a.html"

@@ -47,7 +47,8 @@ ALLOWED = {
     | PLOTTING
     | {"optax", "safetensors", "tokenizers", "torch", "transformers"}
     | {"experiments.archive", "experiments.command", "experiments.results"}
-    | {"experiments.dictionary", "experiments.english_bible", "experiments.schedule"},
+    | {"experiments.dictionary", "experiments.english_bible", "experiments.schedule"}
+    | {"experiments.held_out", "experiments.libreoffice_help"},
     "experiments.translation": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "sacrebleu", "sentencepiece"},

@@ -9,16 +9,17 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import new_testament
-from experiments.new_testament import Verse
+from experiments import libreoffice_help, new_testament
+from experiments.archive import DataError
+from experiments.sentence_pairs import Pair, Sentence
 from experiments.translation import __main__ as command
 from experiments.translation import (
     alignment,
     data,
+    evaluation,
     ibm,
     model,
     pieces,
-    report,
     scores,
     start,
     train,
@@ -32,26 +33,27 @@ LEXICON = {
 }  # fmt: skip
 SMALL = Config(
     units=8, decoder_units=16, score_units=8, embedding_size=8, batch_size=8, buckets=1,
-    greek_pieces=40, english_pieces=40, longest=40,
+    source_pieces=40, target_pieces=40, longest=40,
 )  # fmt: skip
 OPTIONS = [
     part
     for name in ("units", "decoder_units", "score_units", "embedding_size", "batch_size", "buckets")
     for part in (f"--{name.replace('_', '-')}", str(getattr(SMALL, name)))
-] + ["--greek-pieces", "40", "--english-pieces", "40"]
+] + ["--source-pieces", "40", "--target-pieces", "40"]
 
 
 def made_up(book, number, rng):
     """A verse of three to five words, the last two swapped in English, and a full stop."""
-    greek = [str(word) for word in rng.permutation(list(LEXICON))[: rng.integers(3, 6)]]
-    count = len(greek)
+    source = [str(word) for word in rng.permutation(list(LEXICON))[: rng.integers(3, 6)]]
+    count = len(source)
     order = [*range(count - 2), count - 1, count - 2]
-    english = [LEXICON[greek[place]] for place in order]
-    links = frozenset((source, target) for target, source in enumerate(order))
-    glosses = tuple(f"[{LEXICON[word]}]" for word in greek[:-1])
-    return Verse(
-        f"{book}001{number:03}", tuple(greek), (*glosses, "-"), (*english, "."),
-        (*[True] * count, False), (*[False] * count, True), links,
+    target = [LEXICON[source[place]] for place in order]
+    links = frozenset((greek, english) for english, greek in enumerate(order))
+    glosses = tuple(f"[{LEXICON[word]}]" for word in source[:-1])
+    return Pair(
+        f"{book}001{number:03}", Sentence(tuple(source), (True,) * count),
+        Sentence((*target, "."), (*[True] * count, False)), (*[False] * count, True),
+        links, (*glosses, "-"),
     )  # fmt: skip
 
 
@@ -78,8 +80,7 @@ def everyday():
 
 @pytest.fixture
 def read(monkeypatch, everyday, verses):
-    for module in (train, report):
-        monkeypatch.setattr(module, "read_verses", lambda: verses)
+    monkeypatch.setattr(new_testament, "read_verses", lambda: verses)
 
 
 def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, capsys):
@@ -90,7 +91,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     assert results["command"].startswith("python -m experiments.translation --guided 1.0")
     assert set(results["scores"]["this run"]) == {"bleu", "chrf", "word_bleu", "aer", "loss"}
     assert results["scores"]["IBM Model 1, all verses"]["aer"] < 0.1
-    assert [bucket["verses"] for bucket in results["lengths"]] == [5, 0, 0, 0]
+    assert [bucket["sentences"] for bucket in results["lengths"]] == [5, 0, 0, 0]
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert (rows[-1]["phase"], rows[-1]["step"]) == ("evaluate", 3)
     assert "guidance" in rows[-2]
@@ -108,7 +109,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     went_on = train.run(elsewhere, tmp_path / "epistles", start_from=tmp_path)
     jax.tree.map(np.testing.assert_array_equal, went_on.params, params)
     assert went_on.pieces == pieces.load(tmp_path)
-    assert {verse.book for verse in went_on.parts.train} == {45}
+    assert set(map(new_testament.book, went_on.parts.train)) == {45}
 
     untouched = ["--steps", "0", "--from", str(tmp_path), "--out", str(tmp_path / "untouched")]
     assert command.main([*OPTIONS, "--guided", "1", *untouched]) == 0
@@ -124,7 +125,7 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
 
 
 def example_batch(verses, config=SMALL):
-    learned = pieces.train(verses, greek=config.greek_pieces, english=config.english_pieces)
+    learned = pieces.train(verses, source=config.source_pieces, target=config.target_pieces)
     return data.batches(data.encode(verses, learned), config)(0), learned
 
 
@@ -146,15 +147,15 @@ def test_every_mechanism_fits_the_model(everyday, verses, options):
     found = jax.eval_shape(
         partial(model.translate, config=config, max_steps=5),
         params,
-        batch["greek"],
-        batch["greek_length"],
+        batch["source"],
+        batch["source_length"],
     )
     assert found[0].shape == (SMALL.batch_size, 5)
 
 
 def test_weights_of_pieces_become_those_of_words():
     weights = np.array([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4], [0.6, 0.4, 0.0], [9.0, 9.0, 9.0]])
-    found = alignment.word_weights(weights, english=[0, 0, 1], greek=[0, 1, 1])
+    found = alignment.word_weights(weights, target=[0, 0, 1], source=[0, 1, 1])
     np.testing.assert_allclose(found, [[0.2, 0.8], [0.6, 0.4]])
     assert alignment.links(found, marks=[False, False]) == {(1, 0), (0, 1)}
     assert alignment.links(found, marks=[False, True]) == {(1, 0)}
@@ -172,34 +173,34 @@ def test_ibm_model_1_finds_the_words_of_a_made_up_language(verses):
     gold = [verse.links for verse in verses]
     assert alignment.alignment_error_rate(ibm.align(verses, verses), gold) < 0.1
     assert alignment.alignment_error_rate(map(alignment.diagonal, verses), gold) > 0.2
-    unknown = verses[0]._replace(greek=("x",) * len(verses[0].greek))
-    assert {greek for greek, _ in ibm.align([unknown], verses)[0]} == {0}
+    unknown = verses[0]._replace(source=Sentence(("x",) * 3, (True,) * 3))
+    assert {source for source, _ in ibm.align([unknown], verses)[0]} == {0}
 
 
 def test_pieces_give_back_the_text_and_belong_to_one_word_each(verses):
     _, learned = example_batch(verses)
-    english = pieces.processor(learned.english)
+    target = pieces.processor(learned.target)
     for example in data.encode(verses[:5], learned):
-        assert pieces.decode(english, example.english.pieces) == example.verse.text
-        assert example.verse.text.endswith(f" {example.verse.english[-2]}.")
-        for place, word in enumerate(example.verse.english):
-            own = example.english.pieces[example.english.words == place]
-            assert pieces.decode(english, own) == word
+        assert pieces.decode(target, example.target.pieces) == example.pair.target.text
+        assert example.pair.target.text.endswith(f" {example.pair.target.words[-2]}.")
+        for place, word in enumerate(example.pair.target.words):
+            own = example.target.pieces[example.target.words == place]
+            assert pieces.decode(target, own) == word
 
 
 def test_a_batch_holds_the_links_of_each_piece(verses):
     _, learned = example_batch(verses)
     example = data.encode(verses[:1], learned)[0]
     linked = data.columns([example])["links"][0]
-    for row, word in zip(linked, example.english.words, strict=True):
-        assert {int(g) - 1 for g in row if g} == {g for g, e in example.verse.links if e == word}
+    for row, word in zip(linked, example.target.words, strict=True):
+        assert {int(g) - 1 for g in row if g} == {g for g, e in example.pair.links if e == word}
 
 
 def test_guidance_is_the_cross_entropy_of_the_links():
     """Two Greek words of two pieces and one; the second English piece has no link."""
     batch = {
-        "greek_words": np.array([[1, 1, 2, 0]]),
-        "greek_length": np.array([3]),
+        "source_words": np.array([[1, 1, 2, 0]]),
+        "source_length": np.array([3]),
         "links": np.array([[[1, 0], [0, 0], [2, 1]]]),
     }
     weights = jnp.array([[[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0], [0.2, 0.0, 0.8, 0.0]]])
@@ -230,7 +231,7 @@ def test_guidance_and_only_the_row_of_the_piece_itself_bring_attention_to_the_li
 
 
 def test_general_attention_goes_on_as_local(everyday, verses):
-    learned = pieces.train(verses, greek=40, english=40)
+    learned = pieces.train(verses, source=40, target=40)
     drawn = {
         name: jax.eval_shape(
             partial(
@@ -254,7 +255,7 @@ def test_general_attention_goes_on_as_local(everyday, verses):
 
 
 def test_splits_are_by_book(verses):
-    books = lambda part: {verse.book for verse in part}
+    books = lambda part: set(map(new_testament.book, part))
     for name, expected in (("all", {40, 45, 66}), ("gospels", {40}), ("epistles", {45})):
         train_, valid, test = new_testament.split(verses, name)
         assert (books(train_), books(valid), books(test)) == (expected, {58}, {43})
@@ -264,11 +265,18 @@ def test_splits_are_by_book(verses):
 
 
 def test_scores_know_text_words_and_lengths(verses):
-    texts = [verse.text for verse in verses]
+    texts = [verse.target.text for verse in verses]
     assert scores.scores(texts, texts) == pytest.approx((100.0, 100.0, 100.0))
     assert scores.words("“Don’t go,” he said: well-known!") == "don’t go he said well-known"
-    assert [bucket.verses for bucket in scores.by_length(texts, verses)] == [len(verses), 0, 0, 0]
-    assert scores.gloss(verses[0]) == " ".join(LEXICON[word] for word in verses[0].greek[:-1])
+    assert [bucket.sentences for bucket in scores.by_length(texts, verses)] == [
+        len(verses),
+        0,
+        0,
+        0,
+    ]
+    assert scores.gloss(verses[0]) == " ".join(
+        LEXICON[word] for word in verses[0].source.words[:-1]
+    )
 
 
 def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
@@ -279,11 +287,100 @@ def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
         return error
 
     assert "--batch-size is 0" in complaint("--batch-size", "0")
-    assert "greek.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
+    assert "source.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
     assert "weights.safetensors" in complaint("report")
     assert "guided attention on the whole" in complaint("--books", "whole", "--guided", "1")
-    assert "pieces" in complaint(*OPTIONS, "--greek-pieces", "4000")
+    assert "pieces" in complaint(*OPTIONS, "--source-pieces", "4000")
     (tmp_path / "results.json").write_text("{}")
     assert "results.json: no results" in complaint("compare", str(tmp_path))
     with pytest.raises(SystemExit, match="2"):
         command.main(["--books", "apocrypha"])
+
+
+LEFT_OUT = {
+    "par_id3": ("too short", "zu kurz"),
+    "par_id4": ("not translated at all", "not translated at all"),
+    "par_id5": ("with no German at all", ""),
+}
+
+
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """Made-up pages in the form of the packages, where they are kept."""
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "libreoffice-help"
+    shown = ('<span hidden="true" id="MACx" class="MAC"><span class="key">Cmd</span></span>'
+             '<span hidden="true" id="defaultx">{}</span>')  # fmt: skip
+    for place, name in enumerate(("en-US", "de")):
+        for page in range(40):
+            key = shown.format(("Ctrl", "Strg")[place])
+            kept = (f"Press <b>{key}+A</b> on page {page} &amp; wait.",
+                    f"Dr\u00fccken Sie {key}+A auf Seite {page} &amp; warten Sie.")  # fmt: skip
+            blocks = [f'<h1 id="hd_id1" dir="auto">{kept[place]}</h1>']
+            blocks += ['<p id="par_id2" class="code" dir="auto">print a word of code</p>']
+            blocks += [f'<p id="{k}">{texts[place]}</p>' for k, texts in LEFT_OUT.items()]
+            blocks += [
+                f'<p id="par_id6">{("on every page here", "auf jeder Seite hier")[place]}</p>'
+            ]
+            path = folder / libreoffice_help.PAGES.format(name) / "swriter" / f"{page:02}.html"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(blocks), "utf-8")
+    (folder / "version").write_text("4:1.2-3")
+
+
+def test_help_is_read_by_paragraph_and_pages_stay_whole(
+    pages, everyday, tmp_path, capsys, monkeypatch
+):
+    found = libreoffice_help.read_paragraphs()
+    assert len(found) == 80
+    assert found[0] == libreoffice_help.Paragraph(
+        "swriter/00.html", "hd_id1",
+        "Press Ctrl+A on page 0 & wait.", "Dr\u00fccken Sie Strg+A auf Seite 0 & warten Sie.",
+    )  # fmt: skip
+    assert len(libreoffice_help.without_repetitions(found)) == 41
+    parts = command.CORPORA["help-de"].read(Config(corpus="help-de"))
+    assert [len(part) > 0 for part in parts] == [True, True, True]
+    tested = {pair.name.partition("#")[0] for pair in parts.test}
+    assert not tested & {pair.name.partition("#")[0] for pair in parts.train}
+    for pair in parts.test:
+        assert pair.target.text.startswith("Dr\u00fccken Sie Strg+A")
+        assert pair.marks[-1]
+        assert not pair.marks[0]
+
+    # A perfect translator: what a model does with pairs is tested above.
+    said = lambda params, examples, *rest: [one.pair.target.text for one in examples]
+    monkeypatch.setattr(evaluation, "translations", said)
+    nothing = lambda params, examples, *rest: evaluation.Forced(1.0, [np.ones(1)] * len(examples))
+    monkeypatch.setattr(evaluation, "forced", nothing)
+    small = [*OPTIONS, "--corpus", "help-de", "--attention", "none", "--target-pieces", "50"]
+    assert command.main([*small, "--steps", "0", "--out", str(tmp_path)]) == 0
+    assert "the English itself" in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results["scores"]["this run"]) == {"bleu", "chrf", "word_bleu", "loss"}
+    assert results["scores"]["this run"]["bleu"] == pytest.approx(100.0)
+    assert results["scores"]["the English itself"]["bleu"] < 50
+    assert (results["version"], results["samples"]) == ("4:1.2-3", [])
+
+
+def test_what_the_help_lacks_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    begin = ["--corpus", "help-de", "--out", str(tmp_path)]
+    for option, value in (("--guided", "1"), ("--books", "gospels"), ("--aligned", "reads")):
+        assert command.main([*begin, option, value]) == 2
+        assert f"{option} is of the Bible alone" in capsys.readouterr().err
+    monkeypatch.setattr(libreoffice_help.shutil, "which", lambda name: None)
+    assert command.main(begin) == 2
+    assert "apt-get is missing" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setenv("JATTN_DATA", str(tmp_path / "cache"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("apt-get", "dpkg-deb"):
+        (programs / name).write_text(
+            "#!/bin/sh\necho 'W: old' >&2\necho 'E: no such' >&2\nexit 100\n"
+        )
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    with pytest.raises(DataError, match=r"libreoffice-help: cannot download .*: E: no such$"):
+        libreoffice_help.read_paragraphs()
+    assert not list((tmp_path / "cache").iterdir())

@@ -7,7 +7,7 @@ import sys
 from experiments.command import ended
 
 PARTS = {
-    "sentences": "where an English verse comes from, with a sentence encoder's weights",
+    "sentences": "where an English sentence comes from, with a sentence encoder's weights",
     "pronunciation": "a published GRU from letters to phones, trained on with attention added",
 }
 

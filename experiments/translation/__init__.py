@@ -1,1 +1,1 @@
-"""Greek to English: GRU decoders and a transformer whose attention is compared with human links."""
+"""Translation: GRU decoders and a transformer whose attention is compared with human links."""

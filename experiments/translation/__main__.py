@@ -10,6 +10,7 @@ from experiments.new_testament import BOOKS
 from experiments.translation import compare, pictures, report, train
 from experiments.translation.attentions import ATTENTIONS
 from experiments.translation.config import Config
+from experiments.translation.corpora import CORPORA
 from experiments.translation.model import TRANSFORMER
 from jattn import plots
 
@@ -27,10 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.translation",
-        description="Translates Greek into English; compares attention with human word links.",
+        description="Translates, and compares attention with human word links where there are.",
     )
     choices = {
         "attention": [*ATTENTIONS, TRANSFORMER],
+        "corpus": list(CORPORA),
         "books": list(BOOKS),
         "aligned": ["predicts", "reads"],
     }
@@ -40,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", dest="start_from", type=Path, help="begin with this run's weights"
     )
-    parser.add_argument("--tested", type=int, help="verses to test on, all by default")
+    parser.add_argument("--tested", type=int, help="sentences to test on, all by default")
     commands = parser.add_subparsers(dest="command")
     again = commands.add_parser("report", help="measure the finished run in --out once more")
     again.add_argument("--out", type=Path, default=RUNS)

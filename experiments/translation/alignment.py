@@ -1,6 +1,6 @@
 """Links between words read off attention weights, and how far they are from the human ones.
 
-One rule for every system: an English word that is no punctuation gets one link, to the Greek word
+One rule for every system: a target word that is no punctuation gets one link, to the source word
 with the largest weight; punctuation gets none. Words that nobody linked count against all alike.
 """
 
@@ -8,29 +8,29 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from experiments.new_testament import Verse
+from experiments.sentence_pairs import Pair
 
 Links = frozenset[tuple[int, int]]
 Places = Sequence[int] | np.ndarray
 
 
-def word_weights(weights: np.ndarray, english: Places, greek: Places) -> np.ndarray:
-    """From pieces to words: rows `[t s]` of an English word are averaged, Greek columns summed.
+def word_weights(weights: np.ndarray, target: Places, source: Places) -> np.ndarray:
+    """From pieces to words: rows `[t s]` of a target word are averaged, source columns summed.
 
     Args:
-        weights: a row for each English piece and a column for each Greek one; further rows, as
+        weights: a row for each target piece and a column for each source one; further rows, as
             that of the end, and columns are left out.
-        english: the word of each English piece, counted from 0.
-        greek: the same for Greek.
+        target: the word of each target piece, counted from 0.
+        source: the same for the source.
     """
-    weights = np.asarray(weights, np.float64)[: len(english), : len(greek)]
-    to_greek = np.eye(int(max(greek)) + 1)[np.asarray(greek)]
-    to_english = np.eye(int(max(english)) + 1)[np.asarray(english)].T
-    return to_english @ weights @ to_greek / to_english.sum(axis=1, keepdims=True)
+    weights = np.asarray(weights, np.float64)[: len(target), : len(source)]
+    to_source = np.eye(int(max(source)) + 1)[np.asarray(source)]
+    to_target = np.eye(int(max(target)) + 1)[np.asarray(target)].T
+    return to_target @ weights @ to_source / to_target.sum(axis=1, keepdims=True)
 
 
 def links(weights: np.ndarray, marks: Sequence[bool]) -> Links:
-    """The link of each English word that is no punctuation; `weights` are those of words."""
+    """The link of each target word that is no punctuation; `weights` are those of words."""
     chosen = np.argmax(weights, axis=1)
     pairs = zip(chosen, marks, strict=True)
     return frozenset((int(g), e) for e, (g, is_mark) in enumerate(pairs) if not is_mark)
@@ -46,8 +46,8 @@ def alignment_error_rate(found: Iterable[Links], gold: Iterable[Links]) -> float
     return 1.0 - 2.0 * both / max(1, sum(len(a) + len(b) for a, b in pairs))
 
 
-def diagonal(verse: Verse) -> Links:
+def diagonal(pair: Pair) -> Links:
     """Links of a translator who goes word by word at an even pace."""
-    words = [place for place, is_mark in enumerate(verse.marks) if not is_mark]
-    pace = len(verse.greek) / max(1, len(words))
+    words = [place for place, is_mark in enumerate(pair.marks) if not is_mark]
+    pace = len(pair.source.words) / max(1, len(words))
     return frozenset((int((order + 0.5) * pace), place) for order, place in enumerate(words))

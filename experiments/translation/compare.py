@@ -13,6 +13,7 @@ import numpy as np
 from experiments.archive import DataError
 from experiments.results import Table
 from experiments.translation.config import Config
+from experiments.translation.corpora import CORPORA, Corpus
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -46,7 +47,11 @@ def named(config: Mapping[str, Any]) -> str:
 
 
 def table(runs: Runs) -> Table:
-    """Scores on John of each run, with those of the baselines below."""
+    """Scores of each run on what is tested, with those of the baselines below.
+
+    Raises:
+        ValueError: they were tested on different texts.
+    """
     rows = [
         (
             name,
@@ -61,7 +66,7 @@ def table(runs: Runs) -> Table:
     names = [name for name in first if not name.startswith("this run")]
     below = [(name, *_cells([first[name]]), "", "", "") for name in names]
     columns = ("system", "BLEU", "chrF", "BLEU of words", "AER", "M weights", "minutes", "runs")
-    return Table("John", columns, rows + below)
+    return Table(_corpus(runs).test, columns, rows + below)
 
 
 def lengths(runs: Runs) -> Table:
@@ -69,7 +74,7 @@ def lengths(runs: Runs) -> Table:
     buckets = next(iter(runs.values()))[0]["lengths"]
     rows = [
         (
-            f"{bucket['words']} ({bucket['verses']} verses)",
+            f"{bucket['words']} ({_sentences(bucket)} sentences)",
             *(f"{_by_length(same)[place]:.1f}" for same in runs.values()),
         )
         for place, bucket in enumerate(buckets)
@@ -92,12 +97,26 @@ def picture(runs: Runs) -> Any:
         style = "--" if name == "none" else "-"
         values = _by_length(same)
         ax.plot(range(len(values)), values, "o" + style, color=f"C{place % 10}", label=name)
-        ax.set_xticks(range(len(values)), [f"{b['words']}\n{b['verses']} verses" for b in buckets])
+        ax.set_xticks(
+            range(len(values)), [f"{b['words']}\n{_sentences(b)} sentences" for b in buckets]
+        )
     ax.set(xlabel="words of the reference", ylabel="BLEU", ylim=(0, None))
     ax.grid(color="0.9", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, ncols=2)
     return figure
+
+
+def _corpus(runs: Runs) -> Corpus:
+    found = {record["config"].get("corpus", "bible") for same in runs.values() for record in same}
+    if len(found) > 1:
+        raise ValueError(f"runs of {' and '.join(sorted(found))} cannot be compared")
+    return CORPORA[found.pop()]
+
+
+def _sentences(bucket: Mapping[str, Any]) -> int:
+    """Of a range of lengths; those of the Bible were first called verses."""
+    return bucket.get("sentences", bucket.get("verses"))
 
 
 def _by_length(same: Sequence[Mapping[str, Any]]) -> list[float]:

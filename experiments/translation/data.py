@@ -1,56 +1,52 @@
-"""Verses as pieces, and batches of them."""
+"""Sentences as pieces, and batches of them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.new_testament import Verse
+from experiments.sentence_pairs import Pair
 from experiments.translation import pieces as subwords
 from experiments.translation.config import Config
 from experiments.translation.pieces import Encoded, Pieces
 from jattn import training
 
-MOST_LINKS = 8  # Of one English word that are kept for guided attention; more are rare.
+MOST_LINKS = 8  # Of one target word that are kept for guided attention; more are rare.
 
 
 class Example(NamedTuple):
-    """A verse in pieces."""
+    """A sentence and its translation in pieces."""
 
-    verse: Verse
-    greek: Encoded
-    english: Encoded
+    pair: Pair
+    source: Encoded
+    target: Encoded
 
 
-def encode(verses: Sequence[Verse], pieces: Pieces) -> list[Example]:
-    """The pieces of both sides of each verse."""
-    greek, english = map(subwords.processor, pieces)
+def encode(pairs: Sequence[Pair], pieces: Pieces) -> list[Example]:
+    """The pieces of both sides of each pair."""
+    source, target = map(subwords.processor, pieces)
     return [
-        Example(
-            verse,
-            subwords.encode(greek, subwords.greek_words(verse)),
-            subwords.encode(english, subwords.english_words(verse)),
-        )
-        for verse in verses
+        Example(pair, subwords.encode(source, pair.source), subwords.encode(target, pair.target))
+        for pair in pairs
     ]
 
 
 def columns(examples: Sequence[Example]) -> dict[str, list[np.ndarray]]:
-    """What a batch holds of each verse; words are counted from 1, and 0 is none.
+    """What a batch holds of each pair; words are counted from 1, and 0 is none.
 
-    `greek` and `english` are pieces, `greek_words` the word of each Greek piece, and `links` the
-    Greek words that people linked each English piece's word to.
+    `source` and `target` are pieces, `source_words` the word of each source piece, and `links` the
+    source words that people linked each target piece's word to.
     """
     return {
-        "greek": [example.greek.pieces for example in examples],
-        "greek_words": [example.greek.words + 1 for example in examples],
-        "english": [example.english.pieces for example in examples],
+        "source": [example.source.pieces for example in examples],
+        "source_words": [example.source.words + 1 for example in examples],
+        "target": [example.target.pieces for example in examples],
         "links": [_linked(example) for example in examples],
     }
 
 
 def batches(examples: Sequence[Example], config: Config) -> training.Bucketed:
-    """Batches of the verses that are short enough.
+    """Batches of the pairs that are short enough.
 
     Raises:
         ValueError: none is.
@@ -62,13 +58,13 @@ def batches(examples: Sequence[Example], config: Config) -> training.Bucketed:
 
 
 def longest(example: Example) -> int:
-    return max(len(example.greek.pieces), len(example.english.pieces))
+    return max(len(example.source.pieces), len(example.target.pieces))
 
 
 def _linked(example: Example) -> np.ndarray:
-    found = np.zeros((len(example.verse.english), MOST_LINKS), np.int32)
-    for greek, english in sorted(example.verse.links):
-        free = np.flatnonzero(found[english] == 0)
+    found = np.zeros((len(example.pair.target.words), MOST_LINKS), np.int32)
+    for source, target in sorted(example.pair.links):
+        free = np.flatnonzero(found[target] == 0)
         if len(free):
-            found[english, free[0]] = greek + 1
-    return found[example.english.words]
+            found[target, free[0]] = source + 1
+    return found[example.target.words]

@@ -1,4 +1,4 @@
-"""A GRU encoder over Greek pieces; a GRU decoder over English ones that attends to it, or not."""
+"""A GRU encoder over source pieces; a GRU decoder over target ones that attends to it, or not."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,19 +21,19 @@ class Params(NamedTuple):
     decoder: jattn.BahdanauDecoderParams | jattn.LuongDecoderParams
 
 
-def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Params:
-    """Draws the weights of a model of so many Greek and English pieces."""
+def init(rng: Key[Array, ""], config: Config, source: int, target: int) -> Params:
+    """Draws the weights of a model of so many pieces of the source and of the target."""
     encoder_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
     choice = ATTENTIONS[config.attention]
     encoder = jattn.init_encoder(
         encoder_rng,
-        words=greek,
+        words=source,
         embedding_size=config.embedding_size,
         units=config.units,
         bidirectional=True,
     )
     sizes: dict[str, Any] = {
-        "words": english,
+        "words": target,
         "embedding_size": config.embedding_size,
         "units": config.decoder_units,
         "value_size": 2 * config.units,
@@ -58,7 +58,7 @@ def narrow(params: EmbeddingParams) -> EmbeddingParams:
 
 def decode(
     params: Params,
-    greek: Int[Array, " s"],
+    source: Int[Array, " s"],
     length: Int[Array, ""],
     before: Int[Array, " t"],
     config: Config,
@@ -74,7 +74,7 @@ def decode(
     """
     rate = config.dropout if rng is not None else 0.0
     rngs = [None] * 3 if rng is None else list(jax.random.split(rng, 3))
-    memory = jattn.encode(params.encoder, greek, length=length, dropout_rate=rate, rng=rngs[0])
+    memory = jattn.encode(params.encoder, source, length=length, dropout_rate=rate, rng=rngs[0])
     memory = memory._replace(values=dropout(rngs[1], memory.values, rate))
     choice = ATTENTIONS[config.attention]
     options: dict[str, Any] = {
@@ -89,10 +89,10 @@ def decode(
 
 
 def stepping(
-    params: Params, greek: Array, length: Array, config: Config, max_steps: int
+    params: Params, source: Array, length: Array, config: Config, max_steps: int
 ) -> tuple[Any, Any]:
     """The decoder's first state, and its step for a search."""
-    memory = jattn.encode(params.encoder, greek, length=length)
+    memory = jattn.encode(params.encoder, source, length=length)
     decoder = params.decoder
     read = ATTENTIONS[config.attention].attention(config)(decoder.attention, memory)
     if isinstance(decoder, jattn.BahdanauDecoderParams):

@@ -24,9 +24,9 @@ def model(config: Config) -> ModuleType:
     return transformer if config.attention == TRANSFORMER else gru
 
 
-def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Any:
-    """Draws the weights of a model of so many Greek and English pieces."""
-    return model(config).init(rng, config, greek, english)
+def init(rng: Key[Array, ""], config: Config, source: int, target: int) -> Any:
+    """Draws the weights of a model of so many pieces of the source and of the target."""
+    return model(config).init(rng, config, source, target)
 
 
 def loss(
@@ -39,7 +39,7 @@ def loss(
     """Cross entropy of each piece given those before it, and of the attention given human links."""
     before, labels, mask = targets(batch)
     found = jax.vmap(lambda *one: model(config).decode(params, *one[:3], config, one[3]))(
-        batch["greek"], batch["greek_length"], before, jax.random.split(rng, len(before))
+        batch["source"], batch["source_length"], before, jax.random.split(rng, len(before))
     )
     entropy = training.token_cross_entropy(
         found.logits, labels, mask, label_smoothing=config.label_smoothing
@@ -53,12 +53,12 @@ def loss(
 
 def targets(batch: Mapping[str, Any]) -> tuple[Array, Array, Array]:
     """What the decoder reads, what it should say, and which of that counts."""
-    english = jnp.asarray(batch["english"])
-    start, stop = jnp.full_like(english[:, :1], START), jnp.full_like(english[:, :1], STOP)
-    labels = jnp.concatenate([english, stop], axis=1)
-    lengths = (batch["english_length"] + 1) * (batch["greek_length"] > 0)
+    target = jnp.asarray(batch["target"])
+    start, stop = jnp.full_like(target[:, :1], START), jnp.full_like(target[:, :1], STOP)
+    labels = jnp.concatenate([target, stop], axis=1)
+    lengths = (batch["target_length"] + 1) * (batch["source_length"] > 0)
     mask = training.length_mask(lengths, labels.shape[1])
-    return jnp.concatenate([start, english], axis=1), labels, mask
+    return jnp.concatenate([start, target], axis=1), labels, mask
 
 
 def own_rows(weights: Float[Array, "b u s"], config: Config) -> Float[Array, "b t s"]:
@@ -76,8 +76,8 @@ def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[
     Supervised attention: Liu et al. (2016), arXiv:1609.04186; of one head of a transformer, Garg et
     al. (2019), arXiv:1909.02074. Both learn from links found by a program, this from human ones.
     """
-    wanted = batch["links"][:, :, None, :] == batch["greek_words"][:, None, :, None]
-    within = training.length_mask(batch["greek_length"], weights.shape[2])[:, None]
+    wanted = batch["links"][:, :, None, :] == batch["source_words"][:, None, :, None]
+    within = training.length_mask(batch["source_length"], weights.shape[2])[:, None]
     linked = jnp.any(wanted & (batch["links"] > 0)[:, :, None], axis=-1) & within
     counts = jnp.sum(linked, axis=-1)
     logs = jnp.where(linked, jnp.log(jnp.maximum(weights, LEAST)), 0.0)
@@ -93,7 +93,7 @@ def forced(
     """The plain loss of given translations, and the attention of each step, the end's too."""
     before, labels, mask = targets(batch)
     found = jax.vmap(lambda *one: model(config).decode(params, *one, config))(
-        batch["greek"], batch["greek_length"], before
+        batch["source"], batch["source_length"], before
     )
     return training.token_cross_entropy(found.logits, labels, mask), found.weights
 
@@ -101,16 +101,16 @@ def forced(
 @partial(jax.jit, static_argnames=("config", "max_steps"))
 def translate(
     params: Any,
-    greek: Int[Array, "b s"],
+    source: Int[Array, "b s"],
     lengths: Int[Array, " b"],
     *,
     config: Config,
     max_steps: int,
 ) -> tuple[Int[Array, "b m"], Int[Array, " b"]]:
-    """The likeliest English pieces of each sentence, and how many they are."""
+    """The likeliest target pieces of each sentence, and how many they are."""
 
-    def one(greek, length):
-        start, step = model(config).stepping(params, greek, length, config, max_steps)
+    def one(source, length):
+        start, step = model(config).stepping(params, source, length, config, max_steps)
         found = beam_search(
             step,
             start,
@@ -122,4 +122,4 @@ def translate(
         )
         return found.tokens[0], found.lengths[0]
 
-    return jax.vmap(one)(greek, lengths)
+    return jax.vmap(one)(source, lengths)

@@ -1,25 +1,30 @@
-"""Pictures of a finished run: what it attended to beside the human links, and how it learned."""
+"""Pictures of a finished run: what it attended to, beside any human links; how it learned."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.new_testament import Verse
+from experiments.sentence_pairs import Pair
 from experiments.translation import data, evaluation
+from experiments.translation.config import Config
+from experiments.translation.corpora import CORPORA
 from experiments.translation.train import Trained
 from jattn import plots
 
-# Of John: short, and about nothing but who went where.
-SAMPLES = ("43001035", "43002012", "43018018", "43021008")
+SAMPLES = 4  # Drawn where the corpus names none.
 
 
 def draw(trained: Trained, out: Path) -> Iterator[str]:
-    """Draws the samples' attention with the human links, and the learning curve."""
+    """Draws the samples' attention with human links, and the learning curve."""
     params, learned, config, parts, _ = trained
-    verses = [v for v in parts.test if v.name in SAMPLES] or parts.test[: len(SAMPLES)]
-    found = evaluation.forced(params, data.encode(verses, learned), config).weights
-    maps = [(w, v.english, v.greek, reference(v)) for w, v in zip(found, verses, strict=True)]
-    links = [sorted((english, greek) for greek, english in verse.links) for verse in verses]
+    pairs = shown(parts.test, config)
+    found = evaluation.forced(params, data.encode(pairs, learned), config).weights
+    name = CORPORA[config.corpus].reference
+    maps = [
+        (w, pair.target.words, pair.source.words, name(pair))
+        for w, pair in zip(found, pairs, strict=True)
+    ]
+    links = [sorted((target, source) for source, target in pair.links) for pair in pairs]
     pictures: dict[str, Callable[[], Any]] = {}
     if (out / "log.jsonl").stat().st_size:  # A run of no steps has no curve.
         pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")
@@ -33,6 +38,9 @@ def draw(trained: Trained, out: Path) -> Iterator[str]:
             yield f"no {name}: {error}"
 
 
-def reference(verse: Verse) -> str:
-    """Chapter and verse."""
-    return f"{int(verse.name[2:5])}:{int(verse.name[5:])}"
+def shown(pairs: Sequence[Pair], config: Config) -> list[Pair]:
+    """The samples that the corpus names, or short ones."""
+    samples = CORPORA[config.corpus].samples
+    named = [pair for pair in pairs if pair.name in samples]
+    short = [pair for pair in pairs if 8 <= len(pair.target.words) <= 12]
+    return named or [*short, *pairs][:SAMPLES]

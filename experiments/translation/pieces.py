@@ -13,17 +13,17 @@ import numpy as np
 import sentencepiece
 
 from experiments.archive import DataError
-from experiments.new_testament import Verse, plain
+from experiments.sentence_pairs import Pair, Sentence
 
 STOP, START, UNKNOWN = 0, 1, 2
-NAMES = {"greek": "greek.model", "english": "english.model"}
+NAMES = {"source": "source.model", "target": "target.model"}
 
 
 class Pieces(NamedTuple):
     """The models of both languages, as bytes."""
 
-    greek: bytes
-    english: bytes
+    source: bytes
+    target: bytes
 
 
 class Encoded(NamedTuple):
@@ -33,37 +33,34 @@ class Encoded(NamedTuple):
     words: np.ndarray
 
 
-def train(verses: Sequence[Verse], *, greek: int, english: int) -> Pieces:
-    """Learns so many pieces of each language from these verses alone.
+def train(pairs: Sequence[Pair], *, source: int, target: int) -> Pieces:
+    """Learns so many pieces of each language from these pairs alone.
 
     Raises:
         ValueError: the text is too small for so many, or too varied for so few.
     """
     return Pieces(
-        _train((word for verse in verses for word in greek_words(verse)), greek),
-        _train((word for verse in verses for word in english_words(verse)), english),
+        _train((word for pair in pairs for word in words(pair.source)), source),
+        _train((word for pair in pairs for word in words(pair.target)), target),
     )
 
 
-def greek_words(verse: Verse) -> list[str]:
-    return [" " + plain(word) for word in verse.greek]
-
-
-def english_words(verse: Verse) -> list[str]:
-    return [" " * s + word for s, word in zip(verse.spaced, verse.english, strict=True)]
+def words(sentence: Sentence) -> list[str]:
+    """Each word with the space before it, if there is one."""
+    return [" " * space + word for word, space in zip(*sentence, strict=True)]
 
 
 def processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
     return sentencepiece.SentencePieceProcessor(model_proto=model)
 
 
-def encode(model: sentencepiece.SentencePieceProcessor, words: Sequence[str]) -> Encoded:
+def encode(model: sentencepiece.SentencePieceProcessor, sentence: Sentence) -> Encoded:
     """The pieces of each word, one word at a time."""
-    pieces: list[list[int]] = model.encode(list(words))
+    pieces: list[list[int]] = model.encode(words(sentence))
     counts = [len(word) for word in pieces]
     flat = [piece for word in pieces for piece in word]
     return Encoded(
-        np.array(flat, np.int32), np.repeat(np.arange(len(words), dtype=np.int32), counts)
+        np.array(flat, np.int32), np.repeat(np.arange(len(sentence.words), dtype=np.int32), counts)
     )
 
 

@@ -8,41 +8,41 @@ from pathlib import Path
 from typing import Any
 
 from experiments import results
-from experiments.new_testament import Verse, read_verses
 from experiments.results import Table
-from experiments.translation import alignment, data, evaluation, ibm, scores
+from experiments.sentence_pairs import Pair
+from experiments.translation import data, evaluation, scores
 from experiments.translation.config import Config
-from experiments.translation.pictures import SAMPLES, reference
+from experiments.translation.corpora import CORPORA, Corpus
 from experiments.translation.train import Trained, weights
 
 SHIFTS = (-1, 0, 1)
 
 
 def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[str, Any]:
-    """Translates and aligns the verses of a run; writes results.json and returns it.
+    """Translates and aligns the tested pairs of a run; writes results.json and returns it.
 
     Args:
-        tested: verses of John, all of them by default.
+        tested: how many pairs, all of them by default.
     """
     began = time.perf_counter()
     params, learned, config, parts, start_from = trained
+    corpus = CORPORA[config.corpus]
+    choosing = f"this run, {corpus.valid}"
     test, valid = (data.encode(v, learned) for v in (parts.test[:tested], parts.valid[:tested]))
     translated = evaluation.translations(params, test, learned, config)
-    verses = [example.verse for example in test]
+    pairs = [example.pair for example in test]
     forced = evaluation.forced(params, test, config)
-    rows = {"this run": _row(translated, verses) | {"loss": forced.loss}}
-    rows["this run, Hebrews"] = _row(
-        evaluation.translations(params, valid, learned, config), [one.verse for one in valid]
+    rows = {"this run": scores.row(translated, pairs) | {"loss": forced.loss}}
+    rows[choosing] = scores.row(
+        evaluation.translations(params, valid, learned, config), [one.pair for one in valid]
     )
     shifted = {}
-    if config.attention != "none":
+    if evaluation.is_aligned(config):
         rows["this run"]["aer"] = evaluation.error(forced.weights, test)
-        rows["this run, Hebrews"]["aer"] = evaluation.progress(params, valid, config)[
-            "alignment_error_rate"
-        ]
+        rows[choosing]["aer"] = evaluation.progress(params, valid, config)["alignment_error_rate"]
         shifted = evaluation.shifted_errors(params, test, config, SHIFTS)
-    rows |= baselines(verses, parts.train)
-    lengths = scores.by_length(translated, verses)
+    rows |= corpus.baselines(pairs, parts.train)
+    lengths = scores.by_length(translated, pairs)
     logged = (out / "log.jsonl").read_text("utf-8").splitlines()
     training = json.loads(logged[-1])["seconds"] / 60 if logged else 0.0
     record = results.record(
@@ -59,24 +59,13 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
             "lengths": [bucket._asdict() for bucket in lengths],
             "shifted": shifted,
             "signatures": scores.signatures(),
-            "samples": _samples(verses, translated),
+            "samples": _samples(pairs, translated, corpus),
+            "version": corpus.version(),
         },
     )
     record["minutes"] = round(record["minutes"] + training, 1)
     results.write(out / "results.json", record)
     return record
-
-
-def baselines(verses: Sequence[Verse], train: Sequence[Verse]) -> dict[str, dict[str, float]]:
-    """What needs no network: glosses for translations; IBM Model 1 and the diagonal for links."""
-    gold = [verse.links for verse in verses]
-    found = {
-        "IBM Model 1, verses to train on": ibm.align(verses, train),
-        "IBM Model 1, all verses": ibm.align(verses, read_verses()),
-        "diagonal": [alignment.diagonal(verse) for verse in verses],
-    }
-    rows = {n: {"aer": alignment.alignment_error_rate(links, gold)} for n, links in found.items()}
-    return {"glosses in Greek order": _row([scores.gloss(v) for v in verses], verses), **rows}
 
 
 def command(config: Config, start_from: str | None) -> str:
@@ -88,15 +77,14 @@ def command(config: Config, start_from: str | None) -> str:
     return " ".join(["python -m experiments.translation", *options])
 
 
-def _row(translated: Sequence[str], verses: Sequence[Verse]) -> dict[str, float]:
-    return scores.scores(translated, [verse.text for verse in verses])._asdict()
-
-
-def _samples(verses: Sequence[Verse], translated: Sequence[str]) -> list[dict[str, str]]:
+def _samples(
+    pairs: Sequence[Pair], translated: Sequence[str], corpus: Corpus
+) -> list[dict[str, str]]:
+    """Of the corpus's own samples alone: a record holds no text that may not be copied."""
     return [
-        {"verse": reference(v), "reference": v.text, "translation": text}
-        for v, text in zip(verses, translated, strict=True)
-        if v.name in SAMPLES
+        {"place": corpus.reference(pair), "reference": pair.target.text, "translation": text}
+        for pair, text in zip(pairs, translated, strict=True)
+        if pair.name in corpus.samples
     ]
 
 
@@ -107,10 +95,11 @@ def _tables(
     shifted: Mapping[int, float],
 ) -> list[Table]:
     show = lambda row, name, form: form.format(row[name]) if name in row else "-"
-    john = "John, which was trained on" if config.books == "whole" else "John"
+    title = CORPORA[config.corpus].test
+    title += ", which was trained on" if config.books == "whole" else ""
     tables = [
         Table(
-            f"{john}, attention {config.attention}",
+            f"{title}, attention {config.attention}",
             ("system", "BLEU", "chrF", "BLEU of words", "AER"),
             [
                 (
@@ -123,8 +112,8 @@ def _tables(
         ),
         Table(
             "BLEU by words of the reference",
-            ("words", "verses", "BLEU"),
-            [(bucket.words, str(bucket.verses), f"{bucket.bleu:.1f}") for bucket in lengths],
+            ("words", "sentences", "BLEU"),
+            [(bucket.words, str(bucket.sentences), f"{bucket.bleu:.1f}") for bucket in lengths],
         ),
     ]
     if shifted:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from experiments.new_testament import Verse
+from experiments.sentence_pairs import Pair
 
 LONGEST = (15, 25, 35)  # Words of the reference: the upper ends of all buckets but the last.
 
@@ -21,10 +21,10 @@ class Scores(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """BLEU of the verses of one range of lengths."""
+    """BLEU of the sentences of one range of lengths."""
 
     words: str
-    verses: int
+    sentences: int
     bleu: float
 
 
@@ -36,6 +36,11 @@ def scores(translated: Sequence[str], references: Sequence[str]) -> Scores:
         CHRF().corpus_score(translated, [references]).score,
         BLEU(tokenize="none").corpus_score(bare, [bare_references]).score,
     )
+
+
+def row(translated: Sequence[str], pairs: Sequence[Pair]) -> dict[str, float]:
+    """The scores of translations of pairs, by name."""
+    return scores(translated, [pair.target.text for pair in pairs])._asdict()
 
 
 def signatures() -> dict[str, str]:
@@ -51,13 +56,15 @@ def words(text: str) -> str:
     return " ".join(re.findall(r"\w+(?:[’'-]\w+)*", text.lower()))
 
 
-def by_length(translated: Sequence[str], verses: Sequence[Verse]) -> list[Bucket]:
-    """BLEU of short to long verses, by the words of the reference without punctuation."""
+def by_length(translated: Sequence[str], pairs: Sequence[Pair]) -> list[Bucket]:
+    """BLEU of short to long sentences, by the words of the reference without punctuation."""
     found, below = [], 0
     for most in (*LONGEST, 10**6):
-        rows = [i for i, v in enumerate(verses) if below < len(v.marks) - sum(v.marks) <= most]
+        rows = [i for i, v in enumerate(pairs) if below < len(v.marks) - sum(v.marks) <= most]
         here = (
-            scores([translated[i] for i in rows], [verses[i].text for i in rows]) if rows else None
+            scores([translated[i] for i in rows], [pairs[i].target.text for i in rows])
+            if rows
+            else None
         )
         name = f"{below + 1} to {most}" if most in LONGEST else f"over {below}"
         found.append(Bucket(name, len(rows), here.bleu if here else float("nan")))
@@ -65,7 +72,7 @@ def by_length(translated: Sequence[str], verses: Sequence[Verse]) -> list[Bucket
     return found
 
 
-def gloss(verse: Verse) -> str:
-    """Each Greek word's gloss, in the order of the Greek; words supplied in brackets count."""
-    glosses = (re.sub(r"[\[\]]", "", gloss) for gloss in verse.glosses)
+def gloss(pair: Pair) -> str:
+    """Each source word's gloss, in their order; words supplied in brackets count."""
+    glosses = (re.sub(r"[\[\]]", "", gloss) for gloss in pair.glosses)
     return " ".join(gloss for gloss in glosses if gloss.strip(" -"))

@@ -9,20 +9,19 @@ import jax
 import numpy as np
 import optax
 
-from experiments import new_testament
-from experiments.new_testament import Parts, read_verses
 from experiments.schedule import warmup_cosine
-from experiments.translation import data, evaluation, model, pieces
+from experiments.sentence_pairs import Parts
+from experiments.translation import corpora, data, evaluation, model, pieces
 from experiments.translation.config import Config
 from experiments.translation.pieces import Pieces
 from experiments.translation.start import begun
 from jattn import training
 
-EVALUATIONS = 6  # On the verses to choose by, evenly through the run.
+EVALUATIONS = 6  # On the pairs to choose by, evenly through the run.
 
 
 class Trained(NamedTuple):
-    """What a run leaves: weights, pieces, configuration, verses, and the run it began from."""
+    """What a run leaves: weights, pieces, configuration, pairs, and the run it began from."""
 
     params: Any
     pieces: Pieces
@@ -42,19 +41,18 @@ def run(
 
     Raises:
         FileNotFoundError, ValueError: a file of an earlier run is missing, damaged or does not fit.
-        ValueError: attention is to be guided by the links that it is tested with.
+        ValueError: the corpus has nothing for an option, or attention would learn the tested links.
     """
-    if config.guided and config.books == "whole":
-        raise ValueError("guided attention on the whole would learn the links of the tested verses")
+    corpora.check(config)
     out.mkdir(parents=True, exist_ok=True)
-    parts = new_testament.split(read_verses(), config.books)
+    parts = corpora.CORPORA[config.corpus].read(config)
     if start_from is not None:
         learned = pieces.load(start_from)
     elif resume:
         learned = pieces.load(out)
     else:
         learned = pieces.train(
-            parts.train, greek=config.greek_pieces, english=config.english_pieces
+            parts.train, source=config.source_pieces, target=config.target_pieces
         )
     pieces.save(out, learned)
     rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
@@ -115,7 +113,7 @@ def load_weights(out: Path) -> tuple[Any, Config, str | None]:
 def load(out: Path) -> Trained:
     """A finished run, read from its folder."""
     params, config, origin = load_weights(out)
-    parts = new_testament.split(read_verses(), config.books)
+    parts = corpora.CORPORA[config.corpus].read(config)
     return Trained(params, pieces.load(out), config, parts, origin)
 
 

@@ -1,4 +1,4 @@
-"""A transformer from Greek to English pieces: Vaswani et al. (2017), arXiv:1706.03762.
+"""A transformer from source to target pieces: Vaswani et al. (2017), arXiv:1706.03762.
 
 Blocks normalize before their layers, positions are sinusoids, and the readout shares no weight with
 the embeddings.
@@ -26,15 +26,15 @@ from jattn.layers import (
 class Params(NamedTuple):
     """Weights of both stacks, of the embeddings below and of the readout above them."""
 
-    greek: EmbeddingParams
-    english: EmbeddingParams
+    source: EmbeddingParams
+    target: EmbeddingParams
     encoder: jattn.TransformerEncoderParams
     decoder: jattn.TransformerDecoderParams
     readout: LinearParams
 
 
-def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Params:
-    """Draws the weights of a model of so many Greek and English pieces."""
+def init(rng: Key[Array, ""], config: Config, source: int, target: int) -> Params:
+    """Draws the weights of a model of so many pieces of the source and of the target."""
     rngs = jax.random.split(rng, 5)
     size = config.decoder_units
     stack: dict[str, Any] = {
@@ -44,17 +44,17 @@ def init(rng: Key[Array, ""], config: Config, greek: int, english: int) -> Param
         "hidden_size": 4 * size,
     }
     return Params(
-        _narrow(init_embedding(rngs[0], words=greek, size=size)),
-        _narrow(init_embedding(rngs[1], words=english, size=size)),
+        _narrow(init_embedding(rngs[0], words=source, size=size)),
+        _narrow(init_embedding(rngs[1], words=target, size=size)),
         jattn.init_transformer_encoder(rngs[2], **stack),
         jattn.init_transformer_decoder(rngs[3], **stack),
-        init_linear(rngs[4], input_size=size, output_size=english),
+        init_linear(rngs[4], input_size=size, output_size=target),
     )
 
 
 def decode(
     params: Params,
-    greek: Int[Array, " s"],
+    source: Int[Array, " s"],
     length: Int[Array, ""],
     before: Int[Array, " t"],
     config: Config,
@@ -69,8 +69,8 @@ def decode(
     """
     rate = config.dropout if rng is not None else 0.0
     rngs = [None] * 3 if rng is None else list(jax.random.split(rng, 3))
-    memory = _encode(params, greek, length, rate, rngs[0])
-    inputs = dropout(rngs[1], _placed(params.english, before), rate)
+    memory = _encode(params, source, length, rate, rngs[0])
+    inputs = dropout(rngs[1], _placed(params.target, before), rate)
     found = jattn.transformer_decoder(
         params.decoder,
         inputs,
@@ -84,16 +84,16 @@ def decode(
 
 
 def stepping(
-    params: Params, greek: Array, length: Array, config: Config, max_steps: int
+    params: Params, source: Array, length: Array, config: Config, max_steps: int
 ) -> tuple[Any, Any]:
     """The decoder's first state, and its step for a search."""
-    rows = _encode(params, greek, length, 0.0, None)
+    rows = _encode(params, source, length, 0.0, None)
     mask = jattn.masks.lengths(length)
     memory = jattn.transformer_memory(params.decoder, rows, memory_mask=mask)
     places = jattn.sinusoidal_positions(max_steps, config.decoder_units, dtype=rows.dtype)
 
     def scored(state, token):
-        inputs = _widened(params.english, token) + places[state.position]
+        inputs = _widened(params.target, token) + places[state.position]
         outputs, state = jattn.transformer_step(params.decoder, state, inputs, memory)
         return jax.nn.log_softmax(linear(params.readout, outputs)), state
 
@@ -101,10 +101,10 @@ def stepping(
 
 
 def _encode(
-    params: Params, greek: Array, length: Array, rate: float, rng: Key[Array, ""] | None
+    params: Params, source: Array, length: Array, rate: float, rng: Key[Array, ""] | None
 ) -> Float[Array, "s d"]:
     rngs = [None] * 2 if rng is None else list(jax.random.split(rng))
-    inputs = dropout(rngs[0], _placed(params.greek, greek), rate)
+    inputs = dropout(rngs[0], _placed(params.source, source), rate)
     # Each position may attend to those before the padding.
     mask = jattn.masks.lengths(length)
     return jattn.transformer_encoder(

@@ -1,1 +1,1 @@
-"""A sentence encoder's weights on jattn's own layers, fine-tuned to tell where verses come from."""
+"""A sentence encoder's weights on jattn's own layers, fine-tuned to tell where texts come from."""

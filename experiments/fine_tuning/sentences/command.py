@@ -10,13 +10,17 @@ from typing import Any
 
 from experiments import results
 from experiments.command import add_fields, configured, typed
-from experiments.fine_tuning.sentences import data, report, train
+from experiments.fine_tuning.sentences import corpora, data, report, train
 from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
 from experiments.fine_tuning.sentences.methods import LORA_AXES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_fields(parser, Config, {"method": [*METHODS, "all"], "adapted": list(LORA_AXES)})
+    add_fields(
+        parser,
+        Config,
+        {"method": [*METHODS, "all"], "corpus": ["bible", "help"], "adapted": list(LORA_AXES)},
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-sentences"))
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--check", action="store_true", help="compare with the original, no more")
@@ -47,10 +51,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(config: Config) -> results.Table:
-    """A hundred verses to test on, in both."""
+    """A hundred texts to test on, in both."""
     config = dataclasses.replace(config, tested=100)
     tokenize = train.read_pretrained(config.length).tokenize
-    return report.fidelity(config, data.parts(config, train.read_verses(), tokenize)["test"])
+    return report.fidelity(
+        config, data.parts(config, corpora.read(config.corpus), tokenize)["test"]
+    )
 
 
 def write(

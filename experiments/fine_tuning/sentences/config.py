@@ -18,12 +18,14 @@ class Config:
     """Method, data and optimisation; every field is an option of the command.
 
     method: what is trained, one of `METHODS`.
+    corpus: "bible", verses and their groups of books; or "help", paragraphs of LibreOffice's help
+        and their applications.
     adapted: what LoRA is put on, "attention", the "words" embedded too, or every "linear" map of a
         layer.
     layers: of the encoder, counted from the last, that `last` trains.
     rank, alpha: of LoRA; its products are scaled by alpha / rank.
-    verses, tuned, tested: of each part, drawn once; 0 takes all.
-    length: verses are cut to this many word pieces.
+    verses, tuned, tested: texts of each part, drawn once; 0 takes all.
+    length: texts are cut to this many word pieces.
     buckets: shapes that batches are padded to, each compiled once.
     batch_size, steps, warmup: of Adam with a cosine schedule; `warmup` is the part of the steps in
         which the rate rises. `frozen` takes ten times the steps, which cost next to nothing.
@@ -32,6 +34,7 @@ class Config:
     """
 
     method: str = "lora"
+    corpus: str = "bible"
     adapted: str = "attention"
     layers: int = 2
     rank: int = 8

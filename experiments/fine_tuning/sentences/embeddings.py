@@ -1,4 +1,4 @@
-"""What the encoder makes of verses: their mean states, and the groups that a head makes of them."""
+"""What the encoder makes of texts: their mean states, and the groups that a head makes of them."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from experiments.fine_tuning.sentences.config import Config
 from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
 from experiments.fine_tuning.sentences.methods import Params
 
-AT_ONCE = 64  # Verses in a batch when nothing is trained.
+AT_ONCE = 64  # Texts in a batch when nothing is trained.
 
 
 @jax.jit
@@ -21,10 +21,10 @@ def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
     return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
 
 
-def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.ndarray:
-    """The encoder's mean state of each verse."""
-    every = data.batches(verses, config, min(AT_ONCE, len(verses.tokens)))
-    found = np.zeros((len(verses.tokens), encoder.words.weight.shape[1]), np.float32)
+def pooled(encoder: EncoderParams, texts: data.Texts, config: Config) -> np.ndarray:
+    """The encoder's mean state of each text."""
+    every = data.batches(texts, config, min(AT_ONCE, len(texts.tokens)))
+    found = np.zeros((len(texts.tokens), encoder.words.weight.shape[1]), np.float32)
     for step in range(every.steps_per_epoch):
         batch = every(step)
         index = batch.pop("index")
@@ -32,6 +32,6 @@ def pooled(encoder: EncoderParams, verses: data.Verses, config: Config) -> np.nd
     return found
 
 
-def guesses(params: Params, verses: data.Verses, config: Config) -> np.ndarray:
-    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, verses, config)))
+def guesses(params: Params, texts: data.Texts, config: Config) -> np.ndarray:
+    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, texts, config)))
     return np.asarray(logits.argmax(-1))

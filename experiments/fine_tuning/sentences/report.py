@@ -35,11 +35,12 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     words = right(one["words_alone"], one["words_alone_standard_error"])
     rows.append(("naive Bayes over word pieces", words, *"-----"))
     rows.append(("the largest group", f"{one['largest_group']:.1%}", *"-----"))
-    counts = one["verses"]
+    counts = one["texts"]
+    text, whole = one["text"], one["whole"]
     notes = [
         (
-            f"{counts['train']:,} verses to train on, {counts['test']:,} to test on, of other"
-            " chapters; ± is a standard error over chapters, seconds are of one core in training."
+            f"{counts['train']:,} {text} to train on, {counts['test']:,} to test on, of other"
+            f" {whole}; ± is a standard error over {whole}, seconds are of one core in training."
         ),
         difference(runs, ("lora", "full")),
         difference(runs, ("lora", "last")),
@@ -49,7 +50,7 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
             "LoRA merged and not merged: the largest difference of an embedding's entry is"
             f" {runs['lora']['merged_differs']:.1e}."
         )
-    return Table("Which group of books a verse comes from", COLUMNS, rows, [n for n in notes if n])
+    return Table(one["question"], COLUMNS, rows, [n for n in notes if n])
 
 
 def seconds(run: Mapping[str, Any]) -> str:
@@ -59,30 +60,30 @@ def seconds(run: Mapping[str, Any]) -> str:
 
 
 def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> str:
-    """How far two methods are apart on the same verses, with the error of the difference."""
+    """How far two methods are apart on the same texts, with the error of the difference."""
     if not all(name in runs for name in pair):
         return ""
     one, other = (np.asarray(runs[name]["test_right"], float) for name in pair)
-    error = scores.standard_error(one - other, runs[pair[0]]["test_references"])
+    error = scores.standard_error(one - other, runs[pair[0]]["test_wholes"])
     return (
         f"{pair[0]} less {pair[1]}: {100 * (one - other).mean():+.1f} ± {100 * error:.1f} points."
     )
 
 
-def fidelity(config: Config, verses: Any) -> Table:
-    """How far from 1 the cosines of embeddings and the original's are, over these verses."""
+def fidelity(config: Config, texts: Any) -> Table:
+    """How far from 1 the cosines of embeddings and the original's are, over these texts."""
     pretrained = read_pretrained(config.length)
     encoder = encoder_params(pretrained)
-    ours = np.asarray(normalize(jnp.asarray(pooled(encoder, verses, config))))
+    ours = np.asarray(normalize(jnp.asarray(pooled(encoder, texts, config))))
     weights, heads = pretrained.weights, pretrained.heads
-    by_hand = np.array([original.embed(weights, one, heads) for one in verses.tokens])
+    by_hand = np.array([original.embed(weights, one, heads) for one in texts.tokens])
     rows = [row("BERT's equations in NumPy, float64", ours, by_hand)]
     try:
-        theirs = original.embed_with_transformers(weights, verses.tokens, heads)
+        theirs = original.embed_with_transformers(weights, texts.tokens, heads)
         rows.append(row("transformers' BertModel, float32", ours, theirs))
     except ImportError as error:
         rows.append(("transformers' BertModel", f"not compared: {error}", "-"))
-    title = f"Embeddings of {len(ours)} verses against the original's weights run elsewhere"
+    title = f"Embeddings of {len(ours)} texts against the original's weights run elsewhere"
     return Table(title, ("run by", "1 - lowest cosine", "largest difference"), rows)
 
 

@@ -1,4 +1,4 @@
-"""One run: data, training, guesses on the test verses, and the files it leaves."""
+"""One run: data, training, guesses on the tested texts, and the files it leaves."""
 
 import dataclasses
 import time
@@ -14,8 +14,7 @@ import optax
 
 import jattn
 from experiments import results as record
-from experiments.english_bible import GROUPS, read_verses
-from experiments.fine_tuning.sentences import beside, data, methods, scores
+from experiments.fine_tuning.sentences import beside, corpora, data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
 from experiments.fine_tuning.sentences.embeddings import encoded, guesses, pooled
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
@@ -27,13 +26,14 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     pretrained = read_pretrained(config.length)
-    verses = data.parts(config, read_verses(), pretrained.tokenize)
-    parts = methods.parts(config, pretrained, len(GROUPS))
+    corpus = corpora.read(config.corpus)
+    texts = data.parts(config, corpus, pretrained.tokenize)
+    parts = methods.parts(config, pretrained, len(corpus.names))
     steps = config.steps * (10 if config.method == "frozen" else 1)
     states = out / "states.safetensors"
     if not resume:
         states.unlink(missing_ok=True)
-    make_batch, preparing = batches(config, parts, verses["train"], states)
+    make_batch, preparing = batches(config, parts, texts["train"], states)
     marks = []
 
     def batch(step: int) -> dict[str, Any]:
@@ -61,18 +61,22 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         out / "weights.safetensors", fitted.state.params, metadata=dataclasses.asdict(config)
     )
     params = parts.together(fitted.state.params, parts.frozen)
-    guessed = {name: guesses(params, verses[name], config) for name in ("valid", "test")}
-    right = {name: guess == verses[name].groups for name, guess in guessed.items()}
+    guessed = {name: guesses(params, texts[name], config) for name in ("valid", "test")}
+    right = {name: guess == texts[name].groups for name, guess in guessed.items()}
     words = len(params.encoder.words.weight)
-    by_words = scores.by_words(verses["train"], verses["test"], words) == verses["test"].groups
+    by_words = scores.by_words(texts["train"], texts["test"], words) == texts["test"].groups
     found = {
         "config": dataclasses.asdict(config),
+        "question": corpus.question,
+        "text": corpus.text,
+        "whole": corpus.wholes,
+        "version": corpus.version,
         "accuracy": {name: float(these.mean()) for name, these in right.items()},
-        "standard_error": scores.standard_error(right["test"], verses["test"].references),
+        "standard_error": scores.standard_error(right["test"], texts["test"].wholes),
         "words_alone": float(by_words.mean()),
-        "words_alone_standard_error": scores.standard_error(by_words, verses["test"].references),
-        "largest_group": float(np.bincount(verses["test"].groups).max() / len(right["test"])),
-        "verses": {name: len(part.references) for name, part in verses.items()},
+        "words_alone_standard_error": scores.standard_error(by_words, texts["test"].wholes),
+        "largest_group": float(np.bincount(texts["test"].groups).max() / len(right["test"])),
+        "texts": {name: len(part.wholes) for name, part in texts.items()},
         "trained": training.parameter_count(parts.trained),
         "weights": training.parameter_count(params),
         "steps": steps,
@@ -81,12 +85,12 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
             "step": seconds_a_step(marks),
             "all": round(time.perf_counter() - began, 1),
         },
-        "test_references": verses["test"].references,
+        "test_wholes": texts["test"].wholes,
         "test_right": right["test"].tolist(),
     }
     if config.method == "lora":
-        longest = max(map(len, verses["test"].tokens))
-        some = training.pad_to(verses["test"].tokens[:100], longest)
+        longest = max(map(len, texts["test"].tokens))
+        some = training.pad_to(texts["test"].tokens[:100], longest)
         found["merged_differs"] = beside.merged_differs(config, parts, fitted.state.params, *some)
     record.write(out / "results.json", found)
     return found
@@ -103,9 +107,9 @@ def seconds_a_step(marks: list[float]) -> float | None:
 
 
 def batches(
-    config: Config, parts: methods.Parts, train: data.Verses, kept: Path
+    config: Config, parts: methods.Parts, train: data.Texts, kept: Path
 ) -> tuple[Callable[[int], Any], float]:
-    """Of padded verses, or of what a frozen encoder makes of them, which does not change.
+    """Of padded texts, or of what a frozen encoder makes of them, which does not change.
 
     Also returns the seconds of processor time that it took to make the latter.
 
@@ -131,7 +135,7 @@ def batches(
 def loss(
     trained: Any, batch: dict[str, Any], rng: Any, *, together: Callable[[Any, Any], methods.Params]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Cross entropy of each verse's group, and how many are guessed right."""
+    """Cross entropy of each text's group, and how many are guessed right."""
     params = together(trained, batch["frozen"])
     states = batch["states"] if "states" in batch else encoded(params.encoder, batch)
     logits = jattn.linear(params.head, states)

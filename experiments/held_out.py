@@ -1,0 +1,19 @@
+"""Texts held out by the whole that they belong to, such as a chapter or a page."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def split(texts: Iterable[T], whole: Callable[[T], str]) -> dict[str, list[T]]:
+    """Texts to train on, to tune on (5 % of wholes) and to test on (10 %).
+
+    By a hash of the whole's name that never changes.
+    """
+    parts: dict[str, list[T]] = {"train": [], "valid": [], "test": []}
+    for text in texts:
+        bucket = int(hashlib.sha256(whole(text).encode()).hexdigest(), 16) % 1000
+        parts["test" if bucket < 100 else "valid" if bucket < 150 else "train"].append(text)
+    return parts

@@ -1,0 +1,137 @@
+"""LibreOffice's help in English and German, paragraph by paragraph, from two packages of Debian.
+
+The text is under the MPL-2.0. It is fetched when it is first read, and is never part of jattn.
+"""
+
+import html
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.archive import DataError, cache
+from experiments.sentence_pairs import Sentence
+
+PACKAGES = ("libreoffice-help-en-us", "libreoffice-help-de")
+PAGES = "usr/share/libreoffice/help/{}/text"
+BLOCK = re.compile(r'<(p|h\d) id="((?:par|hd)_id\w+)"([^>]*)>(.*?)</\1>', re.DOTALL)
+# What only one system or application shows; the text for all others stands beside it.
+ALTERNATIVE = re.compile(
+    r'<span hidden="true"[^>]*class="[A-Z]+">(?:[^<]|<span[^>]*>[^<]*</span>)*</span>'
+)
+WORD = re.compile(r"\w+|[^\w\s]")
+FEWEST, MOST, MOST_GERMAN, RATIO = 3, 40, 50, 2.5  # Words and marks of a paragraph that is kept.
+
+
+class Paragraph(NamedTuple):
+    """A paragraph of a page, whose path is such as scalc/01/02120000.html."""
+
+    page: str
+    name: str  # Its id, unique in its page.
+    english: str
+    german: str
+
+    @property
+    def application(self) -> str:
+        """The folder of the page, such as swriter, or shared for what is of several."""
+        return self.page.partition("/")[0]
+
+
+def version() -> str:
+    """The version of the packages that are in the cache."""
+    return (_folder() / "version").read_text("utf-8").strip()
+
+
+def read_paragraphs() -> list[Paragraph]:
+    """The translated paragraphs of prose of 3 to 40 words, repeated ones too, in the pages' order.
+
+    Raises:
+        DataError: the packages cannot be had.
+    """
+    english, german = (_texts(_folder() / PAGES.format(name)) for name in ("en-US", "de"))
+    pairs = [Paragraph(*key, text, german.get(key, "")) for key, text in english.items()]
+    return [pair for pair in pairs if _is_prose(pair)]
+
+
+def without_repetitions(paragraphs: Iterable[Paragraph]) -> list[Paragraph]:
+    """The first of those that are alike in either language but for the case."""
+    seen: set[str] = set()
+    kept = []
+    for one in paragraphs:
+        texts = {one.english.lower(), one.german.lower()}
+        if not texts & seen:
+            kept.append(one)
+        seen |= texts
+    return kept
+
+
+def words(text: str) -> Sentence:
+    """Words and marks, and where spaces stand."""
+    found = list(WORD.finditer(text))
+    starts = (one.start() for one in found)
+    return Sentence(
+        tuple(one[0] for one in found),
+        tuple(start == 0 or text[start - 1] == " " for start in starts),
+    )
+
+
+def _is_prose(pair: Paragraph) -> bool:
+    english, german = (len(WORD.findall(text)) for text in (pair.english, pair.german))
+    return (
+        pair.english != pair.german
+        and bool(re.search(r"[a-z]{2,} [a-z]{2,}", pair.english))
+        and FEWEST <= english <= MOST
+        and FEWEST <= german <= MOST_GERMAN
+        and max(english, german) <= RATIO * min(english, german)
+    )
+
+
+def _texts(root: Path) -> dict[tuple[str, str], str]:
+    """Each paragraph's text by page and id; of code there is none."""
+    found = {}
+    for path in sorted(root.rglob("*.html")):
+        page = path.relative_to(root).as_posix()
+        for _, name, attributes, inner in BLOCK.findall(path.read_text("utf-8")):
+            text = re.sub(r"<[^>]+>", "", ALTERNATIVE.sub("", inner))
+            if "code" not in attributes:
+                found[page, name] = re.sub(r"\s+", " ", html.unescape(text)).strip()
+    return found
+
+
+def _folder() -> Path:
+    folder = cache() / "libreoffice-help"
+    if not folder.exists():
+        _download(folder)
+    return folder
+
+
+def _download(folder: Path) -> None:
+    """Unpacks both packages into the folder, whole or not at all."""
+    for program in ("apt-get", "dpkg-deb"):
+        if not shutil.which(program):
+            raise DataError(f"{folder}: {program} is missing, and the help is in Debian's packages")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            _run(["apt-get", "download", *PACKAGES], temporary)
+            files, pages = sorted(Path(temporary).glob("*.deb")), Path(temporary) / "pages"
+            for file in files:
+                _run(["dpkg-deb", "--extract", str(file), str(pages)], temporary)
+            versions = {_run(["dpkg-deb", "--field", str(f), "Version"], temporary) for f in files}
+            (pages / "version").write_text(" and ".join(sorted(versions)), "utf-8")
+            os.replace(pages, folder)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        reason = next((line for line in lines if line.startswith("E:")), "".join(lines[-1:]))
+        raise DataError(f"{folder}: cannot download {' and '.join(PACKAGES)}: {reason}") from None
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}") from None
+
+
+def _run(command: list[str], folder: str) -> str:
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
