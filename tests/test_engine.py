@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from attending import (
     CASES,
-    FEW,
     OTHERS,
     PATHS,
     B,
@@ -98,7 +97,7 @@ def test_G1_G2_G3_so_they_do_without_a_mask():
     check("default", one, one.inputs(), {}, 1e-12)
 
 
-@pytest.mark.parametrize("path", [*FEW, "grouped", "banded"])
+@pytest.mark.parametrize("path", PATHS)
 def test_G3_check_grads_of_order_two_passes_in_both_modes(path):
     """JAX's own check of bias, mask, soft cap and sinks together: an extra, not the proof."""
     one = CASES["known positions"]
