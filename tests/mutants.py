@@ -670,8 +670,8 @@ MUTANTS = (
     Mutant(
         "a sink that the log-sum-exp forgets",
         BLOCK,
-        "maximum + jnp.log(jnp.where(empty, 1.0, total))",
-        "maximum + jnp.log(jnp.where(empty, 1.0, exponentials.sum(-1)))",
+        "maximum + jnp.log(safe)",
+        "maximum + jnp.log(jnp.where(total == 0.0, 1.0, exponentials.sum(-1)))",
         ENGINE,
         given={"path": "default", "name": "everything"},
     ),
