@@ -221,7 +221,7 @@ def test_paragraphs_of_several_applications_and_repeated_ones_are_left_out(monke
     ]
     monkeypatch.setattr(libreoffice_help, "read_paragraphs", lambda: found)
     monkeypatch.setattr(libreoffice_help, "version", lambda: "4:1.2")
-    corpus = corpora.read("help")
+    corpus = corpora.CORPORA["help"]()
     assert {reference: corpus.names[group] for reference, group in corpus.groups.items()} == {
         "swriter/a.html#par_id1": "Writer",
         "sdraw/a.html#par_id1": "Impress and Draw",

@@ -67,8 +67,8 @@ def banded(problem: Problem) -> Plan:
 def narrowed(problem: Problem) -> Plan:
     """Blocks of queries, each against the span of keys that it is found to see as it runs."""
     plan = chunked(problem)
-    if plan.together > 1:
-        return dataclasses.replace(plan, name="narrowed")
+    if plan.together > 1:  # Several elements would have to agree on a width.
+        return plan
     shares = {-(-problem.s * sixteenths // 16) for sixteenths in SIXTEENTHS}
     widths = tuple(sorted({0, problem.s}.union(width for width in shares if width >= NARROWEST)))
     runs = tuple(run._replace(widths=widths) for run in plan.runs)

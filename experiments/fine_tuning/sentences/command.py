@@ -10,8 +10,9 @@ from typing import Any
 
 from experiments import results
 from experiments.command import add_fields, configured, typed
-from experiments.fine_tuning.sentences import corpora, data, report, train
+from experiments.fine_tuning.sentences import data, report, train
 from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
+from experiments.fine_tuning.sentences.corpora import CORPORA
 from experiments.fine_tuning.sentences.methods import LORA_AXES
 
 
@@ -19,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fields(
         parser,
         Config,
-        {"method": [*METHODS, "all"], "corpus": ["bible", "help"], "adapted": list(LORA_AXES)},
+        {"method": [*METHODS, "all"], "corpus": list(CORPORA), "adapted": list(LORA_AXES)},
     )
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-sentences"))
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
@@ -54,9 +55,7 @@ def check(config: Config) -> results.Table:
     """A hundred texts to test on, in both."""
     config = dataclasses.replace(config, tested=100)
     tokenize = train.read_pretrained(config.length).tokenize
-    return report.fidelity(
-        config, data.parts(config, corpora.read(config.corpus), tokenize)["test"]
-    )
+    return report.fidelity(config, data.parts(config, CORPORA[config.corpus](), tokenize)["test"])
 
 
 def write(

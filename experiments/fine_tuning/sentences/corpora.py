@@ -37,15 +37,6 @@ class Corpus(NamedTuple):
         return held_out.split(self.texts, self.whole)
 
 
-def read(name: str) -> Corpus:
-    """The texts of a corpus.
-
-    Raises:
-        DataError: they cannot be had.
-    """
-    return {"bible": _bible, "help": _help}[name]()
-
-
 def _bible() -> Corpus:
     verses = english_bible.read_verses()
     return Corpus(
@@ -82,3 +73,7 @@ def _help() -> Corpus:
         lambda reference: reference.partition("#")[0],
         libreoffice_help.version(),
     )
+
+
+# Each reads its texts, and raises DataError where they cannot be had.
+CORPORA = {"bible": _bible, "help": _help}

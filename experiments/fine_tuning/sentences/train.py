@@ -14,8 +14,9 @@ import optax
 
 import jattn
 from experiments import results as record
-from experiments.fine_tuning.sentences import beside, corpora, data, methods, scores
+from experiments.fine_tuning.sentences import beside, data, methods, scores
 from experiments.fine_tuning.sentences.config import Config
+from experiments.fine_tuning.sentences.corpora import CORPORA
 from experiments.fine_tuning.sentences.embeddings import encoded, guesses, pooled
 from experiments.fine_tuning.sentences.pretrained import read_pretrained
 from jattn import training
@@ -26,7 +27,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     pretrained = read_pretrained(config.length)
-    corpus = corpora.read(config.corpus)
+    corpus = CORPORA[config.corpus]()
     texts = data.parts(config, corpus, pretrained.tokenize)
     parts = methods.parts(config, pretrained, len(corpus.names))
     steps = config.steps * (10 if config.method == "frozen" else 1)
