@@ -15,12 +15,20 @@ def add_fields(
     parser: argparse.ArgumentParser,
     config: type,
     choices: Mapping[str, Sequence[str]] | None = None,
+    several: Sequence[str] = (),
 ) -> None:
-    """An option for each field of the dataclass `config`; one that is not given is None."""
+    """An option for each field of the dataclass `config`; one that is not given is None.
+
+    Those named in `several` take one value or more, as a list.
+    """
     for field in dataclasses.fields(config):
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(
-            name, dest=field.name, type=field.type, choices=(choices or {}).get(field.name)
+            name,
+            dest=field.name,
+            type=field.type,
+            choices=(choices or {}).get(field.name),
+            nargs="+" if field.name in several else None,
         )
 
 

@@ -22,6 +22,7 @@ from experiments.fine_tuning.sentences import (
     scores,
     train,
 )
+from experiments.fine_tuning.sentences import command as sentences
 from experiments.fine_tuning.sentences import encoder as encoders
 from experiments.fine_tuning.sentences.config import METHODS, Config
 from jattn import training
@@ -93,7 +94,11 @@ def test_embeddings_are_those_of_the_equations_in_numpy(original_weights):
         training.import_weights(renamed, params, pretrained.names(heads), ignore=["pooler.*"])
 
 
-def test_three_steps_of_every_method_write_everything(
+# LoRA in other places is another tree of the same kind, which a test below goes through.
+LEARNED = ("frozen", "last", "lora-words", "full", "scratch")
+
+
+def test_three_steps_of_every_kind_of_method_write_everything(
     original_weights, tmp_path, capsys, monkeypatch
 ):
     divide, divided = methods.parts, {}
@@ -102,15 +107,16 @@ def test_three_steps_of_every_method_write_everything(
         return divided.setdefault(config.method, divide(config, *rest))
 
     monkeypatch.setattr(methods, "parts", remembered)
-    arguments = ["sentences", "--method", "all", *SMALL, "--out", str(tmp_path)]
+    arguments = ["sentences", "--method", *LEARNED, *SMALL, "--out", str(tmp_path)]
     assert command.main(arguments) == 0
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "results.json").read_text())
     assert record["experiment"] == "fine-tuning"
     rows = {row[0]: row for row in record["tables"][0]["rows"]}
-    assert set(METHODS) < set(rows)
-    assert "lora less full" in printed
-    for name in METHODS:
+    assert [*rows][: len(LEARNED)] == [*LEARNED]
+    assert "lora-words less full" in printed
+    assert "lora-words less last" in printed
+    for name in LEARNED:
         assert name in printed
         run = json.loads((tmp_path / name / "results.json").read_text())
         assert run["texts"] == {"train": 11, "valid": 11, "test": 11}
@@ -131,14 +137,20 @@ def test_three_steps_of_every_method_write_everything(
         assert training.parameter_count(moments) == 2 * run["trained"]
 
     # Once more: nothing is trained again.
-    before = (tmp_path / "lora" / "results.json").stat().st_mtime_ns
+    before = (tmp_path / "full" / "results.json").stat().st_mtime_ns
     assert command.main([*arguments, "--resume"]) == 0
-    assert (tmp_path / "lora" / "results.json").stat().st_mtime_ns == before
+    assert (tmp_path / "full" / "results.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("adapted", ["words", "linear"])
-def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights, adapted):
-    config = Config(method="lora", adapted=adapted, rank=2, alpha=1.0)
+def test_methods_are_chosen_by_name_and_none_of_them_twice():
+    assert sentences.chosen(["full", "all"]) == [*METHODS]
+    assert sentences.chosen(["full", "lora", "full"]) == ["full", "lora"]
+    assert sentences.chosen(None) == [Config.method]
+
+
+@pytest.mark.parametrize("method", ["lora-words", "lora-linear"])
+def test_products_of_low_rank_are_the_same_merged_and_beside(original_weights, method):
+    config = Config(method=method, rank=2, alpha=1.0)
     parts = methods.parts(config, original_weights, 6)
     rng = np.random.default_rng(2)
     drawn = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, jnp.float32)

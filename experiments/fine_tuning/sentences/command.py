@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,13 @@ from experiments.command import add_fields, configured, typed
 from experiments.fine_tuning.sentences import data, report, train
 from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
 from experiments.fine_tuning.sentences.corpora import CORPORA
-from experiments.fine_tuning.sentences.methods import LORA_AXES
+
+ALL = "all"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_fields(
-        parser,
-        Config,
-        {"method": [*METHODS, "all"], "corpus": list(CORPORA), "adapted": list(LORA_AXES)},
-    )
+    choices = {"method": [*METHODS, ALL], "corpus": list(CORPORA)}
+    add_fields(parser, Config, choices, several=["method"])
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-sentences"))
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--check", action="store_true", help="compare with the original, no more")
@@ -30,11 +28,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Each method's files are in a folder of its name; results.json has the table of all."""
     began = time.perf_counter()
+    names = chosen(options.method)
+    options.method = names[0]
     config = configured(Config(), options, MAY_BE_ZERO)
+    shared = dataclasses.asdict(config) | {"method": " ".join(names)}
     if options.check:
-        write(options.out / "check.json", config, began, check(config), {})
+        write(options.out / "check.json", shared, began, check(config), {})
         return 0
-    names = list(METHODS) if config.method == "all" else [config.method]
     runs = {}
     for name in names:
         out, of_method = options.out / name, dataclasses.replace(config, method=name)
@@ -47,8 +47,15 @@ def run(options: argparse.Namespace) -> int:
         name: {key: value for key, value in one.items() if not key.startswith("test_")}
         for name, one in runs.items()
     }
-    write(options.out / "results.json", config, began, report.accuracies(runs), figures)
+    write(options.out / "results.json", shared, began, report.accuracies(runs), figures)
     return 0
+
+
+def chosen(given: Sequence[str] | None) -> list[str]:
+    """The methods to train, each once; the default one where none is given."""
+    if given and ALL in given:
+        return list(METHODS)
+    return list(dict.fromkeys(given or [Config.method]))
 
 
 def check(config: Config) -> results.Table:
@@ -59,12 +66,16 @@ def check(config: Config) -> results.Table:
 
 
 def write(
-    path: Path, config: Config, began: float, table: results.Table, runs: Mapping[str, Any]
+    path: Path,
+    config: Mapping[str, Any],
+    began: float,
+    table: results.Table,
+    runs: Mapping[str, Any],
 ) -> None:
     command = typed("experiments.fine_tuning")
-    more = {"config": dataclasses.asdict(config), "runs": runs}
+    more = {"config": config, "runs": runs}
     record = results.record(
-        "fine-tuning", command, seeds=[config.seed], began=began, tables=[table], more=more
+        "fine-tuning", command, seeds=[config["seed"]], began=began, tables=[table], more=more
     )
     trained = sum(one["seconds"]["all"] for one in runs.values())
     if trained:  # Also of runs that were done before.

@@ -6,7 +6,9 @@ import dataclasses
 METHODS = {
     "frozen": ("the head alone, on embeddings that are computed once", 0.0),
     "last": ("head and last layers", 5e-4),
-    "lora": ("head and LoRA", 3e-3),
+    "lora": ("head and LoRA on attention", 3e-3),
+    "lora-words": ("head and LoRA on attention and on the words embedded", 3e-3),
+    "lora-linear": ("head and LoRA on every linear map of a layer", 3e-3),
     "full": ("every weight", 2e-4),
     "scratch": ("every weight, from a random start", 5e-4),
 }
@@ -20,8 +22,6 @@ class Config:
     method: what is trained, one of `METHODS`.
     corpus: "bible", verses and their groups of books; or "help", paragraphs of LibreOffice's help
         and their applications.
-    adapted: what LoRA is put on, "attention", the "words" embedded too, or every "linear" map of a
-        layer.
     layers: of the encoder, counted from the last, that `last` trains.
     rank, alpha: of LoRA; its products are scaled by alpha / rank.
     verses, tuned, tested: texts of each part, drawn once; 0 takes all.
@@ -33,9 +33,8 @@ class Config:
     seed: of everything that is drawn.
     """
 
-    method: str = "lora"
+    method: str = "lora-words"
     corpus: str = "bible"
-    adapted: str = "attention"
     layers: int = 2
     rank: int = 8
     alpha: float = 16.0

@@ -16,15 +16,15 @@ from experiments.fine_tuning.sentences.pretrained import Pretrained, encoder_par
 from experiments.schedule import warmup_cosine
 from jattn import training
 
-# How the axes of weights make one matrix each, by what LoRA is put on.
+# How the axes of weights make one matrix each, by the method that puts LoRA on them.
 ATTENTION = {
     "layers/*/attention/output_weight": "d (h u)",
     "layers/*/attention/*_weight": "(h e) q",
 }
 LORA_AXES = {
-    "attention": ATTENTION,
-    "words": {**ATTENTION, "words/weight": "w d"},
-    "linear": {**ATTENTION, "layers/*/widen/weight": "o i", "layers/*/narrow/weight": "o i"},
+    "lora": ATTENTION,
+    "lora-words": {**ATTENTION, "words/weight": "w d"},
+    "lora-linear": {**ATTENTION, "layers/*/widen/weight": "o i", "layers/*/narrow/weight": "o i"},
 }
 
 
@@ -59,7 +59,7 @@ def parts(
         encoder = encoder_params(pretrained)
     features = encoder.words.weight.shape[1]
     head = jattn.init_linear(head_rng, input_size=features, output_size=groups, dtype=jnp.float32)
-    if config.method == "lora":
+    if config.method in LORA_AXES:
         return _low_rank(config, encoder, head, lora_rng)
     last = [f"encoder/layers/{i}" for i in range(len(encoder.layers))][-config.layers :]
     chosen = {"frozen": ["head"], "last": ["head", *last]}.get(config.method, ["*"])
@@ -69,7 +69,7 @@ def parts(
 
 
 def _low_rank(config: Config, encoder: EncoderParams, head: Any, rng: Key[Array, ""]) -> Parts:
-    lora = training.init_lora(rng, encoder, LORA_AXES[config.adapted], config.rank)
+    lora = training.init_lora(rng, encoder, LORA_AXES[config.method], config.rank)
     merge = partial(training.apply_lora, scale=config.alpha / config.rank)
 
     def together(trained, frozen):

@@ -10,6 +10,7 @@ from experiments.fine_tuning.sentences import original, scores
 from experiments.fine_tuning.sentences.config import METHODS, Config
 from experiments.fine_tuning.sentences.embeddings import pooled
 from experiments.fine_tuning.sentences.encoder import normalize
+from experiments.fine_tuning.sentences.methods import LORA_AXES
 from experiments.fine_tuning.sentences.pretrained import encoder_params, read_pretrained
 from experiments.results import Table
 
@@ -37,20 +38,21 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     rows.append(("the largest group", f"{one['largest_group']:.1%}", *"-----"))
     counts = one["texts"]
     text, whole = one["text"], one["whole"]
+    low_rank = [name for name in LORA_AXES if name in runs]
     notes = [
         (
             f"{counts['train']:,} {text} to train on, {counts['test']:,} to test on, of other"
             f" {whole}; ± is a standard error over {whole}, seconds are of one core in training."
         ),
-        difference(runs, ("lora", "full")),
-        difference(runs, ("lora", "last")),
+        *(difference(runs, name, "full") for name in low_rank if "full" in runs),
+        *(difference(runs, name, "last") for name in low_rank if "last" in runs),
     ]
-    if "lora" in runs:
-        notes.append(
-            "LoRA merged and not merged: the largest difference of an embedding's entry is"
-            f" {runs['lora']['merged_differs']:.1e}."
-        )
-    return Table(one["question"], COLUMNS, rows, [n for n in notes if n])
+    notes += [
+        f"{name}, merged and not merged: the largest difference of an embedding's entry is"
+        f" {runs[name]['merged_differs']:.1e}."
+        for name in low_rank
+    ]
+    return Table(one["question"], COLUMNS, rows, notes)
 
 
 def seconds(run: Mapping[str, Any]) -> str:
@@ -59,15 +61,11 @@ def seconds(run: Mapping[str, Any]) -> str:
     return "-" if one is None else f"{run['seconds']['batches'] + one * run['steps']:.0f}"
 
 
-def difference(runs: Mapping[str, Mapping[str, Any]], pair: tuple[str, str]) -> str:
+def difference(runs: Mapping[str, Mapping[str, Any]], method: str, base: str) -> str:
     """How far two methods are apart on the same texts, with the error of the difference."""
-    if not all(name in runs for name in pair):
-        return ""
-    one, other = (np.asarray(runs[name]["test_right"], float) for name in pair)
-    error = scores.standard_error(one - other, runs[pair[0]]["test_wholes"])
-    return (
-        f"{pair[0]} less {pair[1]}: {100 * (one - other).mean():+.1f} ± {100 * error:.1f} points."
-    )
+    one, other = (np.asarray(runs[name]["test_right"], float) for name in (method, base))
+    error = scores.standard_error(one - other, runs[method]["test_wholes"])
+    return f"{method} less {base}: {100 * (one - other).mean():+.1f} ± {100 * error:.1f} points."
 
 
 def fidelity(config: Config, texts: Any) -> Table:

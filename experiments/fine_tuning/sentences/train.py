@@ -89,7 +89,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         "test_wholes": texts["test"].wholes,
         "test_right": right["test"].tolist(),
     }
-    if config.method == "lora":
+    if config.method in methods.LORA_AXES:
         longest = max(map(len, texts["test"].tokens))
         some = training.pad_to(texts["test"].tokens[:100], longest)
         found["merged_differs"] = beside.merged_differs(config, parts, fitted.state.params, *some)
