@@ -74,8 +74,8 @@ def slope(
         dcontext = Σ weights dscores value - context dlse + Σ weights dvalue
 
     It computes the weights anew from `lse`, since what is kept between forward and backward must
-    not grow with queries times keys. Its transpose is the backward pass of FlashAttention (Dao et al.
-    2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
+    not grow with queries times keys. Its transpose is the backward pass of FlashAttention (Dao et
+    al. 2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
     `key_columns` are the keys once more, turned.
     """
     lse = jnp.where(result.lse == -jnp.inf, 0.0, result.lse)[None]

@@ -53,13 +53,13 @@ def attend_to_slots(
     if slots <= block and (chunk_size or batch * slots * numbers <= NUMBERS_IN_A_BLOCK):
         found = _at_once(logits_soft_cap, arrays)
     else:
-        blocks = functools.partial(_in_blocks, min(block, slots), logits_soft_cap)
         few = batch * heads * t * slots <= NUMBERS_IN_A_BLOCK and key.dtype == value.dtype == inner
-        if chunk_size is None and few:  # Then nothing is zeroed, and nothing need be copied for it.
-            whole = functools.partial(_at_once, logits_soft_cap, all_read=True)
-            found = jax.lax.cond(allowed.any((1, 2)).all(), whole, blocks, arrays)
+        in_blocks = lambda arrays: _in_blocks(min(block, slots), logits_soft_cap, arrays)
+        if chunk_size is None and few:  # What is all read need not be zeroed, nor copied for that.
+            whole = lambda arrays: _at_once(logits_soft_cap, arrays, all_read=True)
+            found = Merged(*jax.lax.cond(allowed.any((1, 2)).all(), whole, in_blocks, arrays))
         else:
-            found = blocks(arrays)
+            found = in_blocks(arrays)
     if sinks is not None:  # One more key for each head, whose value is zero.
         sinks = sinks.astype(inner).reshape(1, *found.lse.shape[1:3], 1)
         sinks = jnp.broadcast_to(sinks, found.lse.shape)
