@@ -43,12 +43,10 @@ def read(static: Static, operands: Operands, setting: Setting) -> Read:
     scores, allowed = scores_of(static, operands, setting)
     sinks = over_queries(operands.sinks, static, operands)
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
-    # One select for all that reads them; the exponential of -inf is zero, and so is its slope.
-    scores = scores if allowed is None else jnp.where(allowed, scores, -jnp.inf)
-    maximum = scores.max(-1, initial=lowest)
+    maximum = scores.max(-1, initial=lowest, where=allowed)
     maximum = maximum if sinks is None else jnp.maximum(maximum, sinks)
     maximum = lax.stop_gradient(maximum)  # Neither result depends on it.
-    exponentials = jnp.exp(scores - maximum[:, None])
+    exponentials = _exponentials(scores, maximum[:, None], allowed)
     total = exponentials.sum(-1)
     total = total if sinks is None else total + jnp.exp(sinks - maximum)
     if static.dropout_rate:

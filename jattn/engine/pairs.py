@@ -51,12 +51,12 @@ def product(left: Any, right: Any, left_axis: int, right_axis: int) -> Any:
 
 
 def scores_of(static: Static, operands: Operands, setting: Setting) -> tuple[Any, Any]:
-    """Scores [c s], and which pairs are allowed: None if all are; others may have any score."""
+    """Scores [c s], and which pairs are allowed: None if all are."""
     scores = product(scaled(operands), operands.key, 1, 1)
     if static.cap is not None:
         scores = static.cap * jnp.tanh(scores / static.cap)
     if operands.bias is not None:
-        scores = scores + spread(operands.bias, static, operands)
+        scores = scores + spread(finite(operands.bias), static, operands)
     return scores, allowed_of(static, operands, setting)
 
 
