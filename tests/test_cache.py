@@ -258,6 +258,23 @@ def test_C1_what_no_query_may_read_reaches_nothing():
         assert not np.asarray(gradient)[:, :, T:].any()
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_C1_S4_a_cache_that_is_read_whole_is_read_like_its_blocks(hidden):
+    slots, heads, size = 1031, 8, 131
+    shapes = (1, 1, heads, size), (1, slots, heads, size), (1, slots, heads, size)
+    query, key, value = draw_like(tuple(map(np.zeros, shapes)), 3)
+    mask = np.ones(slots, bool)
+    if hidden:  # Then blocks are read, and what is hidden is zeroed.
+        mask[17], key[:, 17], value[:, 17] = False, np.nan, np.nan
+    cache = jattn.init_cache(
+        1, capacity=slots, key_value_heads=heads, key_size=size, value_size=size, dtype="float64"
+    )
+    cache = extend_cache(cache, key, value)
+    found = attend_to_cache(query, cache, mask=mask)
+    expected = jattn.dot_product_attention(query, key[:, mask], value[:, mask])
+    testing.assert_close(found, expected, 1e-12)
+
+
 def test_M1_an_empty_cache_gives_zero_and_no_gradient():
     query = drawn()[0][:, :1]
     for cache in (empty(), rolling()):

@@ -73,9 +73,9 @@ def slope(
         dlse = Σ weights dscores + exp(sink - lse) dsink
         dcontext = Σ weights dscores value - context dlse + Σ weights dvalue
 
-    It computes the scores anew from `lse`, since what is kept between forward and backward must not
-    grow with queries times keys. Its transpose is the backward pass of FlashAttention (Dao et al.
-    2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
+    It computes the weights anew from `lse`, since what is kept between forward and backward must
+    not grow with queries times keys. Its transpose is the backward pass of FlashAttention (Dao et
+    al. 2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
     `key_columns` are the keys once more, turned.
     """
     lse = jnp.where(result.lse == -jnp.inf, 0.0, result.lse)[None]
@@ -89,7 +89,13 @@ def slope(
         scores = scores + spread(finite(operands.bias), static, operands).T
     allowed = allowed_of(static, operands, setting)
     allowed = None if allowed is None else allowed.T
-    weights = _exponentials(scores, lse, allowed)
+    if scores.size <= SMALL and allowed is operands.sinks is None:
+        # Cheaper than to keep the lse, which would cut the one kernel of such heads into many.
+        maximum = scores.max(0, initial=jnp.finfo(scores.dtype).min)
+        exponentials = jnp.exp(scores - lax.stop_gradient(maximum)[None])
+        weights = exponentials / jnp.maximum(exponentials.sum(0), 0.5)[None]
+    else:
+        weights = _exponentials(scores, lse, allowed)
 
     d_query = d.query * operands.scale + operands.query * d.scale
     # The barrier keeps a transpose of the block's queries apart from the product that it is for.

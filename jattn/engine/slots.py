@@ -53,7 +53,13 @@ def attend_to_slots(
     if slots <= block and (chunk_size or batch * slots * numbers <= NUMBERS_IN_A_BLOCK):
         found = _at_once(logits_soft_cap, arrays)
     else:
-        found = _in_blocks(min(block, slots), logits_soft_cap, arrays)
+        few = batch * heads * t * slots <= NUMBERS_IN_A_BLOCK and key.dtype == value.dtype == inner
+        in_blocks = lambda arrays: _in_blocks(min(block, slots), logits_soft_cap, arrays)
+        if chunk_size is None and few:  # What is all read need not be zeroed, nor copied for that.
+            whole = lambda arrays: _at_once(logits_soft_cap, arrays, all_read=True)
+            found = Merged(*jax.lax.cond(allowed.any((1, 2)).all(), whole, in_blocks, arrays))
+        else:
+            found = in_blocks(arrays)
     if sinks is not None:  # One more key for each head, whose value is zero.
         sinks = sinks.astype(inner).reshape(1, *found.lse.shape[1:3], 1)
         sinks = jnp.broadcast_to(sinks, found.lse.shape)
@@ -82,7 +88,7 @@ def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
     return Grouped(query, key, value, *jax.tree.map(of_group, (allowed, bias)))
 
 
-def _at_once(cap: float | None, arrays: Grouped) -> Merged:
+def _at_once(cap: float | None, arrays: Grouped, all_read: bool = False) -> Merged:
     """All slots of all examples; products with two batch axes would take four times as long."""
     batch, groups = arrays.key.shape[:2]
 
@@ -90,7 +96,7 @@ def _at_once(cap: float | None, arrays: Grouped) -> Merged:
         spread = jnp.broadcast_to(array, (batch, groups, *array.shape[2:]))
         return spread.reshape(batch * groups, *array.shape[2:])
 
-    found = _of_block(jax.tree.map(joined, arrays), cap)
+    found = _of_block(jax.tree.map(joined, arrays), cap, all_read)
     return jax.tree.map(lambda x: x.reshape(batch, groups, *x.shape[1:]), found)
 
 
@@ -126,12 +132,13 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
     return jax.lax.scan(add, nothing, jnp.arange(0, slots, block))[0]
 
 
-def _of_block(arrays: Grouped, cap: float | None) -> Merged:
+def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> Merged:
     """What queries [g r t k] find in a block of keys; those that none may read reach nothing."""
     query, key, value, allowed, bias = arrays
     g, r, t, k = query.shape
-    found = allowed.any((1, 2))[..., None]
-    key, value = (jnp.where(found, x, 0.0).astype(query.dtype) for x in (key, value))
+    if not all_read:
+        found = allowed.any((1, 2))[..., None]
+        key, value = (jnp.where(found, x, 0.0).astype(query.dtype) for x in (key, value))
     spread = lambda x: jnp.broadcast_to(x, (g, *x.shape[1:]))
     bias = None if bias is None else spread(bias)
     operands = Operands(query.reshape(g, r * t, k), key, value, bias)
