@@ -4,7 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jattn._axes import named_axes
 
+
+@named_axes
 def dropout(rng: Key[Array, ""] | None, inputs: Float[Array, "..."], rate: float) -> Array:
     """Sets each entry to zero with probability `rate` and divides the others by 1 - rate.
 

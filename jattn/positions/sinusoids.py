@@ -5,10 +5,12 @@ from jax.dtypes import canonicalize_dtype
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import named_axes
 from jattn._precision import inner_dtype
 from jattn.positions.angles import cosines_and_sines, frequencies
 
 
+@named_axes
 def sinusoidal_positions(
     t: int,
     d: int,
