@@ -27,11 +27,17 @@ def named_axes(function: Function) -> Function:
 
     Axes come from the annotations (`Float[Array, "t q"]`), also those of a NamedTuple's fields
     (`params.query_weight`). A digit is a fixed size and `q+k` the sum of two named ones. Only
-    shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing.
+    shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing. Options
+    are checked by their annotations too: `check_options`.
     """
     signature = inspect.signature(function)
     forms_of = functools.cache(lambda: forms_of_arguments(function))
-    hints_of = functools.cache(lambda: get_type_hints(function))
+    several = [
+        n for n, p in signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    hints_of = functools.cache(
+        lambda: {n: hint for n, hint in get_type_hints(function).items() if n not in several}
+    )
 
     @functools.wraps(function)
     def checked(*args, **kwargs):

@@ -16,7 +16,7 @@ def check_options(hints: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Raises ValueError for an option that is not of the kind that its annotation says.
 
     Kinds are `bool`, `int`, `float` and functions. Where the annotation names arrays too, arrays
-    are left to the check of axes; where it does not, what is traced is refused.
+    are left to the check of axes; where it does not, what is traced is refused, but for a `float`.
     """
     for name, value in arguments.items():
         complaint = _complaint(hints.get(name), value)
@@ -41,10 +41,17 @@ def _complaint(hint: Any, value: Any) -> str:
     if hasattr(value, "dtype") and any(hasattr(option, "dim_str") for option in rest):
         return ""
     if isinstance(value, Tracer):
-        return f"traced, expected {expected} that is known before the run"
+        may_be = float in plain and value.ndim == 0  # Where it may not, `check_known` says so.
+        return "" if may_be else f"traced, expected {expected} that is known before the run"
     if any(_is(kind, value) for kind in plain) or isinstance(value, _types(rest)):
         return ""
     return f"{value!r}, expected {expected}"
+
+
+def check_known(argument: str, value: Any) -> None:
+    """Raises ValueError for a number that is traced."""
+    if isinstance(value, Tracer):
+        raise ValueError(f"{argument} is traced, expected a number that is known before the run")
 
 
 def _is(kind: type, value: Any) -> bool:

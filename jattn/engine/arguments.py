@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jattn._options import check_length, check_options, floating
+from jattn._options import check_known, check_length, check_options, floating
 from jattn.engine import forms
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import within_reach
@@ -75,10 +75,9 @@ def check(call: Call) -> Call:
             check_length(name, lengths, longest, axis)
     _lead("query_offset", call.query_offset, lead)
     check_options(get_type_hints(Call), call._asdict())
-    if hasattr(call.scale, "dtype"):
-        _shape("scale", call.scale, (), "one number", "()")
-        real = any(jnp.issubdtype(call.scale.dtype, kind) for kind in (jnp.floating, jnp.integer))
-        _require(real, f"scale has dtype {call.scale.dtype}, expected a number")
+    forms.check_scale(call.scale)
+    for name in ("dropout_rate", "logits_soft_cap"):
+        check_known(name, getattr(call, name))
     rate = call.dropout_rate
     _require(0.0 <= rate < 1.0, f"dropout_rate is {rate}, expected [0, 1)")
     if rate:

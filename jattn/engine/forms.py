@@ -73,3 +73,12 @@ def check_rng(rng: Any) -> None:
         return
     given = type(rng).__name__ if dtype is None else f"{dtype}{list(np.shape(rng))}"
     raise ValueError(f"dropout_rng is {given}, expected one key of jax.random.key")
+
+
+def check_scale(scale: Any) -> None:
+    """Raises ValueError unless an array is one real number."""
+    dtype = getattr(scale, "dtype", np.dtype(float))
+    if np.ndim(scale):
+        raise ValueError(f"scale has shape {np.shape(scale)}, expected one number, ()")
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise ValueError(f"scale has dtype {dtype}, expected a number")
