@@ -21,15 +21,18 @@ def as_array(name: str, given: Any) -> Any:
             return jnp.asarray(given)
     except (TypeError, ValueError):
         pass
-    if hasattr(given, "dtype"):
-        raise ValueError(f"{name} has dtype {given.dtype}, expected a floating-point dtype")
+    dtype = getattr(given, "dtype", None)
+    if dtype is not None:
+        raise ValueError(f"{name} has dtype {dtype}, expected a floating-point dtype")
     raise ValueError(f"{name} is a {type(given).__name__}, expected an array")
 
 
 def as_known(given: Any) -> Any:
     """A list, or a number that is no integer, as an array of NumPy's; all else as it is."""
-    plain = isinstance(given, list | tuple | bool | float)
-    return np.asarray(given) if plain else given
+    if not isinstance(given, list | tuple | bool | float):
+        return given
+    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
+    return jnp.asarray(given) if traced else np.asarray(given)
 
 
 def without_batch(given: Any, axes: int) -> Any:
@@ -49,7 +52,8 @@ def sides(size: Any) -> tuple[Any, Any] | None:
     """
     if size is None:
         return None
-    pair = tuple(size) if np.ndim(size) == 1 else (size, size)
+    several = isinstance(size, tuple | list) or getattr(size, "ndim", 0) == 1
+    pair = tuple(size) if several else (size, size)
     if len(pair) != 2:
         raise ValueError(f"local_window_size is {size}, expected one side or two")
     return _side(pair[0], size), _side(pair[1], size)
