@@ -89,7 +89,7 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
 
 def check_implementation(implementation: str, call: Call, **results: Any) -> None:
     """Raises ValueError if the kernel would compute something else, or does not exist here."""
-    if implementation not in DTYPES:
+    if not isinstance(implementation, str) or implementation not in DTYPES:
         wanted = f"{', '.join(map(repr, DTYPES))} or None"
         raise ValueError(f"implementation is {implementation!r}, expected {wanted}")
     reason = _refusal(implementation, call, {**call._asdict(), **results})
