@@ -8,7 +8,8 @@ from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from jax.core import Tracer
+
+from jattn._options import check_dtype, check_options, is_old_key, named
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,14 +27,24 @@ def named_axes(function: Function) -> Function:
 
     Axes come from the annotations (`Float[Array, "t q"]`), also those of a NamedTuple's fields
     (`params.query_weight`). A digit is a fixed size and `q+k` the sum of two named ones. Only
-    shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing.
+    shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing. Options
+    are checked by their annotations too: `check_options`.
     """
     signature = inspect.signature(function)
     forms_of = functools.cache(lambda: forms_of_arguments(function))
+    several = [
+        n for n, p in signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    hints_of = functools.cache(
+        lambda: {n: hint for n, hint in get_type_hints(function).items() if n not in several}
+    )
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        _check(function.__name__, forms_of(), signature.bind(*args, **kwargs).arguments)
+        arguments = signature.bind(*args, **kwargs).arguments
+        _check(function.__name__, forms_of(), arguments)
+        with named(function.__name__):
+            check_options(hints_of(), arguments)
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]
@@ -70,13 +81,16 @@ def _check(function: str, forms: dict[str, tuple[Form, ...]], arguments: dict[st
             if sums != any("+" in axis for axis in options[0].axes):
                 continue
             shape = _shape(value)
+            if is_old_key(value) and "prng_key" in options[0].dtypes:
+                continue
             if not any(_fits(form.axes, shape, sizes, path) for form in options):
                 expected = " or ".join(f"({', '.join(form.axes)})" for form in options)
                 raise ValueError(
                     f"{function}: {path} has shape {tuple(shape)}, expected {expected}"
                     + _known(path, options, sizes)
                 )
-            _check_dtype(function, path, options, value)
+            allowed = [name for form in options for name in form.dtypes]
+            check_dtype(f"{function}: {path}", allowed, value)
 
 
 def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -105,6 +119,8 @@ def _shape(value: Any) -> tuple[int | None, ...]:
 
 
 def _fits(axes: tuple[str, ...], shape: tuple, sizes: dict, path: str) -> bool:
+    if axes == ("...",):
+        return True
     if len(axes) != len(shape):
         return False
     for axis, size in zip(axes, shape, strict=True):
@@ -127,24 +143,3 @@ def _known(path: str, options: tuple[Form, ...], sizes: dict) -> str:
     sources = [(axis, *sizes[axis]) for axis in axes if axis in sizes]
     known = [f"{axis}={size} (from {source})" for axis, size, source in sources if source != path]
     return f" with {', '.join(known)}" if known else ""
-
-
-def _check_dtype(function: str, path: str, options: tuple[Form, ...], value: Any) -> None:
-    dtype = getattr(value, "dtype", None)
-    allowed = [name for form in options for name in form.dtypes]
-    if dtype is None or "prng_key" in allowed or str(dtype) in allowed:
-        return
-    if "bool" in allowed:
-        hint = "; pass an additive mask as bias" if "float" in str(dtype) else ""
-        raise ValueError(f"{function}: {path} has dtype {dtype}, expected bool{hint}")
-    kind = "an integer" if any("int" in name for name in allowed) else "a floating-point"
-    raise ValueError(f"{function}: {path} has dtype {dtype}, expected {kind} dtype")
-
-
-def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
-    """Raises ValueError unless 0 <= length <= longest; a traced length cannot be looked at."""
-    if length is None or isinstance(length, Tracer):
-        return
-    known = np.asarray(length)
-    if known.size and (known.min() < 0 or known.max() > longest):
-        raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")

@@ -128,3 +128,56 @@ def test_mistakes_are_named_under_jit_and_vmap_too():
     query, key, value = np.zeros((2, 3, 7)), np.zeros((2, 5, 7)), np.zeros((2, 6, 13))
     with pytest.raises(ValueError, match=r"^dot_attention: value has shape \(6, 13\)"):
         jax.jit(jax.vmap(jattn.dot_attention))(query, key, value)
+
+
+def traced(function):
+    """`function` of a number that is not known before the run."""
+    return lambda: jax.eval_shape(function, 1)
+
+
+RNG = jax.random.key(0)
+UNITS = {"input_size": 3, "units": 2}
+EIGHT = np.ones((5, 3), jax.numpy.float8_e5m2)
+SEQUENCE = np.ones((5, 2))
+CACHE = jattn.init_cache(capacity=5, key_value_heads=1, key_size=2)
+OPTIONS = {
+    "init_gru: units is 2.5, expected an integer": lambda: jattn.init_gru(
+        RNG, input_size=3, units=2.5
+    ),
+    "init_gru: rng is int, expected a key of jax.random.key": lambda: jattn.init_gru(0, **UNITS),
+    "init_gru: input_size is traced, expected an integer that is known before the run": traced(
+        lambda size: jattn.init_gru(RNG, input_size=size, units=2)
+    ),
+    "init_linear: bias is 'no', expected True or False": lambda: jattn.init_linear(
+        RNG, input_size=3, output_size=2, bias="no"
+    ),
+    "dot_attention: normalizer is 'softmax', expected a function": lambda: jattn.dot_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, normalizer="softmax"
+    ),
+    "dot_attention: query has dtype float8_e5m2, expected a floating-point dtype of at least 16": (
+        lambda: jattn.dot_attention(EIGHT, EIGHT, EIGHT)
+    ),
+    "dropout: rate is traced": traced(lambda rate: jattn.dropout(RNG, SEQUENCE, rate)),
+    "rotary: base is traced": traced(
+        lambda base: jattn.rotary(SEQUENCE, np.arange(5), base=base * 1.0)
+    ),
+    "alibi_bias: heads is 2.5, expected an integer": lambda: jattn.alibi_bias(2.5, 3, 3),
+    "in_chunks: chunk_size is '2', expected an integer": lambda: jattn.in_chunks(
+        jattn.dot_attention, "2"
+    ),
+    "attend_to_cache: cache is a dict, expected a KeyValueCache": lambda: jattn.attend_to_cache(
+        SEQUENCE[:, None], {}
+    ),
+    "attend_to_cache: scale is 'a', expected a number": lambda: jattn.attend_to_cache(
+        SEQUENCE[:, None], CACHE, scale="a"
+    ),
+    "extend_cache: lengths has dtype float64, expected an integer dtype": (
+        lambda: jattn.extend_cache(CACHE, *(CACHE.key.swapaxes(0, 1),) * 2, lengths=2.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("message", OPTIONS)
+def test_options_of_another_kind_are_refused_by_name(message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        OPTIONS[message]()

@@ -422,7 +422,7 @@ def wrong_calls():
         "expected a pattern of positions",
         lambda: attend(query, cache, mask=jattn.masks.dense(jnp.ones((T, 13), bool))),
     )
-    yield "chunk_size is 0, expected at least 1", lambda: attend(query, cache, chunk_size=0)
+    yield "chunk_size is 0, expected more than 0", lambda: attend(query, cache, chunk_size=0)
     yield "window is 0, expected at least 1", lambda: rolling(size=0)
     yield "first_tokens is -1, expected at least 0", lambda: rolling(first=-1)
 

@@ -377,3 +377,37 @@ REFUSALS = {
 def test_what_cannot_be_held_is_refused_by_name(message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         REFUSALS[message]()
+
+
+HEADS = convert.multi_head_to_torch(jattn.init_multi_head(jax.random.key(0), heads=2, query_size=6))
+wrong: Any = convert  # Of the type checker it asks nothing.
+WHOLE = {name: np.ones((6, 6), int) for name in ("weight_ih_l0", "weight_hh_l0")}
+NO_WEIGHTS = {
+    "multi_head_from_torch: heads is 0, expected an integer of at least 1": (
+        lambda: convert.multi_head_from_torch(HEADS, heads=0)
+    ),
+    "multi_head_from_torch: heads is '2', expected an integer of at least 1": (
+        lambda: wrong.multi_head_from_torch(HEADS, heads="2")
+    ),
+    "multi_head_from_torch: weights is a NoneType, expected a dict": (
+        lambda: wrong.multi_head_from_torch(None, heads=2)
+    ),
+    "stacked_gru_from_torch: weights is a int, expected a dict": (
+        lambda: wrong.stacked_gru_from_torch(3)
+    ),
+    "bidirectional_gru_from_keras: weights is a list, expected a dict": (
+        lambda: wrong.bidirectional_gru_from_keras([])
+    ),
+    "stacked_gru_to_torch: layers is [], expected at least one layer": (
+        lambda: convert.stacked_gru_to_torch([])
+    ),
+    "gru_from_torch: weight_ih_l0 has dtype int64, expected a floating-point dtype": (
+        lambda: convert.gru_from_torch(WHOLE)
+    ),
+}
+
+
+@pytest.mark.parametrize("message", NO_WEIGHTS)
+def test_what_holds_no_weights_is_refused_by_name(message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        NO_WEIGHTS[message]()

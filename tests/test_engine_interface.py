@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from attending import PATHS, attention
@@ -156,6 +157,29 @@ WRONG = {
     "dropout": ({"dropout_rate": 1.5, "dropout_rng": jax.random.key(0)}, "dropout_rate is 1.5"),
     "no rng": ({"dropout_rate": 0.5}, "dropout_rng"),
     "implementation": ({"implementation": "magic"}, "implementation is 'magic'"),
+    "text": ({"query": "abc"}, "query is a str, expected an array"),
+    "nothing": ({"value": None}, "value is a NoneType, expected an array"),
+    "8 bits": ({"query": jnp.ones((B, T, H, K), "float8_e5m2")}, "of at least 16 bits"),
+    "no heads": ({"query": QUERY[:, :, :0]}, "query has no heads (h)"),
+    "mask as a function": ({"mask": lambda query, key: query > key}, "mask is a function"),
+    "bias as a mask": ({"bias": masks.causal()}, "bias is a Mask, expected an array"),
+    "integer sinks": ({"sinks": np.zeros(H, int)}, "sinks has dtype int64"),
+    "a length of parts": (
+        {"key_value_seq_lengths": 3.0},
+        "key_value_seq_lengths has dtype float64",
+    ),
+    "an offset of parts": ({"query_offset": 1.0}, "query_offset has dtype float64"),
+    "no offset": ({"query_offset": None}, "query_offset is None"),
+    "three sides": ({"local_window_size": (1, 2, 3)}, "local_window_size is (1, 2, 3)"),
+    "half a token": ({"local_window_size": 1.5}, "local_window_size is 1.5"),
+    "causal": ({"is_causal": "yes"}, "is_causal is 'yes', expected True or False"),
+    "text as scale": ({"scale": "a"}, "scale is 'a', expected a number"),
+    "scales": ({"scale": np.ones(H)}, "scale has shape (6,)"),
+    "text as cap": ({"logits_soft_cap": "a"}, "logits_soft_cap is 'a', expected a number"),
+    "half a query": ({"chunk_size": 2.5}, "chunk_size is 2.5, expected an integer"),
+    "planner": ({"planner": "dense"}, "planner is 'dense', expected a function"),
+    "seed": ({"dropout_rate": 0.5, "dropout_rng": 0}, "dropout_rng is int, expected one key"),
+    "keys": ({"dropout_rate": 0.5, "dropout_rng": jax.random.split(jax.random.key(0))}, "one key"),
     "mask for other sizes": ({"mask": masks.dense(ids(np.ones((T, T), bool)))}, "mask has s=5"),
 }
 
@@ -167,6 +191,37 @@ def test_bad_input_is_refused_by_name(what):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         attention(**inputs)
     assert str(caught.value).startswith(("dot_product_attention: ", "mask has ", "masks."))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("is_causal", True), ("logits_soft_cap", 5.0), ("dropout_rate", 0.5), ("chunk_size", 2)],
+)
+def test_what_decides_the_plan_may_not_be_traced(name, value):
+    run = lambda value: attention(QUERY, KEY, VALUE, **{name: value})
+    with pytest.raises(ValueError, match=f"^dot_product_attention: {name} is traced, expected "):
+        jax.eval_shape(run, value)
+
+
+def test_V1_jax_nn_takes_a_batch_of_one_beside_arrays_without_a_batch():
+    """Where queries have no batch axis, biases, masks and lengths may have one, and be lists."""
+    inputs = QUERY[0], KEY[0], VALUE[0]
+    options = {"bias": draw(1, H, T, S), "mask": masked(1, 1, T, S)}
+    options["key_value_seq_lengths"] = numbers(S)
+    ours, other = both(inputs, **options)
+    testing.assert_close(ours, other, 2e-6)
+    listed = {name: array.tolist() for name, array in options.items()}
+    testing.assert_close(jax.jit(lambda: attention(*inputs, **listed))(), other, 2e-6)
+
+
+def test_a_window_may_be_traced_and_may_reach_past_everything():
+    run = lambda size: jax.jit(
+        lambda *sides: attention(QUERY, KEY, VALUE, local_window_size=sides)
+    )(*size)
+    fixed = lambda size: attention(QUERY, KEY, VALUE, local_window_size=size)
+    testing.assert_close(run((2, 1)), jax.jit(lambda: fixed((2, 1)))(), 1e-6)
+    far = jax.jit(lambda: attention(QUERY, KEY, VALUE, is_causal=True, query_offset=2**31 - 1))
+    testing.assert_close(jax.jit(lambda: fixed((2**40, 2**40)))(), far(), 1e-6)
 
 
 def custom_rules(root):

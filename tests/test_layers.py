@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ARRAYS = {"jax", "jaxtyping", "numpy"}
-BOTTOM = {"jattn._axes", "jattn._precision"}
+BOTTOM = {"jattn._axes", "jattn._options", "jattn._precision"}
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
 ANY_OF_JATTN = {"jattn", *ARRAYS}
@@ -20,7 +20,8 @@ COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "tor
 # What a layer may import beside itself and the standard library; the deepest entry decides.
 ALLOWED = {
     "jattn": set(),
-    "jattn._axes": ARRAYS,
+    "jattn._axes": ARRAYS | {"jattn._options"},
+    "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
     "jattn.masks": ARRAYS | BOTTOM,
     "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},

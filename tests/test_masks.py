@@ -247,6 +247,11 @@ MISTAKES = {
     "mask has s=6, expected 7": lambda: (masks.causal() | ARRAY).dense(T, 7),
     "masks.window: left is -1, expected at least 0 or None": lambda: masks.window(-1, 0),
     "masks.window: right is -2, expected at least 0 or None": lambda: masks.window(None, -2),
+    "masks.causal: offset is 1.5, expected an integer": lambda: masks.causal(1.5),
+    "masks.window: left is a, expected an integer": lambda: masks.window("a", 0),
+    "masks.lengths: key_lengths is None, expected an integer": lambda: masks.lengths(None),
+    "masks.prefix: length is [2.]": lambda: masks.prefix(np.array([2.0])),
+    "masks.blocks: size is 2.5, expected an integer": lambda: masks.blocks(2.5),
     "masks.dilated: step is 0, expected at least 1": lambda: masks.dilated(0),
     "masks.blocks: size is -3, expected at least 1": lambda: masks.blocks(-3),
     "masks.lengths: key_lengths is 7, expected 0 to 6 (s)": lambda: masks.lengths(7).dense(T, S),
@@ -254,6 +259,14 @@ MISTAKES = {
         lambda: (masks.causal() & ~masks.lengths(2, -1)).dense(T, S)
     ),
 }
+
+
+@pytest.mark.parametrize("far", [2**31 - 1, 2**40])
+def test_numbers_that_no_sequence_reaches_do_not_overflow(far):
+    assert masks.causal(far).dense(T, S).all()
+    assert not masks.causal(-far).dense(T, S).any()
+    assert masks.window(far, far).dense(T, S).all()
+    assert masks.prefix(far).dense(T, S).all()
 
 
 @pytest.mark.parametrize("message", MISTAKES)

@@ -23,6 +23,7 @@ class AdditiveParams(NamedTuple):
     bias: Float[Array, " p"] | None = None
 
 
+@named_axes
 def init_additive(
     rng: Key[Array, ""],
     *,

@@ -21,6 +21,7 @@ class ConcatParams(NamedTuple):
     score_weight: Float[Array, " p"]
 
 
+@named_axes
 def init_concat(
     rng: Key[Array, ""], *, query_size: int, key_size: int, units: int, dtype: DTypeLike = float
 ) -> ConcatParams:

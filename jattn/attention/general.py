@@ -20,6 +20,7 @@ class GeneralParams(NamedTuple):
     weight: Float[Array, "q k"]
 
 
+@named_axes
 def init_general(
     rng: Key[Array, ""], *, query_size: int, key_size: int, dtype: DTypeLike = float
 ) -> GeneralParams:

@@ -9,7 +9,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._axes import check_length, named_axes
+from jattn._axes import named_axes
+from jattn._options import check_length
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, readable
 from jattn.attention.dot import dot_attention
@@ -28,6 +29,7 @@ class LocalPredictiveParams(NamedTuple):
     centre_weight: Float[Array, " p"]
 
 
+@named_axes
 def init_local_predictive(
     rng: Key[Array, ""], *, query_size: int, units: int, dtype: DTypeLike = float
 ) -> LocalPredictiveParams:

@@ -20,6 +20,7 @@ class LocationBasedParams(NamedTuple):
     weight: Float[Array, "m q"]
 
 
+@named_axes
 def init_location_based(
     rng: Key[Array, ""], *, query_size: int, positions: int, dtype: DTypeLike = float
 ) -> LocationBasedParams:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from jattn._axes import named_axes
+
 
 class MultiHeadParams(NamedTuple):
     """Projections of `h` query heads and `g` key-value heads, and the one that joins them."""
@@ -21,6 +23,7 @@ class MultiHeadParams(NamedTuple):
     output_bias: Float[Array, " d"] | None = None
 
 
+@named_axes
 def init_multi_head(
     rng: Key[Array, ""],
     *,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jattn.convert.named import Array, Sizes, taken
+from jattn.convert.named import Array, Sizes, mapping, taken
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 
@@ -89,7 +89,7 @@ def sides(
     Raises:
         ValueError: the names are others, or the directions differ in size.
     """
-    found = []
+    found, weights = [], mapping(function, weights)
     for name in names:
         part = weights.get(name)
         part = part.get(inside) if inside and part is not None else part

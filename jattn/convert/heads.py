@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jattn.attention.multi_head import MultiHeadParams
-from jattn.convert.named import Arrays, Sizes, Weights, nested, taken
+from jattn.convert.named import Arrays, Sizes, Weights, check_count, nested, taken
 
 PARTS = ("query", "key", "value", "output")
 AXES = {
@@ -126,7 +126,10 @@ def from_matrices(
         ValueError: heads do not divide a matrix, or an array is missing, unknown or misshapen.
     """
     matrices = {"query": "h*e q", "key": "g*e k", "value": "g*u v", "output": "d h*u"}
-    sizes = {"h": heads, "g": heads if key_value_heads is None else key_value_heads}
+    groups = heads if key_value_heads is None else key_value_heads
+    for name, count in (("heads", heads), ("key_value_heads", groups)):
+        check_count(function, name, count)
+    sizes = {"h": heads, "g": groups}
     axes = {}
     for part, matrix in matrices.items():
         rows, columns = matrix.split()

@@ -42,7 +42,7 @@ def taken(
     Raises:
         ValueError: an array is missing, unknown, or its shape is another one.
     """
-    found = dict(_flat(function, weights))
+    found = dict(_flat(function, mapping(function, weights)))
     sizes = {} if sizes is None else sizes
     for path in axes:
         if path not in found and path not in optional:
@@ -52,6 +52,10 @@ def taken(
             raise ValueError(f"{function}: {path} is unknown, expected {', '.join(axes)}")
     found = {path: found[path] for path in axes if path in found}
     for path, array in found.items():
+        if array.dtype.kind in "?biucOSU":
+            raise ValueError(
+                f"{function}: {path} has dtype {array.dtype}, expected a floating-point dtype"
+            )
         wanted, known = axes[path].split(), dict(sizes)
         if array.ndim != len(wanted) or not all(
             _fits(axis, size, sizes) for axis, size in zip(wanted, array.shape, strict=True)
@@ -64,10 +68,22 @@ def taken(
     return found
 
 
-def _flat(function: str, weights: Any, above: str = "") -> Iterator[tuple[str, Array]]:
+def mapping(function: str, weights: Any) -> Mapping[str, Any]:
+    """The same, or ValueError if it is no dict."""
     if not isinstance(weights, Mapping):
-        name = above.strip("/") or "weights"
-        raise ValueError(f"{function}: {name} is a {type(weights).__name__}, expected a dict")
+        raise ValueError(f"{function}: weights is a {type(weights).__name__}, expected a dict")
+    return weights
+
+
+def check_count(function: str, name: str, count: Any) -> None:
+    """Raises ValueError unless it is an integer of at least 1."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"{function}: {name} is {count!r}, expected an integer of at least 1")
+
+
+def _flat(
+    function: str, weights: Mapping[str, Any], above: str = ""
+) -> Iterator[tuple[str, Array]]:
     for name, value in weights.items():
         if isinstance(value, Mapping):
             yield from _flat(function, value, f"{above}{name}/")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jattn.convert.gates import OURS, check_cell, joined, own, own_both, parted
-from jattn.convert.named import Sizes, Weights, nested, taken
+from jattn.convert.named import Sizes, Weights, mapping, nested, taken
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell
 from jattn.recurrent.stacked import Layer
@@ -57,7 +57,8 @@ def stacked_gru_to_torch(layers: Sequence[Layer], *, cell: Cell = gru_cell) -> W
 
 def stacked_gru_from_torch(weights: Weights, *, cell: Cell = gru_cell) -> tuple[Layer, ...]:
     """The inverse of `stacked_gru_to_torch`; names tell the layers and the directions."""
-    ways = ["", "_reverse"] if any(name.endswith("_reverse") for name in weights) else [""]
+    names = mapping("stacked_gru_from_torch", weights)
+    ways = ["", "_reverse"] if any(name.endswith("_reverse") for name in names) else [""]
     layers = 0
     while f"weight_ih_l{layers}" in weights:
         layers += 1
@@ -67,6 +68,8 @@ def stacked_gru_from_torch(weights: Weights, *, cell: Cell = gru_cell) -> tuple[
 
 def _to(function: str, layers: Sequence[Layer], cell: Cell) -> Weights:
     check_cell(function, cell, gru_cell, library=LIBRARY)
+    if not isinstance(layers, Sequence) or not layers:
+        raise ValueError(f"{function}: layers is {layers!r}, expected at least one layer")
     found, sizes, kind = {}, Sizes(), type(layers[0])
     for index, layer in enumerate(layers):
         if type(layer) is not kind:

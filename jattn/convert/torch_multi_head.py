@@ -4,7 +4,7 @@ import numpy as np
 
 from jattn.attention.multi_head import MultiHeadParams
 from jattn.convert import heads as of_heads
-from jattn.convert.named import Arrays, Weights, nested, taken
+from jattn.convert.named import Arrays, Weights, mapping, nested, taken
 
 LIBRARY = "torch.nn.MultiheadAttention"
 OUT = {"output_weight": "out_proj.weight", "output_bias": "out_proj.bias"}
@@ -47,7 +47,7 @@ def multi_head_from_torch(weights: Weights, *, heads: int) -> MultiHeadParams:
     Raises:
         ValueError: an array is missing, unknown (`bias_k` and `bias_v`, say) or misshapen.
     """
-    together = "in_proj_weight" in weights
+    together = "in_proj_weight" in mapping("multi_head_from_torch", weights)
     inputs = {"in_proj_weight": "3*d d"} if together else {"q_proj_weight": "d d"}
     if not together:
         inputs |= {"k_proj_weight": "d k", "v_proj_weight": "d v"}

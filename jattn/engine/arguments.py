@@ -1,16 +1,16 @@
 """The arguments of a call of the engine, checked and brought to one form."""
 
-import contextlib
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
-from jattn._axes import check_length
+from jattn._options import check_known, check_length, check_options, floating
+from jattn.engine import forms
 from jattn.masks.algebra import Mask
+from jattn.masks.patterns import within_reach
 
 
 class Call(NamedTuple):
@@ -21,12 +21,12 @@ class Call(NamedTuple):
     value: Any
     bias: Any = None
     mask: Any = None
-    scale: Any = None
+    scale: Float[Array, ""] | float | None = None
     is_causal: bool = False
     query_seq_lengths: Any = None
     key_value_seq_lengths: Any = None
     local_window_size: Any = None
-    query_offset: Any = 0
+    query_offset: int | Int[Array, "*b"] = 0
     logits_soft_cap: float | None = None
     sinks: Any = None
     dropout_rate: float = 0.0
@@ -45,29 +45,19 @@ class Call(NamedTuple):
         return math.prod(self.lead), t, s, g, h // g, k, v
 
 
-@contextlib.contextmanager
-def named(function: str) -> Iterator[None]:
-    """Puts the name of the function that was called before what is wrong with its arguments."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{function}: {error}") from None
-
-
 def check(call: Call) -> Call:
     """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
     for name in ("query", "key", "value"):
-        array = getattr(call, name)
-        if not isinstance(array, jax.Array | jax.ShapeDtypeStruct):
-            call = call._replace(**{name: (array := jnp.asarray(array))})
-        shape, dtype = tuple(array.shape), array.dtype
+        call = call._replace(**{name: (array := forms.as_array(name, getattr(call, name)))})
+        shape = tuple(array.shape)
         _require(len(shape) >= 3, f"{name} has shape {shape}, expected (*b, length, heads, size)")
-        floating = jnp.issubdtype(dtype, jnp.floating)
-        _require(floating, f"{name} has dtype {dtype}, expected a floating-point dtype")
+        _floating(name, array)
+    call = _simplified(call)
     lead, (t, h, k) = call.lead, call.query.shape[-3:]
     (s, g), v = call.key.shape[-3:-1], call.value.shape[-1]
     _shape("key", call.key, (*lead, s, g, k), "(*b, s, g, k)", "b and k from query")
     _shape("value", call.value, (*lead, s, g, v), "(*b, s, g, v)", "b, s and g from key")
+    _require(h > 0, "query has no heads (h), expected at least 1")
     _require(g > 0 and h % g == 0, f"{h} heads do not divide among {g} key-value heads")
     pairs = (*lead, h, t, s)
     check_pairs("bias", call.bias, pairs)
@@ -77,30 +67,37 @@ def check(call: Call) -> Call:
         check_pairs("mask", call.mask, pairs)
     if call.sinks is not None:
         _shape("sinks", call.sinks, (h,), "(h)", "h from query")
+        _floating("sinks", call.sinks)
     for name, longest, axis in (("query_seq_lengths", t, "t"), ("key_value_seq_lengths", s, "s")):
         lengths = getattr(call, name)
         if lengths is not None:
             _lead(name, lengths, lead)
             check_length(name, lengths, longest, axis)
-    if np.ndim(call.query_offset):
-        _lead("query_offset", call.query_offset, lead)
+    _lead("query_offset", call.query_offset, lead)
+    check_options(get_type_hints(Call), call._asdict())
+    forms.check_scale(call.scale)
+    for name in ("dropout_rate", "logits_soft_cap"):
+        check_known(name, getattr(call, name))
     rate = call.dropout_rate
     _require(0.0 <= rate < 1.0, f"dropout_rate is {rate}, expected [0, 1)")
-    given = not rate or call.dropout_rng is not None
-    _require(given, f"dropout_rate is {rate}, but dropout_rng is None")
+    if rate:
+        _require(call.dropout_rng is not None, f"dropout_rate is {rate}, but dropout_rng is None")
+        forms.check_rng(call.dropout_rng)
     for name in ("chunk_size", "logits_soft_cap"):
         given = getattr(call, name)
         _require(given is None or given > 0, f"{name} is {given}, expected more than 0")
-    return call._replace(local_window_size=_window(call.local_window_size))
+    return call
 
 
-def _window(size: Any) -> tuple[int | None, int | None] | None:
-    if size is None:
-        return None
-    left, right = size if isinstance(size, tuple | list) else (size, size)
-    for side in (left, right):
-        _require(side is None or side >= 0, f"local_window_size is {size}, expected at least 0")
-    return left, right
+def _simplified(call: Call) -> Call:
+    """The same call with lists as arrays, and no batch of one where the queries have none."""
+    pairs, rows = ("bias", "mask"), ("query_seq_lengths", "key_value_seq_lengths", "query_offset")
+    found = {name: forms.as_known(getattr(call, name)) for name in (*pairs, *rows, "sinks")}
+    if not call.lead:
+        found |= {name: forms.without_batch(found[name], 3) for name in pairs}
+        found |= {name: forms.without_batch(found[name], 0) for name in rows}
+    found["query_offset"] = within_reach(found["query_offset"])
+    return call._replace(local_window_size=forms.sides(call.local_window_size), **found)
 
 
 def _require(holds: bool, complaint: str) -> None:
@@ -122,8 +119,10 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
     fits = len(padded) == len(wanted) and all(
         one in (1, other) for one, other in zip(padded, wanted, strict=True)
     )
+    asked = "a bool array or a mask of jattn.masks" if name == "mask" else "an array"
+    _require(hasattr(array, "dtype"), f"{name} is a {type(array).__name__}, expected {asked}")
     _require(
-        fits and hasattr(array, "dtype"),
+        fits,
         f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",
     )
     kind: Any = jnp.bool_ if name == "mask" else jnp.floating
@@ -133,10 +132,18 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
     _require(right, f"{name} has dtype {array.dtype}, expected {hint}")
 
 
+def _floating(name: str, array: Any) -> None:
+    right = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize > 1
+    _require(right, f"{name} has dtype {array.dtype}, expected {floating(array.dtype)}")
+
+
 def _lead(name: str, array: Any, lead: tuple[int, ...]) -> None:
     given = tuple(np.shape(array))
+    dtype = getattr(array, "dtype", None)
+    whole = isinstance(array, int) if dtype is None else jnp.issubdtype(dtype, jnp.integer)
+    described = f"has shape {given}" if given else f"is {array}"
+    described = described if whole or dtype is None else f"has dtype {dtype}"
     _require(
-        given in ((), lead)
-        and (not hasattr(array, "dtype") or jnp.issubdtype(array.dtype, jnp.integer)),
-        f"{name} has shape {given}, expected integers of shape {lead} (b from query)",
+        given in ((), lead) and whole and not isinstance(array, bool),
+        f"{name} {described}, expected integers of shape {lead} (b from query)",
     )

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import named_axes
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class KeyValueCache:
         return self.slots - self.first_tokens - self.window + 1
 
 
+@named_axes
 def init_cache(
     *batch: int,
     capacity: int,
@@ -53,6 +56,7 @@ def init_cache(
     return KeyValueCache(key, value, jnp.zeros(batch, jnp.int32))
 
 
+@named_axes
 def init_rolling_cache(
     *batch: int,
     window: int,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jattn._options import check_options, named
 from jattn.engine import rowwise
 from jattn.engine.loops import over_leading
 from jattn.engine.rowwise import Arrays
@@ -40,6 +41,8 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
         ValueError: if chunk_size is not positive, or `function` has no argument along the queries,
             has leading axes of its own, or returns an array without an axis of queries.
     """
+    with named("in_chunks"):
+        check_options({"chunk_size": int}, {"chunk_size": chunk_size})
     if chunk_size < 1:
         raise ValueError(f"in_chunks: chunk_size is {chunk_size}, expected at least 1")
     if isinstance(function, functools.partial):

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._options import named
+from jattn.engine.arguments import Call, check
 from jattn.engine.cache import KeyValueCache, slot_positions
 from jattn.engine.slots import attend_to_slots
 from jattn.engine.visible import at_positions, over_slots, seen
@@ -53,27 +55,39 @@ def attend_to_cache(
         ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
     """
     _check(query, cache, sinks)
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f"attend_to_cache: chunk_size is {chunk_size}, expected at least 1")
-    left = local_window_size[0] if isinstance(local_window_size, tuple) else local_window_size
-    offset = cache.length - query.shape[-3] if query_offset is None else query_offset
+    key, value = (
+        jax.ShapeDtypeStruct((*x.shape[:-3], *np.take(x.shape, (-2, -3, -1))), x.dtype)
+        for x in (cache.key, cache.value)
+    )
+    offset = cache.length - np.shape(query)[-3] if query_offset is None else query_offset
+    with named("attend_to_cache"):
+        call = check(
+            Call(
+                *(query, key, value, bias, None if isinstance(mask, Mask) else mask, scale),
+                local_window_size=local_window_size,
+                query_offset=offset,
+                logits_soft_cap=logits_soft_cap,
+                sinks=sinks,
+                chunk_size=chunk_size,
+            )
+        )
     return _attend(
-        query,
+        call.query,
         cache,
-        offset,
-        mask,
-        bias,
+        call.query_offset,
+        mask if isinstance(mask, Mask) else call.mask,
+        call.bias,
         scale,
-        sinks,
-        left=left,
-        logits_soft_cap=logits_soft_cap,
+        call.sinks,
+        None if call.local_window_size is None else call.local_window_size[0],
+        logits_soft_cap=None if logits_soft_cap is None else float(logits_soft_cap),
         chunk_size=chunk_size,
     )
 
 
-@functools.partial(jax.jit, static_argnames=("left", "logits_soft_cap", "chunk_size"))
+@functools.partial(jax.jit, static_argnames=("logits_soft_cap", "chunk_size"))
 def _attend(
-    query, cache: KeyValueCache, offset, mask, bias, scale, sinks, *, left, **options
+    query, cache: KeyValueCache, offset, mask, bias, scale, sinks, left, **options
 ) -> Float[Array, "*b t h v"]:
     batch, count = cache.length.shape, math.prod(cache.length.shape)
     length = cache.length.reshape(count, 1)
@@ -110,6 +124,9 @@ def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:
 
 
 def _check(query, cache: KeyValueCache, sinks) -> None:
+    if not isinstance(cache, KeyValueCache):
+        given = type(cache).__name__
+        raise ValueError(f"attend_to_cache: cache is a {given}, expected a KeyValueCache")
     batch, (groups, _, size) = cache.length.shape, cache.key.shape[-3:]
     shape = np.shape(query)
     if len(shape) != len(batch) + 3 or shape[:-3] != batch or shape[-1] != size:

@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jattn.engine.arguments import Call, check, named
+from jattn._options import check_options, named
+from jattn.engine.arguments import Call, check
 from jattn.engine.batches import attend_all, plan_of
 from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.measuring import Measured
@@ -89,6 +90,10 @@ def dot_product_attention(
     )  # fmt: skip
     with named("dot_product_attention"):
         call = check(call)
+        flags = {"return_residual": return_residual, "return_weights": return_weights}
+        check_options(
+            {"planner": Planner | None, **dict.fromkeys(flags, bool)}, flags | {"planner": planner}
+        )
         if implementation is not None:
             check_implementation(
                 implementation,

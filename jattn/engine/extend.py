@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn._axes import check_length
+from jattn._options import check_length
 from jattn.engine.cache import KeyValueCache
 
 
@@ -33,9 +33,16 @@ def extend_cache(
             or tokens do not fit. Traced lengths cannot be looked at: tokens that do not fit are
             then dropped, and `attend_to_cache` gives NaN for their sequence.
     """
+    if not isinstance(cache, KeyValueCache):
+        given = type(cache).__name__
+        raise ValueError(f"extend_cache: cache is a {given}, expected a KeyValueCache")
     chunk = _check_chunk(cache, key, value)
     batch, slots = cache.length.shape, cache.slots
     added = jnp.full(batch, chunk, jnp.int32) if lengths is None else jnp.asarray(lengths)
+    if not jnp.issubdtype(added.dtype, jnp.integer):
+        raise ValueError(
+            f"extend_cache: lengths has dtype {added.dtype}, expected an integer dtype"
+        )
     check_length("extend_cache: lengths", lengths, chunk, "c")
     if added.shape != batch:
         raise ValueError(f"extend_cache: lengths has shape {added.shape}, expected {batch}")

@@ -89,7 +89,7 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
 
 def check_implementation(implementation: str, call: Call, **results: Any) -> None:
     """Raises ValueError if the kernel would compute something else, or does not exist here."""
-    if implementation not in DTYPES:
+    if not isinstance(implementation, str) or implementation not in DTYPES:
         wanted = f"{', '.join(map(repr, DTYPES))} or None"
         raise ValueError(f"implementation is {implementation!r}, expected {wanted}")
     reason = _refusal(implementation, call, {**call._asdict(), **results})
@@ -115,6 +115,8 @@ def _refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
         return f"values of {call.value.shape[-1]} features with keys of {call.key.shape[-1]}"
     if implementation != "xla" and not isinstance(call.scale, int | float | None):
         return "scale as an array, expected a number"
+    if implementation != "xla" and any(isinstance(side, jax.core.Tracer) for side in sides or ()):
+        return "local_window_size that is traced: its windows are numbers"
     if implementation == "cudnn" and sides and sides[1] and not call.is_causal:
         return f"local_window_size={sides}: its windows end at the token itself"
     if implementation == "tokamax" and sides and call.query.shape[-3] != call.key.shape[-3]:

@@ -8,7 +8,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn.engine.arguments import Call, check, named
+from jattn._options import named
+from jattn.engine.arguments import Call, check
 from jattn.engine.batches import attend_all
 from jattn.engine.dot_product import all_weights
 from jattn.engine.measuring import Measured

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jattn.engine.arguments import check_pairs, named
+from jattn._options import named
+from jattn.engine.arguments import check_pairs
 from jattn.engine.cache import KeyValueCache
 from jattn.masks.algebra import Mask
 

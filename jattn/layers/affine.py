@@ -26,6 +26,7 @@ class LinearParams(NamedTuple):
     bias: Float[Array, " o"] | None = None
 
 
+@named_axes
 def init_embedding(
     rng: Key[Array, ""], *, words: int, size: int, dtype: DTypeLike = float
 ) -> EmbeddingParams:
@@ -33,6 +34,7 @@ def init_embedding(
     return EmbeddingParams(jax.random.normal(rng, (words, size), dtype))
 
 
+@named_axes
 def init_linear(
     rng: Key[Array, ""],
     *,

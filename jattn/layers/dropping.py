@@ -4,7 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jattn._axes import named_axes
+from jattn._options import check_known
 
+
+@named_axes
 def dropout(rng: Key[Array, ""] | None, inputs: Float[Array, "..."], rate: float) -> Array:
     """Sets each entry to zero with probability `rate` and divides the others by 1 - rate.
 
@@ -23,6 +27,7 @@ def dropout(rng: Key[Array, ""] | None, inputs: Float[Array, "..."], rate: float
 
 def check_dropout(function: str, name: str, rate: float, rng: Key[Array, ""] | None) -> None:
     """Raises ValueError unless `rate` is in [0, 1) and comes with `rng` where it is above 0."""
+    check_known(f"{function}: {name}", rate)
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"{function}: {name} is {rate}, expected at least 0 and less than 1")
     if rate > 0.0 and rng is None:

@@ -17,6 +17,7 @@ class LayerNormParams(NamedTuple):
     bias: Float[Array, " d"] | None = None
 
 
+@named_axes
 def init_layer_norm(*, size: int, bias: bool = True, dtype: DTypeLike = float) -> LayerNormParams:
     """Scale one and bias zero: nothing is drawn, so there is no rng."""
     return LayerNormParams(jnp.ones(size, dtype), jnp.zeros(size, dtype) if bias else None)

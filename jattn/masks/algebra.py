@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jattn._axes import check_length
+from jattn._options import check_length
 
 Sizes = tuple[int | None, int | None]
 _LEAF = "leaf"

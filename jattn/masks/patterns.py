@@ -7,6 +7,7 @@ from jaxtyping import Array, Int
 from jattn.masks.algebra import Mask, first_positions
 
 Integer = int | Int[Array, ""]
+FAR = 2**30  # Beyond every sequence, and still an int32 when another position is added to it.
 
 
 def causal(offset: Integer = 0) -> Mask:
@@ -14,7 +15,7 @@ def causal(offset: Integer = 0) -> Mask:
 
     Offset 0 is top-left; `s - t` is bottom-right; a cache's length is the third use.
     """
-    return Mask(up_to_query, (offset,))
+    return Mask(up_to_query, (_whole("causal", "offset", offset),))
 
 
 def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> Mask:
@@ -22,14 +23,21 @@ def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> 
 
     The query's own position, query + offset, is seen beside them; None leaves a side open.
     """
-    for name, side in (("left", left), ("right", right)):
+    given = {"left": left, "right": right}
+    for name, side in given.items():
+        if side is not None:
+            given[name] = side = _whole("window", name, side)
         if isinstance(side, int) and side < 0:
             raise ValueError(f"masks.window: {name} is {side}, expected at least 0 or None")
-    return Mask(near_query, (left, right, offset))
+    near = (None if isinstance(x, int) and x == FAR else x for x in given.values())
+    return Mask(near_query, (*near, _whole("window", "offset", offset)))
 
 
 def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
     """The first `key_lengths` keys, for the first `query_lengths` queries (None: for all)."""
+    _whole("lengths", "key_lengths", key_lengths)
+    if query_lengths is not None:
+        _whole("lengths", "query_lengths", query_lengths)
     return Mask(first_positions, (key_lengths, query_lengths))
 
 
@@ -43,7 +51,7 @@ def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = Non
 
 def prefix(length: Integer) -> Mask:
     """The first `length` keys; `prefix(n) | causal()` is a prefix language model's mask."""
-    return Mask(before_length, (length,))
+    return Mask(before_length, (_whole("prefix", "length", length),))
 
 
 def dilated(step: Integer) -> Mask:
@@ -58,10 +66,23 @@ def blocks(size: Integer) -> Mask:
 
 def global_tokens(count: Integer) -> Mask:
     """The first `count` positions see every key and are seen by every query."""
-    return Mask(_global_tokens, (count,))
+    return Mask(_global_tokens, (_whole("global_tokens", "count", count),))
+
+
+def _whole(name: str, argument: str, value: Integer) -> Integer:
+    dtype = getattr(value, "dtype", type(value))
+    if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
+        raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")
+    return within_reach(value)
+
+
+def within_reach(offset: Integer) -> Integer:
+    """The same, but one that no sequence reaches as one that no sum of positions overflows."""
+    return max(min(offset, FAR), -FAR) if isinstance(offset, int | np.integer) else offset
 
 
 def _positive(name: str, argument: str, value: Integer) -> Integer:
+    value = _whole(name, argument, value)
     if isinstance(value, int) and value < 1:
         raise ValueError(f"masks.{name}: {argument} is {value}, expected at least 1")
     return value

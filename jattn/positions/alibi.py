@@ -6,9 +6,11 @@ from jax.dtypes import canonicalize_dtype
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import named_axes
 from jattn._precision import inner_dtype
 
 
+@named_axes
 def alibi_bias(
     heads: int, t: int, s: int, *, offset: Int[Array, ""] | int = 0, dtype: DTypeLike = float
 ) -> Float[Array, "h t s"]:

@@ -5,10 +5,13 @@ from jax.dtypes import canonicalize_dtype
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import named_axes
+from jattn._options import check_known
 from jattn._precision import inner_dtype
 from jattn.positions.angles import cosines_and_sines, frequencies
 
 
+@named_axes
 def sinusoidal_positions(
     t: int,
     d: int,
@@ -31,6 +34,7 @@ def sinusoidal_positions(
     Args:
         offset: the position of the first vector; a decoder's step passes its own and t = 1.
     """
+    check_known("sinusoidal_positions: base", base)
     dtype = canonicalize_dtype(dtype)
     positions = jnp.arange(t, dtype=jnp.int32) + jnp.asarray(offset, jnp.int32)
     inner = inner_dtype(dtype)

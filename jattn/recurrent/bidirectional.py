@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._axes import check_length, named_axes
+from jattn._axes import named_axes
+from jattn._options import check_length
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
 from jattn.recurrent.unroll import directions
@@ -27,6 +28,7 @@ class BothWays(NamedTuple):
     final: Float[Array, "2 n"]
 
 
+@named_axes
 def init_bidirectional_gru(
     rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
 ) -> BidirectionalGRUParams:

@@ -24,6 +24,7 @@ class GRUParams(NamedTuple):
 Cell = Callable[[GRUParams, Float[Array, " n"], Float[Array, " i"]], Float[Array, " n"]]
 
 
+@named_axes
 def init_gru(
     rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
 ) -> GRUParams:

@@ -6,6 +6,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
+from jattn._axes import named_axes
 from jattn.layers import EmbeddingParams, LinearParams, init_embedding, init_linear
 from jattn.recurrent.cells import GRUParams, init_gru
 
@@ -31,6 +32,7 @@ class LuongDecoderParams(NamedTuple):
     attention: Any = None
 
 
+@named_axes
 def init_bahdanau_decoder(
     rng: Key[Array, ""],
     *,
@@ -54,6 +56,7 @@ def init_bahdanau_decoder(
     )
 
 
+@named_axes
 def init_luong_decoder(
     rng: Key[Array, ""],
     *,

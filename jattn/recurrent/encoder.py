@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._axes import check_length, named_axes
+from jattn._axes import named_axes
+from jattn._options import check_length
 from jattn._precision import at_least_float32
 from jattn.attention.additive import AdditiveParams, additive_attention
 from jattn.layers import EmbeddingParams, LinearParams, embedding, init_embedding, linear
@@ -39,6 +40,7 @@ class Attentive(NamedTuple):
     weights: Float[Array, "s s"]
 
 
+@named_axes
 def init_encoder(
     rng: Key[Array, ""],
     *,

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jattn._axes import named_axes
 from jattn.recurrent.beam import Beam, Found, Step, extend, trace_back
 
 
+@named_axes
 def greedy_search(
     step: Step,
     state: Any,
@@ -29,6 +31,7 @@ def greedy_search(
     return jax.tree.map(lambda leaf: leaf[0], found)
 
 
+@named_axes
 def beam_search(
     step: Step,
     state: Any,

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._axes import check_length, named_axes
+from jattn._axes import named_axes
+from jattn._options import check_length
 from jattn._precision import at_least_float32
 from jattn.layers import check_dropout, dropout
 from jattn.recurrent.bidirectional import (
@@ -30,6 +31,7 @@ class Stacked(NamedTuple):
     final: tuple[State, ...]
 
 
+@named_axes
 def init_stacked_gru(
     rng: Key[Array, ""],
     *,

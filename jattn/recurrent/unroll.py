@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jattn._axes import check_length, named_axes
+from jattn._axes import named_axes
+from jattn._options import check_length
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 from jattn.recurrent.states import states

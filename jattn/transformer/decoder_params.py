@@ -6,6 +6,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
+from jattn._axes import named_axes
 from jattn.attention.multi_head_params import MultiHeadParams, init_multi_head
 from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.transformer.feed_forward import FeedForwardParams, init_feed_forward
@@ -25,6 +26,7 @@ class DecoderBlockParams(NamedTuple):
     feed_forward_norm: LayerNormParams
 
 
+@named_axes
 def init_decoder_block(
     rng: Key[Array, ""],
     *,

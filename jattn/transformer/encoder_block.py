@@ -40,6 +40,7 @@ class EncodedBlock(NamedTuple):
     weights: Float[Array, "h s s"]
 
 
+@named_axes
 def init_encoder_block(
     rng: Key[Array, ""],
     *,

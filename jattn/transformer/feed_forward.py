@@ -24,6 +24,7 @@ class FeedForwardParams(NamedTuple):
     output_bias: Float[Array, " d"] | None = None
 
 
+@named_axes
 def init_feed_forward(
     rng: Key[Array, ""],
     *,

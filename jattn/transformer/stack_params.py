@@ -6,6 +6,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
+from jattn._axes import named_axes
 from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.transformer.decoder_params import DecoderBlockParams, init_decoder_block
 from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_block
@@ -25,6 +26,7 @@ class TransformerDecoderParams(NamedTuple):
     norm: LayerNormParams | None = None
 
 
+@named_axes
 def init_transformer_encoder(
     rng: Key[Array, ""],
     *,
@@ -45,6 +47,7 @@ def init_transformer_encoder(
     return TransformerEncoderParams(blocks, norm)
 
 
+@named_axes
 def init_transformer_decoder(
     rng: Key[Array, ""],
     *,

@@ -1,0 +1,88 @@
+"""What a call was given, brought to one form before it is checked."""
+
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from jattn._options import is_old_key
+from jattn.masks.patterns import FAR
+
+
+def as_array(name: str, given: Any) -> Any:
+    """`given` as an array of JAX's, or as it is where it tells a shape alone."""
+    if isinstance(given, jax.Array | jax.ShapeDtypeStruct):
+        return given
+    try:
+        if given is not None:
+            return jnp.asarray(given)
+    except (TypeError, ValueError):
+        pass
+    dtype = getattr(given, "dtype", None)
+    if dtype is not None:
+        raise ValueError(f"{name} has dtype {dtype}, expected a floating-point dtype")
+    raise ValueError(f"{name} is a {type(given).__name__}, expected an array")
+
+
+def as_known(given: Any) -> Any:
+    """A list, or a number that is no integer, as an array of NumPy's; all else as it is."""
+    if not isinstance(given, list | tuple | bool | float):
+        return given
+    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
+    return jnp.asarray(given) if traced else np.asarray(given)
+
+
+def without_batch(given: Any, axes: int) -> Any:
+    """`given` less the batch axis of size 1 that `jax.nn` takes where queries have none.
+
+    `axes` is the number of axes beside it.
+    """
+    shape = np.shape(given)
+    return given.reshape(shape[1:]) if len(shape) == axes + 1 and shape[0] == 1 else given
+
+
+def sides(size: Any) -> tuple[Any, Any] | None:
+    """Both sides of a window, None for an open one.
+
+    Raises:
+        ValueError: a side is negative or no integer, or there are not two.
+    """
+    if size is None:
+        return None
+    several = isinstance(size, tuple | list) or getattr(size, "ndim", 0) == 1
+    pair = tuple(size) if several else (size, size)
+    if len(pair) != 2:
+        raise ValueError(f"local_window_size is {size}, expected one side or two")
+    return _side(pair[0], size), _side(pair[1], size)
+
+
+def _side(side: Any, size: Any) -> Any:
+    if isinstance(side, Tracer) and side.ndim == 0 and jnp.issubdtype(side.dtype, jnp.integer):
+        return side
+    if side is None:
+        return None
+    known = not isinstance(side, Tracer) and np.ndim(side) == 0
+    if known and isinstance(np.asarray(side)[()], numbers.Integral) and side >= 0:
+        return int(side) if side < FAR else None
+    raise ValueError(f"local_window_size is {size}, expected integers of at least 0, or None")
+
+
+def check_rng(rng: Any) -> None:
+    """Raises ValueError unless it is one PRNG key, of the new kind or the old."""
+    dtype = getattr(rng, "dtype", None)
+    if is_old_key(rng) or (np.ndim(rng) == 0 and str(dtype).startswith("key<")):
+        return
+    given = type(rng).__name__ if dtype is None else f"{dtype}{list(np.shape(rng))}"
+    raise ValueError(f"dropout_rng is {given}, expected one key of jax.random.key")
+
+
+def check_scale(scale: Any) -> None:
+    """Raises ValueError unless an array is one real number."""
+    dtype = getattr(scale, "dtype", np.dtype(float))
+    if np.ndim(scale):
+        raise ValueError(f"scale has shape {np.shape(scale)}, expected one number, ()")
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise ValueError(f"scale has dtype {dtype}, expected a number")
