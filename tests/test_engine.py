@@ -23,6 +23,9 @@ from attending import (
 )
 from compiled import assert_same_bits
 
+from jattn import testing
+from jattn.oracle.engine.dot_product import dot_product_attention as oracle
+
 MASKED = [name for name in CASES if name not in ("plain", "known positions")]
 EVERY = [(path, name) for path in PATHS for name in OTHERS.get(path, MASKED)]
 each_case = pytest.mark.parametrize(("path", "name"), EVERY, scope="module")
@@ -98,10 +101,19 @@ def test_G1_G2_G3_so_they_do_without_a_mask():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_G3_check_grads_of_order_two_passes_in_both_modes(path):
-    """JAX's own check of bias, mask, soft cap and sinks together: an extra, not the proof."""
+def test_G3_second_derivatives_agree_in_every_order(path):
+    """Bias, masks, soft cap, sinks and shared heads together, against the oracle's complex step."""
     one = CASES["known positions"]
-    run = jax.jit(lambda *inputs: one.call(PATHS[path], inputs, one.others()))
+    on = lambda function: lambda *inputs: one.call(function, inputs, one.others())
+    findings = testing.second_order(on(PATHS[path]), on(oracle), one.inputs(), tolerance=1e-12)
+    report = testing.Report(path, findings)
+    assert report.passed, str(report)
+
+
+def test_G3_check_grads_of_order_two_passes_in_both_modes():
+    """JAX's own check, which compiles a dozen programs: an extra, not the proof."""
+    one = CASES["known positions"]
+    run = jax.jit(lambda *inputs: one.call(PATHS["default"], inputs, one.others()))
     jax.test_util.check_grads(run, one.inputs(), order=2, modes=("fwd", "rev"))
 
 
