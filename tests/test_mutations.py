@@ -81,7 +81,7 @@ def run(mutant: Mutant) -> None:
     function = getattr(importlib.import_module(module), name)
     compiled = importlib.import_module("compiled")
     # No mistake is planted in an oracle, so its thousands of complex steps are not taken anew.
-    properties = importlib.import_module("jattn.testing.properties")
+    properties: Any = importlib.import_module("jattn.testing.properties")
     properties.complex_step = lambda oracle, inputs, given: oracle(*inputs)[1](given)
     arguments: dict[str, Any] = dict(mutant.given)
     for row in compiled.MECHANISMS:
