@@ -42,6 +42,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
 
 
+def pytest_collection_modifyitems(items):
+    """First the files that share what `compiled` compiles, so that one worker has them all."""
+    sharing = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
+    items.sort(key=lambda item: item.path.stem not in sharing)
+
+
 @pytest.fixture(autouse=True)
 def compiled_as_users_get_it(request, monkeypatch):
     """Undoes the quick compilation in the tests of these rules, which their names tell."""

@@ -1,6 +1,7 @@
 """A row of the catalog, its cases, and each case as a function of differentiable arrays."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -98,42 +99,41 @@ class Call:
 
     def oracle(self, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
         args, options = self._arguments(inputs)
-        return self.mechanism.oracle(*args, **{n: self._plain(o) for n, o in options.items()})
+        return self.mechanism.oracle(*args, **(options | self._plain))
 
     def inputs(self, seed: int = 0) -> tuple[Any, ...]:
         """The differentiable arrays in float64: positional ones, then the keyword ones drawn."""
         rng = np.random.default_rng(seed)
         hints = get_type_hints(self.mechanism.function)
-        return tuple(self._draw(rng, name, hints[name]) for name in self._drawn_names())
+        return tuple(self._draw(rng, name, hints[name]) for name in self._drawn_names)
 
     def _arguments(self, inputs: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
-        options = {n: o for n, o in self.case.options.items() if "." not in n}
-        given = dict(zip(self._drawn_names(), inputs, strict=True))
-        fixed = {n: d(np.random.default_rng(0), self.sizes) for n, d in self._constants().items()}
-        args = [{**given, **fixed}[name] for name in self._positional()]
-        return args, options | {n: a for n, a in given.items() if n in options}
+        given = dict(zip(self._drawn_names, inputs, strict=True))
+        fixed = {n: d(np.random.default_rng(0), self.sizes) for n, d in self.mechanism.draw.items()}
+        args = [(given | fixed)[name] for name in self._positional]
+        return args, {n: given.get(n, o) for n, o in self.case.options.items() if "." not in n}
 
-    def _plain(self, option: Any) -> Any:
-        """The option as the oracle takes it: dense masks, and the oracle's own functions."""
-        if isinstance(option, Mask):
-            return np.asarray(option.dense(self.sizes["t"], self.sizes["s"]))
-        if callable(option) and getattr(option, "__module__", "").startswith("jattn."):
-            return oracle_of(option)
-        return option
+    @functools.cached_property
+    def _plain(self) -> dict[str, Any]:
+        """The options as the oracle takes them, made once: dense masks, and its own functions."""
+        plain = {n: o for n, o in self.case.options.items() if "." not in n and o is not DRAWN}
+        for name, option in plain.items():
+            if isinstance(option, Mask):
+                plain[name] = np.asarray(option.dense(self.sizes["t"], self.sizes["s"]))
+            elif callable(option) and getattr(option, "__module__", "").startswith("jattn."):
+                plain[name] = oracle_of(option)
+        return plain
 
+    @functools.cached_property
     def _positional(self) -> list[str]:
         parameters = inspect.signature(self.mechanism.function).parameters.values()
         return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
 
-    def _constants(self) -> dict[str, Callable[..., Any]]:
-        """Positional arguments that are not differentiable, each with what draws it."""
-        draw = self.mechanism.draw
-        return {n: draw[n] for n in self._positional() if n in draw}
-
+    @functools.cached_property
     def _drawn_names(self) -> list[str]:
         signature = inspect.signature(self.mechanism.function).parameters
         keywords = [n for n in signature if self.case.options.get(n) is DRAWN]
-        return [n for n in self._positional() if n not in self._constants()] + keywords
+        return [n for n in self._positional if n not in self.mechanism.draw] + keywords
 
     def _draw(self, rng: np.random.Generator, path: str, hint: Any) -> Any:
         if self.case.options.get(path, DRAWN) is not DRAWN:

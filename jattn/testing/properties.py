@@ -25,9 +25,8 @@ def first_order(
         output, pullback = jax.vjp(function, *inputs)
         return output, pullback(cotangent), jax.jvp(function, inputs, direction)[1]
 
-    output, gradient, tangent = jax.jit(run)(
-        inputs, like(output_of(function, inputs), cotangent), direction
-    )
+    results = jax.jit(run)(inputs, like(output_of(function, inputs), cotangent), direction)
+    output, gradient, tangent = jax.tree.map(np.asarray, results)
     expected_gradient = oracle_pullback(cotangent)
     forward, reverse = inner(cotangent, tangent), inner(gradient, direction)
     size = max(norm(cotangent) * norm(tangent), norm(gradient) * norm(direction), 1e-300)
