@@ -182,3 +182,20 @@ def test_no_array_has_all_pairs_of_queries_and_keys(name, where):
 
 def test_an_array_of_all_pairs_is_noticed():
     assert largest(engine.dense, None, 2, False) >= T * S
+
+
+def test_a_call_that_nobody_compiles_is_one_program_and_made_once():
+    planned = []
+
+    def planner(problem):
+        planned.append(problem)
+        return engine.chunked(problem)
+
+    query, key, value = draw_like(tuple(map(np.zeros, ((5, 3, 7), (5, 3, 7), (5, 3, 11)))), 4)
+    calls = [attention(query, key, value, is_causal=True, planner=planner) for _ in range(2)]
+    testing.assert_close(*calls, 0.0)
+    assert len(planned) == 1
+    for length in (2, 3):  # Known before the run, so that the plan may read it.
+        lengths = np.array(length, np.int32)
+        attention(query, key, value, key_value_seq_lengths=lengths, planner=planner)
+    assert len(planned) == 3

@@ -30,6 +30,10 @@ def plan_of(call: Call, planner: Planner) -> Plan:
     return planner(problem) if t else dense(problem)  # Nothing to cut up.
 
 
+# Arguments whose entries no plan reads.
+ARRAYS = ("query", "key", "value", "bias", "mask", "scale", "sinks", "dropout_rng", "rows")
+
+
 class AttendedAll(NamedTuple):
     """Output and lse in the layout of `dot_product_attention`, and what was measured."""
 
@@ -40,7 +44,28 @@ class AttendedAll(NamedTuple):
 
 
 def attend_all(call: Call, planner: Planner, measure: Measure | None = None) -> AttendedAll:
-    """Attends as planned; `measure` is called with each block of weights."""
+    """Attends as planned; `measure` is called with each block of weights.
+
+    Compiled as one program, also where the caller compiles nothing, unless masks hold arrays: those
+    may be known, and then the plan reads them.
+    """
+    arrays = {name: x for name in ARRAYS if hasattr(x := getattr(call, name), "dtype")}
+    rest = call._replace(**dict.fromkeys(arrays))
+    try:
+        hash(rest)
+    except TypeError:
+        return _attend_all(call, planner, measure)
+    return _compiled(arrays, rest, planner, measure)
+
+
+@partial(jax.jit, static_argnames=("rest", "planner", "measure"))
+def _compiled(
+    arrays: dict[str, Any], rest: Call, planner: Planner, measure: Measure | None
+) -> AttendedAll:
+    return _attend_all(rest._replace(**arrays), planner, measure)
+
+
+def _attend_all(call: Call, planner: Planner, measure: Measure | None) -> AttendedAll:
     b, t, s, g, r, k, v = call.sizes
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.promote_types(
