@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ARRAYS = {"jax", "jaxtyping", "numpy"}
-BOTTOM = {"jattn._axes", "jattn._options", "jattn._precision"}
+BOTTOM = {"jattn._axes", "jattn._options", "jattn._precision", "jattn._varying"}
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
 ANY_OF_JATTN = {"jattn", *ARRAYS}
@@ -23,6 +23,7 @@ ALLOWED = {
     "jattn._axes": ARRAYS | {"jattn._options"},
     "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
+    "jattn._varying": ARRAYS,
     "jattn.masks": ARRAYS | BOTTOM,
     "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.positions": ARRAYS | BOTTOM,

@@ -14,6 +14,7 @@ import numpy as np
 from compiled import assert_same_bits, cotangent_of, each, representatives
 from conftest import THOROUGHLY
 
+import jattn
 from jattn import testing
 from jattn.catalog import MECHANISMS
 from jattn.testing import ROUNDING
@@ -185,3 +186,25 @@ def test_I1_layout_changes_no_bit_and_compiles_nothing(row):
     assert any(0 in leaf.strides for leaf in jax.tree.leaves(broadcast))
     assert_same_bits(run(*broadcast), run(*jax.tree.map(np.array, broadcast)))
     assert len(traces) == 1
+
+
+def test_T2_what_is_split_over_devices_may_be_inputs_alone_or_parameters_alone():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("device",))
+    params = jattn.init_gru(jax.random.key(0), input_size=3, units=2)
+    inputs = np.random.default_rng(0).standard_normal((1, 5, 3))
+    bias = np.zeros((1, 2, 5, 5))
+    bias[..., 3:] = -np.inf
+    heads = inputs[0][:, None].repeat(2, axis=1)
+    calls = (
+        (lambda one: jattn.gru(params, one).final, inputs),
+        (
+            lambda own: jattn.gru(own, inputs[0], length=3).final,
+            jax.tree.map(lambda x: x[None], params),
+        ),
+        (lambda one: jattn.dot_product_attention(heads, heads, heads, one), bias),
+    )
+    spec = jax.sharding.PartitionSpec("device")
+    for call, split in calls:
+        batched = jax.vmap(call)
+        one_each = jax.shard_map(batched, mesh=mesh, in_specs=spec, out_specs=spec)
+        testing.assert_close(jax.jit(one_each)(split), jax.jit(batched)(split), 1e-12)

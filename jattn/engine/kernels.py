@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
@@ -115,7 +116,7 @@ def _refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
         return f"values of {call.value.shape[-1]} features with keys of {call.key.shape[-1]}"
     if implementation != "xla" and not isinstance(call.scale, int | float | None):
         return "scale as an array, expected a number"
-    if implementation != "xla" and any(isinstance(side, jax.core.Tracer) for side in sides or ()):
+    if implementation != "xla" and any(isinstance(side, Tracer) for side in sides or ()):
         return "local_window_size that is traced: its windows are numbers"
     if implementation == "cudnn" and sides and sides[1] and not call.is_causal:
         return f"local_window_size={sides}: its windows end at the token itself"

@@ -7,6 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool
 
+from jattn._varying import varying_as
 from jattn.engine.pairs import pairs_allowed
 from jattn.engine.planners import BLOCK
 from jattn.masks.algebra import Mask
@@ -43,8 +44,9 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
         allowed = pairs_allowed(mask, rows(array, start), rows(bias, start), queries, keys, heads)
         return read | allowed.any((0, 1)), allowed.any(2)
 
+    nothing = varying_as(jnp.zeros(s, bool), (mask, array, bias))
     starts = jnp.minimum(jnp.arange(count) * size, max(t - size, 0))
-    read, reads = lax.scan(step, jnp.zeros(s, bool), starts)  # reads [n r c]
+    read, reads = lax.scan(step, nothing, starts)  # reads [n r c]
     joined = reads.transpose(1, 0, 2).reshape(heads, count * size)
     return Readers(joined if count * size == t else _overlapping(reads, starts, t), read)
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from jattn._axes import named_axes
 from jattn._options import check_length
 from jattn._precision import at_least_float32
+from jattn._varying import varying_as
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 from jattn.recurrent.states import states
 from jattn.recurrent.steps import Direction, Recurrent
@@ -76,8 +77,11 @@ def directions(
 ) -> tuple[Unrolled, ...]:
     """What `gru` gives for each direction that reads the inputs."""
     initial = tuple(
-        jnp.zeros_like(own.hidden_bias[0]) if start is None else start
-        for own, start in zip(params, initial, strict=True)
+        varying_as(
+            jnp.zeros_like(own.hidden_bias[0]) if start is None else start,
+            (own, inputs, length, scale),
+        )
+        for own, start, scale in zip(params, initial, hidden_scale, strict=True)
     )
     if cell is gru_cell or cell is reset_before_gru_cell:
         resets_after = cell is gru_cell
