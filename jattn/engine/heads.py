@@ -70,6 +70,8 @@ def _slope(
 ) -> Read:
     """The change of `attend`'s result for the changes `d`, linear in these."""
 
+    # Of a head too, lest the keys of each of its runs are kept for the way back.
+    @partial(jax.checkpoint, prevent_cse=False)
     def one(operands: Operands, setting: Setting, result: Read, d: Operands) -> Read:
         @partial(jax.checkpoint, prevent_cse=False)
         def block(part: Part) -> Found:
