@@ -11,14 +11,15 @@ from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
 from jattn.engine.chance import Chance
-from jattn.engine.heads import How, attend
-from jattn.engine.loops import over_batch
+from jattn.engine.heads import BY_GROUP, How, attend
+from jattn.engine.layout import grouped
 from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readers_of
 from jattn.engine.measuring import Measure, measured
 from jattn.engine.narrow import seen_of, varies
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem
+from jattn.engine.problems import Loops, leading
 from jattn.masks.algebra import Mask
 
 
@@ -74,7 +75,7 @@ def _attend_all(call: Call, planner: Planner, measure: Measure | None) -> Attend
     plan = plan_of(call, planner)
     static = Static(r, call.logits_soft_cap, float(call.dropout_rate))
     scale = jnp.asarray(max(k, 1) ** -0.5 if call.scale is None else call.scale, dtype)
-    query = _cast(call.query, dtype).reshape(b, t, g * r, k)
+    query = grouped(_cast(call.query, dtype).reshape(b, t, g * r, k), g)
     key = _cast(call.key, dtype).reshape(b, s, g, k)
     value = _cast(call.value, dtype).reshape(b, s, g, v)
     bias, bias_moves = pairs_of(call.bias, call, dtype)
@@ -92,25 +93,25 @@ def _attend_all(call: Call, planner: Planner, measure: Measure | None) -> Attend
     if any(run.widths for run in plan.runs):
         seen = seen_of(call, (mask, mask_moves), (array, array_moves))
     setting = Setting(mask, array, chance, seen=seen)
-    of_operands = [(True, True)] * 3 + [bias_moves] * (bias is not None)
-    of_operands += [(False, True)] * (sinks is not None) + [(False, False)]
-    of_setting = mask_moves + [array_moves] * (array is not None)
-    of_setting += [(False, False), (True, True)] * (chance is not None)
-    of_setting += [(True, False)] * len(jax.tree.leaves(seen))
+    of_operands = [BY_GROUP] * 3 + [leading(bias_moves)] * (bias is not None)
+    of_operands += [leading((False, True))] * (sinks is not None) + [leading((False, False))]
+    of_setting = [leading(moves) for moves in mask_moves]
+    of_setting += [leading(array_moves)] * (array is not None)
+    if chance is not None:
+        of_setting += [leading((False, False)), leading((True, True))]
+    of_setting += [leading((True, False))] * len(jax.tree.leaves(seen))
+    of_readers = [leading((True, True))] * len(jax.tree.leaves(readers))
     # A bias that the batch shares has its loop over the batch inside that over groups.
     shares = bias is not None and not bias_moves[0]
-    how = How(static, plan.runs, plan.together, shares, tuple(of_operands), tuple(of_setting))
+    loops = Loops(b if shares else plan.together // g, plan.together, shares)
+    how = How(static, plan.runs, loops, tuple(of_operands), tuple(of_setting), tuple(of_readers))
     given = operands, setting, readers
-    moves = [own for own, _ in of_operands + of_setting]
-    moves += [True] * len(jax.tree.leaves(readers))
-    few = b if shares else plan.together // g
-    context, lse = over_batch(partial(attend, how), given, moves, b, few)
+    context, lse = attend(how, *given)
     output = context.reshape(*call.lead, t, g * r, v).astype(call.query.dtype)
     lse_of_all = lse.reshape(*call.lead, t, g * r)
     if measure is None:
         return AttendedAll(output, lse_of_all)
-    measure_few = partial(measured, how, measure)
-    rows, columns = over_batch(measure_few, (*given, lse), [*moves, True], b, few)
+    rows, columns = measured(how, measure, *given, lse)
     rows = rows.reshape(*call.lead, g * r, t, rows.shape[-1])
     columns = None if columns is None else columns.reshape(*call.lead, g * r, s)
     return AttendedAll(output, lse_of_all, rows, columns)

@@ -1,17 +1,23 @@
-"""A few batch elements of the engine: their heads, one group after the other or several at once."""
+"""All heads of a call, and the rule for their derivatives."""
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jattn.engine.block import Read, read, slope
-from jattn.engine.loops import Moves, over, over_both
+from jattn.engine.layout import (
+    by_query,
+    grouped,
+    groups_inside,
+    joined,
+    pairs_of_head,
+    rows_of_head,
+)
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planning import Run
+from jattn.engine.problems import Kind, Loops, filled, over_problems
 from jattn.engine.readers import Readers
 from jattn.engine.runs import Found, Part, over_blocks
 
@@ -21,20 +27,26 @@ class How(NamedTuple):
 
     static: Static
     runs: tuple[Run, ...]
-    together: int
-    groups_first: bool
-    operands: tuple[Moves, ...]  # Of each leaf.
-    setting: tuple[Moves, ...]
+    loops: Loops
+    operands: tuple[Kind, ...]  # Of each leaf, and so are the other two.
+    setting: tuple[Kind, ...]
+    readers: tuple[Kind, ...]
+
+
+BY_GROUP = Kind(0, 2)  # [b t g ...]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def attend(how: How, operands: Operands, setting: Setting, readers: Readers | None) -> Read:
-    """Context [*b t h v], lse [*b t h] of queries [*b t h k], keys [*b s g k], values [*b s g v].
+    """Context [b t h v], lse [b t h] of queries [b t g r k], keys [b s g k], values [b s g v].
 
-    There is one batch axis or none. Bias and mask lie as `pairs_of` lays them, sinks are [g r].
+    Bias and mask lie as `pairs_of` lays them, sinks are [g r], readers [b g ...].
     """
 
-    def one(operands: Operands, setting: Setting) -> Read:
+    def one(leaves: list[Any]) -> Read:
+        operands, setting, readers = structure.unflatten(leaves)
+        operands = of_head(operands, readers)
+
         def block(part: Part) -> Found:
             context, lse = read(how.static, *of_block(part, operands, setting))
             return Found((context, lse[:, None]))
@@ -42,14 +54,18 @@ def attend(how: How, operands: Operands, setting: Setting, readers: Readers | No
         head = Part(
             operands[:1],
             operands[1:3],
-            (operands.bias, setting.array),
+            (operands.bias, pairs_of_head(setting.array)),
             setting.mask,
             seen=setting.seen,
         )
-        return Read(*over_blocks(block, how.runs, head).rows)
+        return by_query(*over_blocks(block, how.runs, head).rows)
 
-    given = by_head(operands, readers), setting
-    return _by_query(over_heads(one, how, given, how.operands + how.setting))
+    leaves, structure = jax.tree.flatten((operands, setting, readers))
+    kinds = how.operands + how.setting + how.readers
+    if how.loops.together == 1:
+        return joined(how.static.heads, filled(one, leaves, kinds, sizes_of(operands)))
+    finish = partial(groups_inside, how.static.heads)
+    return over_problems(one, finish, leaves, kinds, sizes_of(operands), how.loops)
 
 
 @attend.defjvp
@@ -70,9 +86,10 @@ def _slope(
 ) -> Read:
     """The change of `attend`'s result for the changes `d`, linear in these."""
 
-    # Of a head too, lest the keys of each of its runs are kept for the way back.
-    @partial(jax.checkpoint, prevent_cse=False)
-    def one(operands: Operands, setting: Setting, result: Read, d: Operands) -> Read:
+    def one(leaves: list[Any]) -> Read:
+        operands, setting, readers, result, d = structure.unflatten(leaves)
+        operands, d = of_head(operands, readers), of_head(d, readers)
+
         @partial(jax.checkpoint, prevent_cse=False)
         def block(part: Part) -> Found:
             query, context, lse, d_query = part.queries
@@ -86,20 +103,22 @@ def _slope(
             )
             return Found((context, lse[:, None]))
 
+        found = rows_of_head(result.context), rows_of_head(result.lse[..., None])
         head = Part(
-            (operands.query, *result, d.query),
+            (operands.query, *found, d.query),
             (operands.key, operands.value, d.key, d.value),
-            (operands.bias, setting.array, d.bias),
+            (operands.bias, pairs_of_head(setting.array), d.bias),
             setting.mask,
             seen=setting.seen,
         )
-        return Read(*over_blocks(block, how.runs, head, turn=True).rows)
+        return by_query(*over_blocks(block, how.runs, head, turn=True).rows)
 
-    g = operands.key.shape[-2]
-    found = Read(grouped(result.context, g), grouped(result.lse[..., None], g))
-    given = by_head(operands, readers), setting, found, by_head(d, readers)
-    moves = how.operands + how.setting + ((True, True),) * 2 + how.operands
-    return _by_query(over_heads(one, how, given, moves))
+    result = jax.tree.map(lambda x: grouped(x, operands.key.shape[2]), result)
+    leaves, structure = jax.tree.flatten((operands, setting, readers, result, d))
+    kinds = how.operands + how.setting + how.readers + (BY_GROUP,) * 2
+    kinds += tuple(kind._replace(is_scanned=True) for kind in how.operands)
+    finish = partial(groups_inside, how.static.heads)
+    return over_problems(one, finish, leaves, kinds, sizes_of(operands), how.loops)
 
 
 def of_block(part: Part, operands: Operands, setting: Setting) -> tuple[Operands, Setting]:
@@ -109,35 +128,16 @@ def of_block(part: Part, operands: Operands, setting: Setting) -> tuple[Operands
     return own, Setting(part.mask, array, setting.chance, part.first_query, part.first_key)
 
 
-def over_heads(
-    function: Callable[..., Any], how: How, given: tuple[Any, ...], moves: Sequence[Moves]
-) -> Any:
-    """Calls `function` for each group of heads; the first of `given` are the operands."""
-    leaves, structure = jax.tree.flatten(given)
-    one = lambda leaves: function(*structure.unflatten(leaves))
-    *batch, groups, _, _, _ = given[0].query.shape
-    if not batch:
-        return over(one, [own for _, own in moves], groups, how.together)(leaves)
-    return over_both(one, leaves, moves, (*batch, groups), how.together, how.groups_first)
-
-
-def by_head(operands: Operands, readers: Readers | None) -> Operands:
-    """Queries as [*b g r t k], keys and values as [*b g s k]; zero where nobody reads."""
-    query = grouped(operands.query, operands.key.shape[-2])
-    key, value = operands.key.swapaxes(-2, -3), operands.value.swapaxes(-2, -3)
+def of_head(operands: Operands, readers: Readers | None) -> Operands:
+    """Queries as [r t k], and zero where nobody reads; so are keys and values."""
+    query, key, value = rows_of_head(operands.query), operands.key, operands.value
     if readers is not None:
         reads, read = readers.reads[..., None], readers.read[..., None]
         query = jnp.where(reads, query, 0.0)
         key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
-    return operands._replace(query=query, key=key, value=value)
+    return operands._replace(query=query, key=key, value=value, bias=pairs_of_head(operands.bias))
 
 
-def grouped(array: Float[Array, "*b t h f"], groups: int) -> Float[Array, "*b g r t f"]:
-    *batch, t, h, f = array.shape
-    return jnp.moveaxis(array.reshape(*batch, t, groups, h // groups, f), -4, -2)
-
-
-def _by_query(found: Read) -> Read:
-    *batch, g, r, t, v = found.context.shape
-    context = jnp.moveaxis(found.context, -2, -4).reshape(*batch, t, g * r, v)
-    return Read(context, jnp.moveaxis(found.lse[..., 0], -1, -3).reshape(*batch, t, g * r))
+def sizes_of(operands: Operands) -> tuple[int, int]:
+    """Batch elements and groups of heads."""
+    return operands.key.shape[0], operands.key.shape[2]

@@ -34,22 +34,16 @@ def over(function: Flat, mapped: Sequence[bool], size: int, together: int) -> Fl
 
 
 def over_batch(
-    function: Callable[..., Any],
-    given: tuple[Any, ...],
-    mapped: Sequence[bool],
-    size: int,
-    few: int,
+    function: Flat, leaves: list[Any], mapped: Sequence[bool], size: int, few: int
 ) -> Any:
     """Calls `function` with `few` batch elements at a time; `mapped` leaves have their axis.
 
     Where it gets one at a time that axis is missing, whose transposes are then faster ones.
     """
-    leaves, structure = jax.tree.flatten(given)
-    one = lambda leaves: function(*structure.unflatten(leaves))
     if 1 < few >= size:
-        return one(leaves)
+        return function(leaves)
     few = _divisor(size, few)
-    return (over if few == 1 else _looped)(one, mapped, size, few)(leaves)
+    return (over if few == 1 else _looped)(function, mapped, size, few)(leaves)
 
 
 def _divisor(size: int, most: int) -> int:

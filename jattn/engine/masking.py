@@ -17,7 +17,10 @@ from jattn.masks.patterns import causal, lengths, window
 
 
 def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]]:
-    """Bias or mask as [b g r t s] less the axes of b and g that it does not have."""
+    """Bias or mask as [b g r t s] less the axes of b and g that it does not have.
+
+    Less the axis of r too if its size is one: XLA would copy an array that has it.
+    """
     if array is None:
         return None, (False, False)
     b, _, _, g, r, _, _ = call.sizes
@@ -29,10 +32,10 @@ def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]
         array = jnp.broadcast_to(array, (*lead, *array.shape[len(lead) :]))
     h, t, s = array.shape[-3:]
     own = array.shape[: len(lead)]
-    array = array.reshape(math.prod(own), *((g, r) if h == g * r else (1, 1)), t, s)
-    moves = (len(array) == b and b != 1, array.shape[1] == g and g > 1)
-    array = array if moves[1] else array[:, 0]
-    return (array if moves[0] else array[0]), moves
+    groups, heads = (g, r) if h == g * r else (1, 1)
+    moves = (math.prod(own) == b and b != 1, groups == g and g > 1)
+    lead = (b,) * moves[0] + (g,) * moves[1] + (heads,) * (heads != 1)
+    return array.reshape(*lead, t, s), moves
 
 
 def mask_leaves(call: Call) -> tuple[Mask | None, list[tuple[bool, bool]]]:
@@ -124,4 +127,4 @@ def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> Readers | None:
         return None
     missing = [axis for axis in (0, 1) if axis not in axes]
     expanded = [jnp.expand_dims(jnp.asarray(x), missing) for x in (reads, read)]
-    return Readers(*(jnp.broadcast_to(x, (b, *x.shape[1:])) for x in expanded))
+    return Readers(*(jnp.broadcast_to(x, (b, g, *x.shape[2:])) for x in expanded))

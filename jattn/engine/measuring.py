@@ -10,8 +10,10 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jattn.engine.block import weights_of
-from jattn.engine.heads import How, by_head, grouped, of_block, over_heads
+from jattn.engine.heads import BY_GROUP, How, of_block, of_head, sizes_of
+from jattn.engine.layout import grouped, pairs_of_head, rows_of_head
 from jattn.engine.pairs import Operands, Setting
+from jattn.engine.problems import over_problems
 from jattn.engine.readers import Readers
 from jattn.engine.runs import Found, Part, over_blocks
 
@@ -36,13 +38,16 @@ def measured(
     readers: Readers | None,
     lse: Float[Array, "*b t h"],
 ) -> Measured:
-    """What `measure` finds in the weights of each block, for a few batch elements.
+    """What `measure` finds in the weights of each block.
 
     `lse` is what `attend` found for the other arguments.
     """
-    r, (t, s) = how.static.heads, (operands.query.shape[-3], operands.key.shape[-3])
+    r, (t, s) = how.static.heads, (operands.query.shape[1], operands.key.shape[1])
 
-    def one(operands: Operands, setting: Setting, lse: Float[Array, "r t 1"]) -> Found:
+    def one(leaves: list[Any]) -> Found:
+        operands, setting, readers, lse = structure.unflatten(leaves)
+        operands, lse = of_head(operands, readers), rows_of_head(lse[..., None])
+
         # Computed anew for a derivative: what a block keeps must not grow with its pairs.
         @partial(jax.checkpoint, prevent_cse=False)
         def block(part: Part) -> Found:
@@ -56,13 +61,15 @@ def measured(
             rows, columns = measure(weights, lambda x: _place(x, part.first_key, s))
             return Found((rows,), () if columns is None else (columns,))
 
-        pairs = (operands.bias, setting.array)
+        pairs = (operands.bias, pairs_of_head(setting.array))
         head = Part((operands.query, lse), operands[1:3], pairs, setting.mask, seen=setting.seen)
         return over_blocks(block, how.runs, head)
 
-    lse = grouped(lse[..., None], operands.key.shape[-2])
-    given = by_head(operands, readers), setting, lse
-    rows, sums = over_heads(one, how, given, (*how.operands, *how.setting, (True, True)))
+    lse = grouped(lse, operands.key.shape[2])
+    leaves, structure = jax.tree.flatten((operands, setting, readers, lse))
+    kinds = [*how.operands, *how.setting, *how.readers, BY_GROUP]
+    kinds = [kind._replace(is_scanned=True) for kind in kinds]
+    rows, sums = over_problems(one, lambda x: x, leaves, kinds, sizes_of(operands), how.loops)
     return Measured(*rows, *sums)
 
 

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool
 
 from jattn._varying import varying_as
+from jattn.engine.layout import pairs_of_head
 from jattn.engine.pairs import pairs_allowed
 from jattn.engine.planners import BLOCK
 from jattn.masks.algebra import Mask
@@ -27,6 +28,7 @@ def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers
         found = _from_intervals(mask, t, s)
         if found is not None:
             return found
+    array, bias = pairs_of_head(array), pairs_of_head(bias)
     heads = max([x.shape[0] for x in (array, bias) if x is not None], default=1)
     size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
     count = -(-t // size)

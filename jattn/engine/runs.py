@@ -41,9 +41,9 @@ def over_blocks(
     function: Callable[[Part], Found], runs: tuple[Run, ...], head: Part, turn: bool = False
 ) -> Found:
     """Calls `function` for each block of a head; `turn` gives it the key columns too."""
-    t = head.queries[0].shape[1]
+    r, t, _ = head.queries[0].shape
     found = [(run, _over_run(function, run, head, turn)) for run in runs]
-    rows = [[queries_of(run, x, t) for x in part.rows] for run, part in found]
+    rows = [[queries_of(run, x, r, t) for x in part.rows] for run, part in found]
     sums = [[x.sum(0) for x in part.sums] for _, part in found]
     return Found(
         tuple(jnp.concatenate(x, axis=1) for x in zip(*rows, strict=True)),

@@ -21,10 +21,9 @@ def blocks_of(run: Run, query: Float[Array, "r t f"]) -> Float[Array, "n c f"]:
     return cut.reshape(run.count, r * run.size, f)
 
 
-def queries_of(run: Run, part: Float[Array, "n c f"], t: int) -> Float[Array, "r u f"]:
+def queries_of(run: Run, part: Float[Array, "n c f"], r: int, t: int) -> Float[Array, "r u f"]:
     """What was found for the blocks of a run, query by query."""
-    n, c, f = part.shape
-    r = c // run.size if run.size else 1
+    n, _, f = part.shape
     part = part.reshape(n, r, run.size, f).swapaxes(0, 1)
     return part.reshape(r, n * run.size, f)[:, : t - run.start]
 
