@@ -685,9 +685,9 @@ MUTANTS = (
     ),
     Mutant(
         "heads that are tiled",
-        "jattn.engine.heads",
-        "jnp.moveaxis(array.reshape(*batch, t, groups, h // groups, f), -4, -2)",
-        "jnp.moveaxis(array.reshape(*batch, t, h // groups, groups, f), -4, -2).swapaxes(-3, -4)",
+        "jattn.engine.layout",
+        "array.reshape(b, t, groups, h // groups, *features)",
+        "array.reshape(b, t, h // groups, groups, *features).swapaxes(2, 3)",
         ENGINE,
         given={"path": "default", "name": "causal"},
     ),
