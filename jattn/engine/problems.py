@@ -138,6 +138,6 @@ def filled(
         return jax.tree.map(put, found, one(number)), None
 
     empty = lambda x: jnp.zeros((b, x.shape[0], g, *x.shape[1:]), x.dtype)
-    number = jax.ShapeDtypeStruct((), int)
-    start = jax.tree.map(empty, jax.eval_shape(one, number))
-    return lax.scan(step, varying_as(start, leaves), jnp.arange(b * g))[0]
+    numbers = jnp.arange(b * g)
+    shapes = jax.eval_shape(one, jax.ShapeDtypeStruct((), numbers.dtype))
+    return lax.scan(step, varying_as(jax.tree.map(empty, shapes), leaves), numbers)[0]
