@@ -11,7 +11,7 @@ from jax import lax
 
 from jattn._options import check_options, named
 from jattn.engine import rowwise
-from jattn.engine.loops import over_leading
+from jattn.engine.loops import again, over_leading
 from jattn.engine.rowwise import Arrays
 from jattn.masks.algebra import Mask
 
@@ -120,7 +120,7 @@ class Blocks(NamedTuple):
             start, chosen = lax.optimization_barrier((start, chosen))
             return self.call({**shared, **chosen}, start)
 
-        return jax.checkpoint(block, prevent_cse=False)(start, shared, chosen)
+        return again(block)(start, shared, chosen)
 
     def _split(self, array: Any, axis: int) -> Any:
         array = lax.slice_in_dim(array, 0, self.t - self.t % self.size, axis=axis)

@@ -12,9 +12,9 @@ from jattn.engine.layout import (
     grouped,
     groups_inside,
     joined,
-    pairs_of_head,
     rows_of_head,
 )
+from jattn.engine.loops import again
 from jattn.engine.pairs import Operands, Setting, Static
 from jattn.engine.planning import Run
 from jattn.engine.problems import Kind, Loops, filled, over_problems
@@ -54,7 +54,7 @@ def attend(how: How, operands: Operands, setting: Setting, readers: Readers | No
         head = Part(
             operands[:1],
             operands[1:3],
-            (operands.bias, pairs_of_head(setting.array)),
+            (operands.bias, setting.array),
             setting.mask,
             seen=setting.seen,
         )
@@ -72,7 +72,7 @@ def attend(how: How, operands: Operands, setting: Setting, readers: Readers | No
 def _attend_jvp(how: How, primals: Any, tangents: Any) -> tuple[Read, Read]:
     result = attend(how, *primals)
     # Computed anew for a derivative, and so is each block: nothing is kept but what comes in here.
-    change = jax.checkpoint(partial(_slope, how), prevent_cse=False)
+    change = again(partial(_slope, how))
     return result, change(*primals, result, tangents[0])
 
 
@@ -90,7 +90,7 @@ def _slope(
         operands, setting, readers, result, d = structure.unflatten(leaves)
         operands, d = of_head(operands, readers), of_head(d, readers)
 
-        @partial(jax.checkpoint, prevent_cse=False)
+        @again
         def block(part: Part) -> Found:
             query, context, lse, d_query = part.queries
             key, value, d_key, d_value = part.keys
@@ -107,7 +107,7 @@ def _slope(
         head = Part(
             (operands.query, *found, d.query),
             (operands.key, operands.value, d.key, d.value),
-            (operands.bias, pairs_of_head(setting.array), d.bias),
+            (operands.bias, setting.array, d.bias),
             setting.mask,
             seen=setting.seen,
         )
@@ -135,7 +135,7 @@ def of_head(operands: Operands, readers: Readers | None) -> Operands:
         reads, read = readers.reads[..., None], readers.read[..., None]
         query = jnp.where(reads, query, 0.0)
         key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
-    return operands._replace(query=query, key=key, value=value, bias=pairs_of_head(operands.bias))
+    return operands._replace(query=query, key=key, value=value)
 
 
 def sizes_of(operands: Operands) -> tuple[int, int]:

@@ -5,6 +5,7 @@ results stay in the cache.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 
 SMALL = 2**12  # Entries that are repeated rather than looped over.
+
+again = partial(jax.checkpoint, prevent_cse=False)  # Computed anew for a derivative.
 
 Arrays = dict[str, Any]
 Moves = tuple[bool, bool]  # Whether an array has an axis of batch elements, one of groups.

@@ -34,8 +34,8 @@ def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]
     own = array.shape[: len(lead)]
     groups, heads = (g, r) if h == g * r else (1, 1)
     moves = (math.prod(own) == b and b != 1, groups == g and g > 1)
-    lead = (b,) * moves[0] + (g,) * moves[1] + (heads,) * (heads != 1)
-    return array.reshape(*lead, t, s), moves
+    axes = (b,) * moves[0] + (g,) * moves[1] + (heads,) * (heads != 1)
+    return array.reshape(*axes, t, s), moves
 
 
 def mask_leaves(call: Call) -> tuple[Mask | None, list[tuple[bool, bool]]]:

@@ -1,7 +1,6 @@
 """What is asked of the weights, block by block, so that not all of them need be kept."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,8 @@ from jaxtyping import Array, Float
 
 from jattn.engine.block import weights_of
 from jattn.engine.heads import BY_GROUP, How, of_block, of_head, sizes_of
-from jattn.engine.layout import grouped, pairs_of_head, rows_of_head
+from jattn.engine.layout import grouped, rows_of_head
+from jattn.engine.loops import again
 from jattn.engine.pairs import Operands, Setting
 from jattn.engine.problems import over_problems
 from jattn.engine.readers import Readers
@@ -36,7 +36,7 @@ def measured(
     operands: Operands,
     setting: Setting,
     readers: Readers | None,
-    lse: Float[Array, "*b t h"],
+    lse: Float[Array, "b t h"],
 ) -> Measured:
     """What `measure` finds in the weights of each block.
 
@@ -49,7 +49,7 @@ def measured(
         operands, lse = of_head(operands, readers), rows_of_head(lse[..., None])
 
         # Computed anew for a derivative: what a block keeps must not grow with its pairs.
-        @partial(jax.checkpoint, prevent_cse=False)
+        @again
         def block(part: Part) -> Found:
             query, lse = part.queries
             given = of_block(part._replace(queries=(query,)), operands, setting)
@@ -61,7 +61,7 @@ def measured(
             rows, columns = measure(weights, lambda x: _place(x, part.first_key, s))
             return Found((rows,), () if columns is None else (columns,))
 
-        pairs = (operands.bias, pairs_of_head(setting.array))
+        pairs = (operands.bias, setting.array)
         head = Part((operands.query, lse), operands[1:3], pairs, setting.mask, seen=setting.seen)
         return over_blocks(block, how.runs, head)
 

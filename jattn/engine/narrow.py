@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jax.custom_batching import custom_vmap
 
 from jattn.engine.arguments import Call
-from jattn.engine.loops import over
+from jattn.engine.loops import again, over
 from jattn.engine.planning import Run
 from jattn.masks.algebra import Mask
 from jattn.masks.hulls import both, hull, hull_of_array
@@ -84,7 +84,6 @@ def _shared(size: int, batched: Any, start: Any, stop: Any) -> tuple[Interval, I
 
 def narrow(function: Callable[[Any], Any], widths: tuple[int, ...], part: Any, seen: Interval):
     """Calls `function` with the fewest keys of `widths` that hold what a block sees."""
-    again = partial(jax.checkpoint, prevent_cse=False)
     full = len(part.keys[0])
 
     def cut(width: int, part: Any, start: Any) -> Any:

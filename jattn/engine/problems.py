@@ -5,7 +5,6 @@ heads come first would write all of it once more, into memory that is new at eve
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +12,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jattn._varying import varying_as
-from jattn.engine.loops import Moves, over, over_batch, over_both
+from jattn.engine.loops import Moves, again, over, over_batch, over_both
 
 Function = Callable[[list[Any]], Any]
-
-again = partial(jax.checkpoint, prevent_cse=False)  # Computed anew for a derivative.
 
 
 class Kind(NamedTuple):
@@ -126,18 +123,19 @@ def filled(
     """
     b, g = sizes
 
-    def one(number: Any) -> Any:
-        place = number // g, number % g
+    def one(*place: Any) -> Any:
         return function([_part(x, kind, *place) for x, kind in zip(leaves, kinds, strict=True)])
 
     def step(found: Any, number: Any) -> tuple[Any, None]:
+        element, group = number // g, number % g
+
         def put(every: Any, own: Any) -> Any:
-            place = (number // g, 0, number % g, *[0] * (own.ndim - 1))
+            place = (element, 0, group, *[0] * (own.ndim - 1))
             return lax.dynamic_update_slice(every, own[None, :, None], place)
 
-        return jax.tree.map(put, found, one(number)), None
+        return jax.tree.map(put, found, one(element, group)), None
 
     empty = lambda x: jnp.zeros((b, x.shape[0], g, *x.shape[1:]), x.dtype)
     numbers = jnp.arange(b * g)
-    shapes = jax.eval_shape(one, jax.ShapeDtypeStruct((), numbers.dtype))
+    shapes = jax.eval_shape(one, *[jax.ShapeDtypeStruct((), numbers.dtype)] * 2)
     return lax.scan(step, varying_as(jax.tree.map(empty, shapes), leaves), numbers)[0]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jattn.engine.layout import pairs_of_head
 from jattn.engine.narrow import narrow, spans_of
 from jattn.engine.planning import Run
 from jattn.engine.slabs import blocks_of, pairs_of_run, queries_of, slabs
@@ -22,7 +23,7 @@ class Part(NamedTuple):
 
     queries: tuple[Float[Array, "r t f"], ...]  # In a block [c f].
     keys: tuple[Float[Array, "s f"], ...]
-    pairs: tuple[Array | None, ...]  # [r t s], axes may have size 1.
+    pairs: tuple[Array | None, ...]  # [*r t s], axes may have size 1.
     mask: Mask | None
     key_columns: Any = None  # The first of the keys, turned: [k s].
     first_query: Any = None
@@ -60,7 +61,7 @@ def _over_run(function: Callable[[Part], Found], run: Run, head: Part, turn: boo
     keys = [slabs(x, run) if moves else x[span] for x in head.keys]
     columns = [jnp.swapaxes(keys[0], -1, -2)] if turn else []
     cut = [(x, moves) for x in (*keys, *columns)]
-    cut += [pairs_of_run(x, run, t, s) for x in head.pairs]
+    cut += [pairs_of_run(pairs_of_head(x), run, t, s) for x in head.pairs]
     queries = tuple(blocks_of(run, x) for x in head.queries)
 
     def block(chosen: tuple[Any, Any, list[Any], Any]) -> Found:
