@@ -222,6 +222,18 @@ def test_a_window_may_be_traced_and_may_reach_past_everything():
     testing.assert_close(run((2, 1)), jax.jit(lambda: fixed((2, 1)))(), 1e-6)
     far = jax.jit(lambda: attention(QUERY, KEY, VALUE, is_causal=True, query_offset=2**31 - 1))
     testing.assert_close(jax.jit(lambda: fixed((2**40, 2**40)))(), far(), 1e-6)
+    with jax.enable_x64(False):  # So that positions are int32, and could overflow.
+        most = np.int32(2**31 - 1)
+
+        @jax.jit
+        def placed(offset, right):
+            side = {"local_window_size": (None, right)}
+            known = attention(QUERY, KEY, VALUE, is_causal=True, query_offset=np.array([2**40] * B))
+            return known, attention(QUERY, KEY, VALUE, query_offset=offset, **side)
+
+        everything = jax.jit(lambda: attention(QUERY, KEY, VALUE))()
+        for found in (run((most, most)), *placed(numbers(most, most - 1), most)):
+            testing.assert_close(found, everything, 1e-6)
 
 
 def custom_rules(root):

@@ -269,6 +269,20 @@ def test_numbers_that_no_sequence_reaches_do_not_overflow(far):
     assert masks.prefix(far).dense(T, S).all()
 
 
+@pytest.mark.parametrize("make", [np.asarray, jnp.asarray])
+def test_I2_nor_do_arrays_of_them(make):
+    """As a traced window may be, of a layer without one; positions are int32 without x64."""
+    with jax.enable_x64(False):
+        for far in (2**31 - 1, 2**31 - 2, 2**30):
+            far, least = make(np.int32(far)), make(np.int32(-far))
+            assert masks.causal(far).dense(T, S).all()
+            assert not masks.causal(least).dense(T, S).any()
+            assert masks.window(far, far).dense(T, S).all()
+            assert masks.window(None, far, far).dense(T, S).all()
+            assert not masks.window(None, 0, least).dense(T, S).any()
+            assert masks.prefix(far).dense(T, S).all()
+
+
 @pytest.mark.parametrize("message", MISTAKES)
 def test_mistakes_in_masks_are_named(message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from jattn._options import check_known, check_length, check_options, floating
 from jattn.engine import forms
 from jattn.masks.algebra import Mask
-from jattn.masks.patterns import within_reach
+from jattn.masks.reach import within_reach
 
 
 class Call(NamedTuple):

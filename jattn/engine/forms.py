@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jattn._options import is_old_key
-from jattn.masks.patterns import FAR
+from jattn.masks.reach import FAR
 
 
 def as_array(name: str, given: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from jattn._options import check_length
+from jattn.masks.reach import numbers_like
 
 Sizes = tuple[int | None, int | None]
 _LEAF = "leaf"
@@ -73,14 +74,6 @@ class Mask:
 
     __rand__, __ror__ = __and__, __or__
     __array_ufunc__ = None  # So that NumPy leaves `array & mask` to us.
-
-
-def numbers_like(positions: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands, of which integers that are arrays get the dtype of the positions."""
-    if not hasattr(positions, "dtype"):
-        return operands
-    integer = lambda x: np.ndim(x) == 0 and jnp.issubdtype(getattr(x, "dtype", bool), jnp.integer)
-    return tuple(x.astype(positions.dtype) if integer(x) else x for x in operands)
 
 
 def _flatten(mask: Mask) -> tuple[list[Any], tuple[Any, ...]]:

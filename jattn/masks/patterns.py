@@ -5,9 +5,9 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jattn.masks.algebra import Mask, first_positions
+from jattn.masks.reach import FAR, within_reach
 
 Integer = int | Int[Array, ""]
-FAR = 2**30  # Beyond every sequence, and still an int32 when another position is added to it.
 
 
 def causal(offset: Integer = 0) -> Mask:
@@ -74,11 +74,6 @@ def _whole(name: str, argument: str, value: Integer) -> Integer:
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
         raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")
     return within_reach(value)
-
-
-def within_reach(offset: Integer) -> Integer:
-    """The same, but one that no sequence reaches as one that no sum of positions overflows."""
-    return max(min(offset, FAR), -FAR) if isinstance(offset, int | np.integer) else offset
 
 
 def _positive(name: str, argument: str, value: Integer) -> Integer:

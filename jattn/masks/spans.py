@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jattn.masks import patterns
-from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions, numbers_like
+from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions
+from jattn.masks.reach import numbers_like
 
 
 class Interval(NamedTuple):
@@ -95,7 +96,8 @@ def _causal(xp, queries, s, offset):
 def _window(xp, queries, s, left, right, offset):
     centre = queries + offset
     start = xp.zeros_like(queries) if left is None else centre - left
-    return start, xp.full_like(queries, s) if right is None else centre + right + 1
+    # A centre past all keys and a side that is far would overflow together.
+    return start, xp.full_like(queries, s) if right is None else xp.minimum(centre, s) + right + 1
 
 
 def _lengths(xp, queries, s, key_lengths, query_lengths):
