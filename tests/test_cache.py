@@ -156,6 +156,22 @@ def test_S2_S4_a_rolling_cache_takes_chunks(first, sizes):
     testing.assert_close(run(cache, *arrays), wanted, 1e-12)
 
 
+@pytest.mark.parametrize("place", [int, lambda n: np.full(B, n, np.int32)])
+def test_I2_a_rolling_cache_is_asked_about_positions_past_two_to_the_thirty(place):
+    """What it finds there is what it finds at the beginning."""
+    query, key, value = drawn()
+    found = []
+    for start in (0, 2**30 + 12):
+        cache = jattn.init_rolling_cache(
+            B, window=4, key_value_heads=G, key_size=K, value_size=V, dtype="float64"
+        )
+        cache = dataclasses.replace(cache, length=jnp.full(B, start, jnp.int32))
+        for i in range(6):
+            cache = extend_cache(cache, key[:, i : i + 1], value[:, i : i + 1])
+        found.append(attend_to_cache(query[:, :1], cache, query_offset=place(start + 5)))
+    testing.assert_close(found[1], found[0], 1e-14)
+
+
 def test_positions_of_a_rolling_cache():
     cache = rolling(chunk=2, size=3, first=2)
     extend, shown = jax.jit(extend_cache), []

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int
 from jattn._options import check_known, check_length, check_options, floating
 from jattn.engine import forms
 from jattn.masks.algebra import Mask
-from jattn.masks.reach import within_reach
 
 
 class Call(NamedTuple):
@@ -96,7 +95,6 @@ def _simplified(call: Call) -> Call:
     if not call.lead:
         found |= {name: forms.without_batch(found[name], 3) for name in pairs}
         found |= {name: forms.without_batch(found[name], 0) for name in rows}
-    found["query_offset"] = within_reach(found["query_offset"])
     return call._replace(local_window_size=forms.sides(call.local_window_size), **found)
 
 

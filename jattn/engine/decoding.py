@@ -60,6 +60,7 @@ def attend_to_cache(
         for x in (cache.key, cache.value)
     )
     offset = cache.length - np.shape(query)[-3] if query_offset is None else query_offset
+    offset = max(min(offset, 2**31 - 1), -(2**31)) if isinstance(offset, int) else offset
     with named("attend_to_cache"):
         call = check(
             Call(

@@ -14,6 +14,7 @@ from jattn.engine.loops import over
 from jattn.engine.readers import Readers, readers
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal, lengths, window
+from jattn.masks.reach import within_reach
 
 
 def pairs_of(array: Any, call: Call, dtype: Any) -> tuple[Any, tuple[bool, bool]]:
@@ -59,7 +60,7 @@ def mask_of(call: Call, number: Any, length: Any = None) -> Mask | None:
             return int(x)
         return number(x).reshape(-1) if np.ndim(x) else number(x)
 
-    offset, s = given(call.query_offset), call.sizes[2]
+    offset, s = given(within_reach(call.query_offset)), call.sizes[2]
     parts = [_known(call.mask)] if isinstance(call.mask, Mask) else []
     if call.is_causal:
         parts.append(causal(offset))
