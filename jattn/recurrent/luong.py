@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._precision import at_least_float32
+from jattn._varying import scan
 from jattn.layers import check_dropout, dropout, embedding, linear
 from jattn.recurrent.bahdanau import Decoded
 from jattn.recurrent.cells import Cell, gru_cell
@@ -117,7 +118,7 @@ def luong_decode(
         state = _advance(params, state, embedded, read, input_feeding, cell)
         return state, (state.attentional, state.weights)
 
-    _, (attentional, weights) = jax.lax.scan(step, start, embedded)
+    _, (attentional, weights) = scan(step, start, embedded)
     return Decoded(linear(params.readout, drop(2, attentional)), weights)
 
 

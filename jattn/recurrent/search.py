@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jattn._axes import named_axes
+from jattn._varying import varying_as
 from jattn.recurrent.beam import Beam, Found, Step, extend, trace_back
 
 
@@ -82,7 +83,7 @@ def beam_search(
     spread = lambda leaf: jnp.broadcast_to(leaf, (beam_size, *jnp.shape(leaf)))
     states = jax.tree.map(spread, state)
     seen = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
-    dtype = jax.eval_shape(step, state, _token(start))[0].dtype
+    after = jax.eval_shape(step, state, _token(start))
     ranks = jnp.arange(beam_size, dtype=jnp.int32)
     beam = Beam(
         count=jnp.zeros((), jnp.int32),
@@ -91,11 +92,12 @@ def beam_search(
         finished=jnp.zeros(beam_size, bool),
         lengths=jnp.zeros(beam_size, jnp.int32),
         # One beginning is alive, so that the first step does not find the same words many times.
-        totals=jnp.where(ranks == 0, 0.0, -jnp.inf).astype(dtype),
+        totals=jnp.where(ranks == 0, 0.0, -jnp.inf).astype(after[0].dtype),
         tokens=jnp.full((max_steps, beam_size), stop, jnp.int32),
         parents=jnp.broadcast_to(ranks, (max_steps, beam_size)),
         seen=jax.tree.map(lambda leaf: jnp.zeros((max_steps, *leaf.shape), leaf.dtype), seen),
     )
+    beam = varying_as(beam, after, seen)
     goes_on = lambda beam: jnp.any(~beam.finished & (beam.totals > -jnp.inf))
     if max_steps:
         beam = jax.lax.while_loop(
