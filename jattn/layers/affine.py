@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 
 
@@ -28,7 +29,7 @@ class LinearParams(NamedTuple):
 
 @named_axes
 def init_embedding(
-    rng: Key[Array, ""], *, words: int, size: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, words: Size, size: Size, dtype: DTypeLike = float
 ) -> EmbeddingParams:
     """Draws the rows from a standard normal."""
     return EmbeddingParams(jax.random.normal(rng, (words, size), dtype))
@@ -38,13 +39,13 @@ def init_embedding(
 def init_linear(
     rng: Key[Array, ""],
     *,
-    input_size: int,
-    output_size: int,
+    input_size: Size,
+    output_size: Size,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> LinearParams:
     """Draws the weight from a normal with variance 1 / input_size; the bias starts at zero."""
-    weight = jax.random.normal(rng, (output_size, input_size), dtype) * max(input_size, 1) ** -0.5
+    weight = jax.random.normal(rng, (output_size, input_size), dtype) * input_size**-0.5
     return LinearParams(weight, jnp.zeros(output_size, dtype) if bias else None)
 
 

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 
 
@@ -26,7 +27,7 @@ Cell = Callable[[GRUParams, Float[Array, " n"], Float[Array, " i"]], Float[Array
 
 @named_axes
 def init_gru(
-    rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, input_size: Size, units: Size, dtype: DTypeLike = float
 ) -> GRUParams:
     """Draws input weights from a normal with variance 1 / input_size; biases start at zero.
 
@@ -35,7 +36,7 @@ def init_gru(
     input_rng, hidden_rng = jax.random.split(rng)
     input_weight = jax.random.normal(input_rng, (3, units, input_size), dtype)
     return GRUParams(
-        input_weight * max(input_size, 1) ** -0.5,
+        input_weight * input_size**-0.5,
         jax.random.orthogonal(hidden_rng, units, (3,), dtype=dtype),
         jnp.zeros((3, units), dtype),
         jnp.zeros((3, units), dtype),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._options import Count, check_options, named
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
@@ -63,6 +64,8 @@ def transformer_start(
     params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: int
 ) -> TransformerState:
     """The state before the first step, with room for `capacity` positions."""
+    with named("transformer_start"):
+        check_options({"capacity": Count}, {"capacity": capacity})
     keys, values, weights = [], [], []
     for block, of_memory in zip(params.blocks, memory.keys, strict=True):
         heads, (query, key, value, *_) = block.self_attention, block.self_attention

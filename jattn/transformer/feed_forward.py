@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.layers import LinearParams, linear
 
@@ -28,16 +29,16 @@ class FeedForwardParams(NamedTuple):
 def init_feed_forward(
     rng: Key[Array, ""],
     *,
-    size: int,
-    hidden_size: int,
+    size: Size,
+    hidden_size: Size,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> FeedForwardParams:
     """Draws both weights from a normal with variance 1 / fan-in; biases start at zero."""
     hidden_rng, output_rng = jax.random.split(rng)
-    hidden = jax.random.normal(hidden_rng, (hidden_size, size), dtype) * max(size, 1) ** -0.5
+    hidden = jax.random.normal(hidden_rng, (hidden_size, size), dtype) * size**-0.5
     output = jax.random.normal(output_rng, (size, hidden_size), dtype)
-    output = output * max(hidden_size, 1) ** -0.5
+    output = output * hidden_size**-0.5
     biases = [jnp.zeros(width, dtype) if bias else None for width in (hidden_size, size)]
     return FeedForwardParams(hidden, output, *biases)
 
