@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -98,7 +97,8 @@ def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[t
         value = arguments.get(name)
         if value is not None and field:
             try:
-                value = operator.attrgetter(field)(value)
+                for part in field.split("."):
+                    value = None if value is None else getattr(value, part)
             except AttributeError:
                 raise ValueError(
                     f"{function}: {name} is a {type(value).__name__}, expected fields "
