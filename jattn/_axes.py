@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -32,18 +31,17 @@ def named_axes(function: Function) -> Function:
     """
     signature = inspect.signature(function)
     forms_of = functools.cache(lambda: forms_of_arguments(function))
-    several = [
-        n for n, p in signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    hints_of = functools.cache(
-        lambda: {n: hint for n, hint in get_type_hints(function).items() if n not in several}
-    )
+    several = [n for n, p in signature.parameters.items() if p.kind is p.VAR_POSITIONAL]
+    hints_of = functools.cache(lambda: get_type_hints(function, include_extras=True))
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
         arguments = signature.bind(*args, **kwargs).arguments
         _check(function.__name__, forms_of(), arguments)
         with named(function.__name__):
+            for name in several:
+                for value in arguments.pop(name, ()):
+                    check_options(hints_of(), {name: value})
             check_options(hints_of(), arguments)
         return function(*args, **kwargs)
 
@@ -99,7 +97,8 @@ def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[t
         value = arguments.get(name)
         if value is not None and field:
             try:
-                value = operator.attrgetter(field)(value)
+                for part in field.split("."):
+                    value = None if value is None else getattr(value, part)
             except AttributeError:
                 raise ValueError(
                     f"{function}: {name} is a {type(value).__name__}, expected fields "

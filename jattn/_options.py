@@ -4,10 +4,15 @@ import contextlib
 import numbers
 from collections.abc import Callable, Iterator
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
+
+Count = Annotated[int, 0]  # With the least that it may be.
+Size = Annotated[int, 1]
+NotNegative = Annotated[float, 0]
 
 EXPECTED = {bool: "True or False", int: "an integer", float: "a number"}
 
@@ -15,8 +20,9 @@ EXPECTED = {bool: "True or False", int: "an integer", float: "a number"}
 def check_options(hints: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Raises ValueError for an option that is not of the kind that its annotation says.
 
-    Kinds are `bool`, `int`, `float` and functions. Where the annotation names arrays too, arrays
-    are left to the check of axes; where it does not, what is traced is refused, but for a `float`.
+    Kinds are `bool`, `int`, `Size`, `Count`, `float`, `NotNegative`, functions and dtypes, which
+    have to be floating-point. Where the annotation names arrays too, arrays are left to the check
+    of axes; where it does not, what is traced is refused, but for a `float`.
     """
     for name, value in arguments.items():
         complaint = _complaint(hints.get(name), value)
@@ -25,7 +31,11 @@ def check_options(hints: dict[str, Any], arguments: dict[str, Any]) -> None:
 
 
 def _complaint(hint: Any, value: Any) -> str:
+    if hint == DTypeLike:
+        return _complaint_of_dtype(value)
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    least = [own for x in options for own in getattr(x, "__metadata__", ())]
+    options = [get_args(x)[0] if hasattr(x, "__metadata__") else x for x in options]
     plain = [option for option in options if option in EXPECTED]
     functions = [option for option in options if get_origin(option) is Callable]
     rest = [x for x in options if x not in plain and x not in functions and x is not type(None)]
@@ -44,8 +54,15 @@ def _complaint(hint: Any, value: Any) -> str:
         may_be = float in plain and value.ndim == 0  # Where it may not, `check_known` says so.
         return "" if may_be else f"traced, expected {expected} that is known before the run"
     if any(_is(kind, value) for kind in plain) or isinstance(value, _types(rest)):
-        return ""
+        return f"{value}, expected at least {least[0]}" if least and not value >= least[0] else ""
     return f"{value!r}, expected {expected}"
+
+
+def _complaint_of_dtype(value: Any) -> str:
+    with contextlib.suppress(TypeError):
+        if str(np.dtype(value)) in ("float16", "bfloat16", "float32", "float64"):
+            return ""
+    return f"{value!r}, expected {floating(value)}"
 
 
 def check_known(argument: str, value: Any) -> None:
@@ -108,7 +125,8 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
         hint = "; pass an additive mask as bias" if "float" in str(dtype) else ""
         raise ValueError(f"{argument} has dtype {dtype}, expected bool{hint}")
     whole = any("int" in name for name in allowed)
-    expected = "an integer dtype" if whole else floating(dtype)
+    signed = "a signed integer dtype" if str(dtype).startswith("uint") else "an integer dtype"
+    expected = signed if whole else floating(dtype)
     raise ValueError(f"{argument} has dtype {dtype}, expected {expected}")
 
 

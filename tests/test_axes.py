@@ -1,8 +1,10 @@
 # pyright: reportArgumentType=false, reportOperatorIssue=false
 """Every mistake in an argument of a public function is a ValueError that says what and where."""
 
+import inspect
 import re
 from collections import Counter
+from typing import get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -12,6 +14,7 @@ from compiled import change, each, having, leaves_of, masked, with_options
 import jattn
 from jattn import masks
 from jattn._axes import forms_of_arguments
+from jattn._options import Count, Size
 
 SHAPE = r"[\w.]+ has shape \(.*\), expected \(.*\)"
 SOURCES = r" with \w+=\d+ \(from [\w.]+\)(, \w+=\d+ \(from [\w.]+\))*"
@@ -174,6 +177,33 @@ OPTIONS = {
     "extend_cache: lengths has dtype float64, expected an integer dtype": (
         lambda: jattn.extend_cache(CACHE, *(CACHE.key.swapaxes(0, 1),) * 2, lengths=2.0)
     ),
+    "transformer_start: capacity is -1, expected at least 0": lambda: jattn.transformer_start(
+        jattn.TransformerDecoderParams(()), jattn.TransformerMemory((), (), None), capacity=-1
+    ),
+    "beam_search: length_penalty is nan, expected a finite number": lambda: jattn.beam_search(
+        lambda state, token: (np.zeros(3), state),
+        None,
+        start=0,
+        stop=0,
+        max_steps=2,
+        beam_size=1,
+        length_penalty=np.nan,
+    ),
+    "layer_norm: epsilon is nan, expected at least 0": lambda: jattn.layer_norm(
+        jattn.init_layer_norm(size=2), SEQUENCE, epsilon=np.nan
+    ),
+    "init_multi_head: query_size is 2, expected at least 1 for each of 3 heads": (
+        lambda: jattn.init_multi_head(RNG, query_size=2, heads=3)
+    ),
+    "init_cache: batch is -1, expected at least 0": lambda: jattn.init_cache(
+        *(3, -1), capacity=5, key_value_heads=1, key_size=2
+    ),
+    "sinusoidal_positions: base is nan, expected a finite number above 0": (
+        lambda: jattn.sinusoidal_positions(2, 3, base=np.nan)
+    ),
+    "rotary: base is 0, expected a finite number above 0": lambda: jattn.rotary(
+        SEQUENCE, np.arange(5), base=0
+    ),
 }
 
 
@@ -181,3 +211,32 @@ OPTIONS = {
 def test_options_of_another_kind_are_refused_by_name(message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         OPTIONS[message]()
+
+
+WITH_SIZES = [name for name in dir(jattn) if name.startswith("init_")]
+WITH_SIZES += ["alibi_bias", "sinusoidal_positions"]
+
+
+@pytest.mark.parametrize("name", WITH_SIZES)
+def test_sizes_and_dtypes_are_refused_by_name(name):
+    """Of all functions that draw weights or make arrays: each size, and what is no dtype."""
+    function = getattr(jattn, name)
+    hints = get_type_hints(function, include_extras=True)
+    arguments = inspect.signature(function).parameters
+    given = {
+        n: 2 for n, p in arguments.items() if p.default is p.empty and p.kind != p.VAR_POSITIONAL
+    }
+    given |= {"rng": RNG} if "rng" in given else {}
+    function(**given)
+    mistakes = [("dtype", wrong, "a floating-point dtype") for wrong in (int, "text", complex)]
+    for argument in arguments:
+        (least,) = {Size: [1], Count: [0]}.get(hints[argument], [None])
+        least = 1 if Size in get_args(hints[argument]) else least
+        if least is not None and argument != "batch":
+            mistakes.append((argument, least - 1, f"at least {least}"))
+            mistakes.append((argument, 1.5, "an integer"))
+    assert len(mistakes) > 3
+    for argument, wrong, expected in mistakes:
+        message = re.escape(f"{name}: {argument} is {wrong!r}, expected {expected}")
+        with pytest.raises(ValueError, match=f"^{message}"):
+            function(**{**given, argument: wrong})

@@ -231,3 +231,23 @@ def test_the_smallest_model_with_attention():
     testing.assert_close(padded.weights[:LENGTH, :LENGTH], alone.weights, 1e-14)
     assert not np.any(padded.outputs[LENGTH:])
     assert not np.any(padded.weights[LENGTH:])
+
+
+def test_what_stands_past_the_length_has_no_gradient_even_where_it_is_nan():
+    dirty = jnp.asarray(MEMORY.values).at[LENGTH:].set(jnp.nan)
+
+    def total(params, values):
+        read = jattn.read_by(jattn.additive_attention)(params, MEMORY._replace(values=values))
+        return read(values[:2], 0).context.sum()
+
+    for leaf in jax.tree.leaves(jax.grad(total, (0, 1))(ADDITIVE, dirty)):
+        assert jnp.isfinite(leaf).all()
+
+
+def test_what_the_memory_is_not_is_refused_by_name():
+    attention = jattn.read_by(jattn.additive_attention)
+    with pytest.raises(ValueError, match=r"^project_memory: values has shape \(7, 5\)"):
+        attention(ADDITIVE, MEMORY._replace(values=MEMORY.values[:, :5]))
+    decoder = jattn.TransformerDecoderParams(())
+    with pytest.raises(ValueError, match=r"^transformer_memory: memory_mask has dtype float64"):
+        jattn.transformer_memory(decoder, MEMORY.values, memory_mask=np.ones((1, 7)))

@@ -11,6 +11,7 @@ import sys
 
 import jax
 import numpy as np
+import pytest
 from compiled import assert_same_bits, cotangent_of, each, representatives
 from conftest import THOROUGHLY
 
@@ -208,3 +209,73 @@ def test_T2_what_is_split_over_devices_may_be_inputs_alone_or_parameters_alone()
         batched = jax.vmap(call)
         one_each = jax.shard_map(batched, mesh=mesh, in_specs=spec, out_specs=spec)
         testing.assert_close(jax.jit(one_each)(split), jax.jit(batched)(split), 1e-12)
+
+
+def decoders():
+    """What a loop of a decoder starts from never varies; what its steps read does, or not."""
+    draw = np.random.default_rng(1).standard_normal
+    sizes = {"words": 5, "embedding_size": 3, "units": 2, "value_size": 4, "summary_size": 3}
+    additive = jattn.init_additive(jax.random.key(0), query_size=2, key_size=4, units=3)
+    rng, options = jax.random.key(1), {"attention": additive, **sizes}
+    bahdanau = jattn.init_bahdanau_decoder(rng, **options)
+    luong = jattn.init_luong_decoder(rng, input_feeding=True, **options)
+    fed = functools.partial(jattn.luong_decode, input_feeding=True)
+    values, summary, tokens = draw((7, 4)), draw(3), np.array([1, 0, 3])
+    memory = lambda values, length=None: jattn.Memory(values, summary, length)
+
+    def nothing(params, memory):
+        rows = lambda query, size: np.zeros((len(query), size))
+        return lambda query, position: jattn.Attended(rows(query, 4), rows(query, 7))
+
+    for params, decode in ((bahdanau, jattn.bahdanau_decode), (luong, fed)):
+        of = functools.partial(decode, params)
+        yield lambda own, decode=decode: decode(own, memory(values), tokens), params
+        yield lambda own, of=of: of(memory(own), tokens), values
+        yield lambda length, of=of: of(memory(values, length), tokens), np.asarray(3)
+        yield lambda own, of=of: of(memory(values), own, attention=nothing), tokens
+
+    gru = jattn.init_gru(rng, input_size=4, units=2)
+    cell = lambda factor: lambda *inputs: jattn.gru_cell(*inputs) * factor
+    yield lambda factor: jattn.gru(gru, values, cell=cell(factor)), np.asarray(0.5)
+
+
+def searches():
+    table = np.log(np.random.default_rng(1).dirichlet(np.ones(5), 5))
+    options = {"start": 0, "stop": 0, "max_steps": 4, "beam_size": 2}
+
+    def search(table):
+        step = lambda state, token: (jax.numpy.asarray(table)[token], state + 1)
+        return jattn.beam_search(step, np.zeros(3), collect=lambda state: state, **options)
+
+    yield search, table
+    collect = lambda factor: lambda state: state * factor
+    step = lambda state, token: (jax.numpy.asarray(table)[token], state)
+    yield (
+        lambda own: jattn.beam_search(step, np.ones(3), collect=collect(own), **options),
+        np.asarray(2.0),
+    )
+
+
+def caches():
+    query, key = np.random.default_rng(1).standard_normal((2, 2, 2, 3))
+
+    def read(query=query, key=key, value=key, lengths=None, **options):
+        cache = jattn.init_cache(capacity=6, key_value_heads=2, key_size=3)
+        cache = jattn.extend_cache(cache, key, value, lengths=lengths)
+        return jattn.attend_to_cache(query, cache, chunk_size=2, **options)
+
+    arrays = {"query": query, "key": key, "value": key, "lengths": np.asarray(1)}
+    arrays |= {"query_offset": np.asarray(0), "bias": np.zeros((2, 2, 6))}
+    for name, array in arrays.items():
+        yield lambda own, name=name: read(**{name: own}), array
+
+
+@pytest.mark.parametrize("calls", [decoders, searches, caches])
+def test_T2_loops_over_constants_may_read_what_is_split_over_devices(calls):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("device",))
+    spec = jax.sharding.PartitionSpec("device")
+    for call, one in calls():
+        split = jax.tree.map(lambda x: x[None], one)
+        one_each = jax.shard_map(jax.vmap(call), mesh=mesh, in_specs=spec, out_specs=spec)
+        found = jax.tree.map(lambda x: x[0], jax.jit(one_each)(split))
+        testing.assert_close(found, jax.jit(call)(one), 1e-12)

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.normalizers import Normalizer, softmax
@@ -27,9 +28,9 @@ class AdditiveParams(NamedTuple):
 def init_additive(
     rng: Key[Array, ""],
     *,
-    query_size: int,
-    key_size: int,
-    units: int,
+    query_size: Size,
+    key_size: Size,
+    units: Size,
     bias: bool = False,
     dtype: DTypeLike = float,
 ) -> AdditiveParams:

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.normalizers import Normalizer, softmax
@@ -23,7 +24,7 @@ class ConcatParams(NamedTuple):
 
 @named_axes
 def init_concat(
-    rng: Key[Array, ""], *, query_size: int, key_size: int, units: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, query_size: Size, key_size: Size, units: Size, dtype: DTypeLike = float
 ) -> ConcatParams:
     """Draws every weight from a normal with variance 1 / fan-in."""
     shapes = ((units, query_size + key_size), (units,))

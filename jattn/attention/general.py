@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.normalizers import Normalizer, softmax
@@ -22,7 +23,7 @@ class GeneralParams(NamedTuple):
 
 @named_axes
 def init_general(
-    rng: Key[Array, ""], *, query_size: int, key_size: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, query_size: Size, key_size: Size, dtype: DTypeLike = float
 ) -> GeneralParams:
     """Draws the weight from a normal with variance 1 / (query_size key_size).
 

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_length
+from jattn._options import Count, Size, check_length
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, readable
 from jattn.attention.dot import dot_attention
@@ -31,7 +31,7 @@ class LocalPredictiveParams(NamedTuple):
 
 @named_axes
 def init_local_predictive(
-    rng: Key[Array, ""], *, query_size: int, units: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, query_size: Size, units: Size, dtype: DTypeLike = float
 ) -> LocalPredictiveParams:
     """Draws every weight from a normal with variance 1 / fan-in."""
     position_rng, centre_rng = jax.random.split(rng)
@@ -48,7 +48,7 @@ def local_monotonic_attention(
     key: Float[Array, "s k"],
     value: Float[Array, "s v"],
     *,
-    half_width: int,
+    half_width: Count,
     offset: Integer = 0,
     attention: Attention = dot_attention,
     mask: MaskLike = None,
@@ -73,7 +73,6 @@ def local_monotonic_attention(
     Raises:
         ValueError: if two arguments disagree about the size of an axis or half_width is negative.
     """
-    _check_half_width("local_monotonic_attention", half_width, least=0)
     inside = window(half_width, half_width, offset).dense(len(query), len(key))
     allowed = as_array(mask, len(query), len(key))
     inside = inside if allowed is None else inside & allowed
@@ -88,7 +87,7 @@ def local_predictive_attention(
     key: Float[Array, "s k"],
     value: Float[Array, "s v"],
     *,
-    half_width: int,
+    half_width: Size,
     length: Integer | None = None,
     attention: Attention = dot_attention,
     mask: MaskLike = None,
@@ -118,7 +117,6 @@ def local_predictive_attention(
         ValueError: if two arguments disagree about the size of an axis, half_width is not at
             least 1, or length is negative or more than the number of keys.
     """
-    _check_half_width("local_predictive_attention", half_width, least=1)
     check_length("local_predictive_attention: length", length, len(key), "s")
     if length is not None:
         mask = lengths(length) if mask is None else lengths(length) & mask
@@ -138,8 +136,3 @@ def local_predictive_attention(
     weights = checkpoint_name(align * near, "weight/modulated")
     context = checkpoint_name(jnp.einsum("ts,sv->tv", weights, value), "decode/modulated_context")
     return Attended(context, weights)
-
-
-def _check_half_width(function: str, half_width: int, *, least: int) -> None:
-    if half_width < least:
-        raise ValueError(f"{function}: half_width is {half_width}, expected at least {least}")

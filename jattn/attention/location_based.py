@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count, Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.masks import lengths
@@ -22,7 +23,7 @@ class LocationBasedParams(NamedTuple):
 
 @named_axes
 def init_location_based(
-    rng: Key[Array, ""], *, query_size: int, positions: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, query_size: Size, positions: Count, dtype: DTypeLike = float
 ) -> LocationBasedParams:
     """Draws the weight from a normal with variance 1 / query_size."""
     shape = (positions, query_size)

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 
 
 class MultiHeadParams(NamedTuple):
@@ -27,14 +28,14 @@ class MultiHeadParams(NamedTuple):
 def init_multi_head(
     rng: Key[Array, ""],
     *,
-    heads: int,
-    query_size: int,
-    key_size: int | None = None,
-    value_size: int | None = None,
-    head_size: int | None = None,
-    value_head_size: int | None = None,
-    output_size: int | None = None,
-    key_value_heads: int | None = None,
+    heads: Size,
+    query_size: Size,
+    key_size: Size | None = None,
+    value_size: Size | None = None,
+    head_size: Size | None = None,
+    value_head_size: Size | None = None,
+    output_size: Size | None = None,
+    key_value_heads: Size | None = None,
     bias: bool = False,
     dtype: DTypeLike = float,
 ) -> MultiHeadParams:
@@ -46,6 +47,11 @@ def init_multi_head(
     key_size = query_size if key_size is None else key_size
     value_size = key_size if value_size is None else value_size
     head_size = query_size // heads if head_size is None else head_size
+    if not head_size:
+        raise ValueError(
+            f"init_multi_head: query_size is {query_size}, expected at least 1 for each of"
+            f" {heads} heads, or a head_size"
+        )
     value_head_size = head_size if value_head_size is None else value_head_size
     output_size = query_size if output_size is None else output_size
     groups = heads if key_value_heads is None else key_value_heads

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jattn._axes import named_axes
+from jattn._options import Count, Size
 
 
 @jax.tree_util.register_dataclass
@@ -39,11 +40,11 @@ class KeyValueCache:
 
 @named_axes
 def init_cache(
-    *batch: int,
-    capacity: int,
-    key_value_heads: int,
-    key_size: int,
-    value_size: int | None = None,
+    *batch: Count,
+    capacity: Count,
+    key_value_heads: Size,
+    key_size: Size,
+    value_size: Size | None = None,
     dtype: DTypeLike = float,
 ) -> KeyValueCache:
     """An empty cache for `capacity` tokens; `batch` are the sizes of the leading axes, if any.
@@ -58,13 +59,13 @@ def init_cache(
 
 @named_axes
 def init_rolling_cache(
-    *batch: int,
-    window: int,
-    first_tokens: int = 0,
-    longest_chunk: int = 1,
-    key_value_heads: int,
-    key_size: int,
-    value_size: int | None = None,
+    *batch: Count,
+    window: Size,
+    first_tokens: Count = 0,
+    longest_chunk: Size = 1,
+    key_value_heads: Size,
+    key_size: Size,
+    value_size: Size | None = None,
     dtype: DTypeLike = float,
 ) -> KeyValueCache:
     """An empty cache for sequences without end: the last `window` tokens and the first few.
@@ -76,13 +77,6 @@ def init_rolling_cache(
     Raises:
         ValueError: if the window or the chunk is less than 1, or `first_tokens` is negative.
     """
-    for name, size, least in (
-        ("window", window, 1),
-        ("longest_chunk", longest_chunk, 1),
-        ("first_tokens", first_tokens, 0),
-    ):
-        if size < least:
-            raise ValueError(f"init_rolling_cache: {name} is {size}, expected at least {least}")
     cache = init_cache(
         *batch,
         capacity=first_tokens + window + longest_chunk - 1,

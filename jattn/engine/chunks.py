@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jattn._options import check_options, named
+from jattn._options import Size, check_options, named
 from jattn.engine import rowwise
 from jattn.engine.loops import again, over_leading
 from jattn.engine.rowwise import Arrays
@@ -42,9 +42,7 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
             has leading axes of its own, or returns an array without an axis of queries.
     """
     with named("in_chunks"):
-        check_options({"chunk_size": int}, {"chunk_size": chunk_size})
-    if chunk_size < 1:
-        raise ValueError(f"in_chunks: chunk_size is {chunk_size}, expected at least 1")
+        check_options({"chunk_size": Size}, {"chunk_size": chunk_size})
     if isinstance(function, functools.partial):
         inner = in_chunks(function.func, chunk_size)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore

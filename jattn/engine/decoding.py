@@ -54,9 +54,9 @@ def attend_to_cache(
     Raises:
         ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
     """
-    _check(query, cache, sinks)
+    _check(query, cache)
     key, value = (
-        jax.ShapeDtypeStruct((*x.shape[:-3], *np.take(x.shape, (-2, -3, -1))), x.dtype)
+        jax.ShapeDtypeStruct((*x.shape[:-3], *(x.shape[axis] for axis in (-2, -3, -1))), x.dtype)
         for x in (cache.key, cache.value)
     )
     offset = cache.length - np.shape(query)[-3] if query_offset is None else query_offset
@@ -100,13 +100,13 @@ def _attend(
         allowed &= at_positions(pattern, queries, keys)
     allowed = allowed[:, None]
     if mask is not None and not isinstance(mask, Mask):
-        allowed = allowed & over_slots("mask", mask, query, cache)
+        allowed = allowed & over_slots(mask, query, cache)
     context = attend_to_slots(
         query.reshape(count, *query.shape[-3:]),
         cache.key.reshape(count, *cache.key.shape[-3:]),
         cache.value.reshape(count, *cache.value.shape[-3:]),
         allowed,
-        None if bias is None else over_slots("bias", bias, query, cache),
+        None if bias is None else over_slots(bias, query, cache),
         scale=scale,
         sinks=sinks,
         **options,
@@ -116,35 +116,24 @@ def _attend(
 
 
 def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:
-    offset = jnp.asarray(offset)
-    if offset.shape not in ((), batch):
-        raise ValueError(
-            f"attend_to_cache: query_offset has shape {offset.shape}, expected () or {batch}"
-        )
-    return jnp.broadcast_to(offset.astype(jnp.int32), batch).reshape(math.prod(batch), 1)
+    return jnp.broadcast_to(jnp.asarray(offset).astype(jnp.int32), batch).reshape(
+        math.prod(batch), 1
+    )
 
 
-def _check(query, cache: KeyValueCache, sinks) -> None:
+def _check(query, cache: KeyValueCache) -> None:
+    """What the check of the engine would say of keys that the caller never passed."""
     if not isinstance(cache, KeyValueCache):
         given = type(cache).__name__
         raise ValueError(f"attend_to_cache: cache is a {given}, expected a KeyValueCache")
-    batch, (groups, _, size) = cache.length.shape, cache.key.shape[-3:]
+    batch, size = cache.length.shape, cache.key.shape[-1]
     shape = np.shape(query)
     if len(shape) != len(batch) + 3 or shape[:-3] != batch or shape[-1] != size:
         raise ValueError(
             f"attend_to_cache: query has shape {shape}, expected (*b, t, h, k) with *b={batch},"
             f" k={size} (from cache)"
         )
-    if groups == 0 or shape[-2] % groups:
-        raise ValueError(
-            f"attend_to_cache: {shape[-2]} heads do not divide among {groups} key-value heads"
-        )
     if shape[-3] > cache.longest_chunk:
         raise ValueError(
             f"attend_to_cache: {shape[-3]} queries, expected at most {cache.longest_chunk}"
-        )
-    if sinks is not None and np.shape(sinks) != shape[-2:-1]:
-        raise ValueError(
-            f"attend_to_cache: sinks has shape {np.shape(sinks)}, expected (h) with h={shape[-2]}"
-            " (from query)"
         )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jattn._varying import varying_as
 from jattn.engine.block import read
 from jattn.engine.merge import Merged, merge_attention
 from jattn.engine.pairs import Operands, Setting, Static
@@ -46,7 +47,8 @@ def attend_to_slots(
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(query, key, value)
         inner = jnp.promote_types(dtype, jnp.float32)
-    arrays = _grouped(query, key, value, allowed, bias, scale, inner)
+    # What one varies over, all do: under `jax.vmap` a choice makes of what enters it such arrays.
+    arrays = varying_as(_grouped(query, key, value, allowed, bias, scale, inner))
     (batch, t, heads, size), (groups, slots) = query.shape, key.shape[1:3]
     numbers = groups * max(size, value.shape[-1])
     block = chunk_size or max(16, NUMBERS_IN_A_BLOCK // max(numbers, 1) // 8 * 8)
@@ -102,7 +104,7 @@ def _at_once(cap: float | None, arrays: Grouped, all_read: bool = False) -> Merg
 
 def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Merged:
     of_example = functools.partial(_of_example, block, cap, arrays)
-    return jax.lax.map(of_example, jnp.arange(arrays.key.shape[0]))
+    return jax.lax.map(of_example, varying_as(jnp.arange(arrays.key.shape[0]), arrays))
 
 
 def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Merged:
@@ -112,6 +114,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
     query, allowed, bias = jax.tree.map(one, (arrays.query, arrays.allowed, arrays.bias))
     empty = jnp.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
     nothing = Merged(empty, jnp.full_like(empty[..., 0], -jnp.inf))
+    nothing, firsts = varying_as((nothing, jnp.arange(0, slots, block)), arrays)
 
     def add(found: Merged, first: Array) -> tuple[Merged, None]:
         start = jnp.minimum(first, slots - block)  # The last block may overlap the one before.
@@ -129,7 +132,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
 
         return merge_attention(*found, *jax.lax.cond(kept.any(), read, lambda: nothing)), None
 
-    return jax.lax.scan(add, nothing, jnp.arange(0, slots, block))[0]
+    return jax.lax.scan(add, nothing, firsts)[0]
 
 
 def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> Merged:

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jattn._options import named
-from jattn.engine.arguments import check_pairs
 from jattn.engine.cache import KeyValueCache
 from jattn.masks.algebra import Mask
 
@@ -37,12 +35,10 @@ def at_positions(
     return jnp.broadcast_to(found, (*queries.shape, keys.shape[-1]))
 
 
-def over_slots(name: str, array, query, cache: KeyValueCache) -> Array:
+def over_slots(array, query, cache: KeyValueCache) -> Array:
     """An array over heads, queries and slots with the batch as one axis; heads may stay one."""
     *batch, t, heads, _ = query.shape
     array = jnp.asarray(array)
-    with named("attend_to_cache"):
-        check_pairs(name, array, (*batch, heads, t, cache.slots))
     heads = array.shape[-3] if array.ndim > 2 else 1
     array = jnp.broadcast_to(array, (*batch, heads, t, cache.slots))
     return array.reshape(math.prod(batch), heads, t, cache.slots)

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count
 from jattn._precision import at_least_float32
 
 
@@ -28,7 +29,7 @@ class LinearParams(NamedTuple):
 
 @named_axes
 def init_embedding(
-    rng: Key[Array, ""], *, words: int, size: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, words: Count, size: Count, dtype: DTypeLike = float
 ) -> EmbeddingParams:
     """Draws the rows from a standard normal."""
     return EmbeddingParams(jax.random.normal(rng, (words, size), dtype))
@@ -38,8 +39,8 @@ def init_embedding(
 def init_linear(
     rng: Key[Array, ""],
     *,
-    input_size: int,
-    output_size: int,
+    input_size: Count,
+    output_size: Count,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> LinearParams:

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
+from jattn._options import Count, NotNegative
 from jattn._precision import at_least_float32
 
 
@@ -18,7 +19,7 @@ class LayerNormParams(NamedTuple):
 
 
 @named_axes
-def init_layer_norm(*, size: int, bias: bool = True, dtype: DTypeLike = float) -> LayerNormParams:
+def init_layer_norm(*, size: Count, bias: bool = True, dtype: DTypeLike = float) -> LayerNormParams:
     """Scale one and bias zero: nothing is drawn, so there is no rng."""
     return LayerNormParams(jnp.ones(size, dtype), jnp.zeros(size, dtype) if bias else None)
 
@@ -29,7 +30,7 @@ def layer_norm(
     params: LayerNormParams,
     inputs: Float[Array, "s d"] | Float[Array, " d"],
     *,
-    epsilon: float = 1e-5,
+    epsilon: NotNegative = 1e-5,
 ) -> Float[Array, "s d"] | Float[Array, " d"]:
     """Gives the features of each vector mean zero and variance one, then scales and shifts them.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jattn._options import check_length
+from jattn._options import Count, check_length, check_options, named
 from jattn.masks.reach import numbers_like
 
 Sizes = tuple[int | None, int | None]
@@ -38,6 +38,8 @@ class Mask:
             ValueError: if the mask was made for other sizes, or one of its lengths is negative or
                 longer than its axis.
         """
+        with named("dense"):
+            check_options({"t": Count, "s": Count}, {"t": t, "s": s})
         self.check(t, s)
         with jax.numpy_rank_promotion("allow"):
             seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])

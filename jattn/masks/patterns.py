@@ -27,7 +27,7 @@ def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> 
     for name, side in given.items():
         if side is not None:
             given[name] = side = _whole("window", name, side)
-        if isinstance(side, int) and side < 0:
+        if isinstance(side, int | np.integer) and side < 0:
             raise ValueError(f"masks.window: {name} is {side}, expected at least 0 or None")
     near = (None if isinstance(x, int) and x == FAR else x for x in given.values())
     return Mask(near_query, (*near, _whole("window", "offset", offset)))
@@ -51,35 +51,31 @@ def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = Non
 
 def prefix(length: Integer) -> Mask:
     """The first `length` keys; `prefix(n) | causal()` is a prefix language model's mask."""
-    return Mask(before_length, (_whole("prefix", "length", length),))
+    return Mask(before_length, (_whole("prefix", "length", length, 0),))
 
 
 def dilated(step: Integer) -> Mask:
     """Every `step`-th key, counted from the query's own position."""
-    return Mask(_dilated, (_positive("dilated", "step", step),))
+    return Mask(_dilated, (_whole("dilated", "step", step, 1),))
 
 
 def blocks(size: Integer) -> Mask:
     """Keys of the query's own block, where blocks of `size` positions tile the sequence."""
-    return Mask(same_block, (_positive("blocks", "size", size),))
+    return Mask(same_block, (_whole("blocks", "size", size, 1),))
 
 
 def global_tokens(count: Integer) -> Mask:
     """The first `count` positions see every key and are seen by every query."""
-    return Mask(_global_tokens, (_whole("global_tokens", "count", count),))
+    return Mask(_global_tokens, (_whole("global_tokens", "count", count, 0),))
 
 
-def _whole(name: str, argument: str, value: Integer) -> Integer:
+def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integer:
     dtype = getattr(value, "dtype", type(value))
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
         raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")
-    return within_reach(value)
-
-
-def _positive(name: str, argument: str, value: Integer) -> Integer:
-    value = _whole(name, argument, value)
-    if isinstance(value, int) and value < 1:
-        raise ValueError(f"masks.{name}: {argument} is {value}, expected at least 1")
+    value = within_reach(value)
+    if isinstance(value, int | np.integer) and value < least:
+        raise ValueError(f"masks.{name}: {argument} is {value}, expected at least {least}")
     return value
 
 

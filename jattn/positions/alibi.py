@@ -7,12 +7,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jattn._axes import named_axes
+from jattn._options import Count
 from jattn._precision import inner_dtype
 
 
 @named_axes
 def alibi_bias(
-    heads: int, t: int, s: int, *, offset: Int[Array, ""] | int = 0, dtype: DTypeLike = float
+    heads: Count, t: Count, s: Count, *, offset: Int[Array, ""] | int = 0, dtype: DTypeLike = float
 ) -> Float[Array, "h t s"]:
     """What to add to the scores so that each head prefers near keys, some heads more than others.
 
@@ -43,5 +44,5 @@ def alibi_slopes(heads: int) -> np.ndarray:
     Else those of the next smaller power of two, then every other one of the next larger power.
     """
     slopes = lambda count: 2.0 ** (-8.0 * np.arange(1, count + 1) / max(count, 1))
-    smaller = 2 ** (heads.bit_length() - 1) if heads else 0
+    smaller = 2 ** (int(heads).bit_length() - 1) if heads else 0
     return np.concatenate([slopes(smaller), slopes(2 * smaller)[::2][: heads - smaller]])

@@ -5,6 +5,15 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jattn._options import check_known
+
+
+def check_base(function: str, base: float) -> None:
+    """Raises ValueError unless the base is known and positive."""
+    check_known(f"{function}: base", base)
+    if not 0.0 < base < np.inf:
+        raise ValueError(f"{function}: base is {base}, expected a finite number above 0")
+
 
 def frequencies(features: int, base: float) -> np.ndarray:
     """The angle between two positions, of each pair of features: base ** (-2 pair / features)."""

@@ -4,9 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jattn._axes import named_axes
-from jattn._options import check_known
 from jattn._precision import at_least_float32
-from jattn.positions.angles import cosines_and_sines, frequencies
+from jattn.positions.angles import check_base, cosines_and_sines, frequencies
 
 
 @named_axes
@@ -57,7 +56,7 @@ def half_split_rotary(
 
 
 def _turns(function: str, inputs: Array, positions: Array, base: float) -> tuple[Array, Array]:
-    check_known(f"{function}: base", base)
+    check_base(function, base)
     features = inputs.shape[-1]
     if features % 2:
         raise ValueError(f"{function}: inputs has {features} features (k), expected an even number")

@@ -6,15 +6,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jattn._axes import named_axes
-from jattn._options import check_known
+from jattn._options import Count
 from jattn._precision import inner_dtype
-from jattn.positions.angles import cosines_and_sines, frequencies
+from jattn.positions.angles import check_base, cosines_and_sines, frequencies
 
 
 @named_axes
 def sinusoidal_positions(
-    t: int,
-    d: int,
+    t: Count,
+    d: Count,
     *,
     offset: Int[Array, ""] | int = 0,
     base: float = 10000.0,
@@ -34,7 +34,7 @@ def sinusoidal_positions(
     Args:
         offset: the position of the first vector; a decoder's step passes its own and t = 1.
     """
-    check_known("sinusoidal_positions: base", base)
+    check_base("sinusoidal_positions", base)
     dtype = canonicalize_dtype(dtype)
     positions = jnp.arange(t, dtype=jnp.int32) + jnp.asarray(offset, jnp.int32)
     inner = inner_dtype(dtype)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._precision import at_least_float32
+from jattn._varying import scan
 from jattn.layers import check_dropout, dropout, embedding, linear
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
@@ -113,7 +114,7 @@ def bahdanau_decode(
         return state, (state.hidden, context, state.weights)
 
     start = bahdanau_start(params, memory, read)
-    _, (hidden, context, weights) = jax.lax.scan(step, start, embedded)
+    _, (hidden, context, weights) = scan(step, start, embedded)
     hidden, context = drop(1, hidden), drop(2, context)
     return Decoded(_read_out(params, hidden, embedded, context), weights)
 

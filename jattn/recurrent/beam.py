@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._varying import varying_as
+
 Step = Callable[[Any, Int[Array, ""]], tuple[Float[Array, " w"], Any]]
 
 
@@ -70,7 +72,8 @@ def trace_back(beam: Beam, stop: int, length_penalty: float) -> Found:
         return parents[places], jax.tree.map(lambda leaf: leaf[places], (tokens, seen))
 
     rows = (beam.tokens, beam.parents, beam.seen)
-    _, (tokens, seen) = jax.lax.scan(back, jnp.arange(size, dtype=jnp.int32), rows, reverse=True)
+    places = varying_as(jnp.arange(size, dtype=jnp.int32), rows)
+    _, (tokens, seen) = jax.lax.scan(back, places, rows, reverse=True)
     exists = beam.totals > -jnp.inf
     lengths = jnp.where(exists, beam.lengths, 0)
     counts = jnp.where(beam.finished, lengths + 1, lengths)

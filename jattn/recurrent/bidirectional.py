@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_length
+from jattn._options import Count, check_length
 from jattn._precision import at_least_float32
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
 from jattn.recurrent.unroll import directions
@@ -30,7 +30,7 @@ class BothWays(NamedTuple):
 
 @named_axes
 def init_bidirectional_gru(
-    rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, input_size: Count, units: Count, dtype: DTypeLike = float
 ) -> BidirectionalGRUParams:
     """Draws both directions as `init_gru` does; `units` is the size of one."""
     forward, backward = jax.random.split(rng)

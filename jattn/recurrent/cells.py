@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count
 from jattn._precision import at_least_float32
 
 
@@ -26,7 +27,7 @@ Cell = Callable[[GRUParams, Float[Array, " n"], Float[Array, " i"]], Float[Array
 
 @named_axes
 def init_gru(
-    rng: Key[Array, ""], *, input_size: int, units: int, dtype: DTypeLike = float
+    rng: Key[Array, ""], *, input_size: Count, units: Count, dtype: DTypeLike = float
 ) -> GRUParams:
     """Draws input weights from a normal with variance 1 / input_size; biases start at zero.
 

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count
 from jattn.layers import EmbeddingParams, LinearParams, init_embedding, init_linear
 from jattn.recurrent.cells import GRUParams, init_gru
 
@@ -36,11 +37,11 @@ class LuongDecoderParams(NamedTuple):
 def init_bahdanau_decoder(
     rng: Key[Array, ""],
     *,
-    words: int,
-    embedding_size: int,
-    units: int,
-    value_size: int,
-    summary_size: int,
+    words: Count,
+    embedding_size: Count,
+    units: Count,
+    value_size: Count,
+    summary_size: Count,
     attention: Any = None,
     dtype: DTypeLike = float,
 ) -> BahdanauDecoderParams:
@@ -60,12 +61,12 @@ def init_bahdanau_decoder(
 def init_luong_decoder(
     rng: Key[Array, ""],
     *,
-    words: int,
-    embedding_size: int,
-    units: int,
-    value_size: int,
-    summary_size: int,
-    attentional_size: int | None = None,
+    words: Count,
+    embedding_size: Count,
+    units: Count,
+    value_size: Count,
+    summary_size: Count,
+    attentional_size: Count | None = None,
     input_feeding: bool = False,
     attention: Any = None,
     dtype: DTypeLike = float,

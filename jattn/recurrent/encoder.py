@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_length
+from jattn._options import Count, Size, check_length
 from jattn._precision import at_least_float32
 from jattn.attention.additive import AdditiveParams, additive_attention
 from jattn.layers import EmbeddingParams, LinearParams, embedding, init_embedding, linear
@@ -44,10 +44,10 @@ class Attentive(NamedTuple):
 def init_encoder(
     rng: Key[Array, ""],
     *,
-    words: int,
-    embedding_size: int,
-    units: int,
-    layers: int = 1,
+    words: Count,
+    embedding_size: Count,
+    units: Count,
+    layers: Size = 1,
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> EncoderParams:

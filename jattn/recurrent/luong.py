@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jattn._options import check_options, named
 from jattn._precision import at_least_float32
+from jattn._varying import scan
 from jattn.layers import check_dropout, dropout, embedding, linear
 from jattn.recurrent.bahdanau import Decoded
 from jattn.recurrent.cells import Cell, gru_cell
@@ -97,6 +99,8 @@ def luong_decode(
         ValueError: as `luong_step` does, or if dropout_rate is not in [0, 1) or comes without rng.
     """
     check_dropout("luong_decode", "dropout_rate", dropout_rate, rng)
+    with named("luong_decode"):
+        check_options({"input_feeding": bool}, {"input_feeding": input_feeding})
     read = attention(params.attention, memory)
     start = luong_start(params, memory, read)
 
@@ -117,7 +121,7 @@ def luong_decode(
         state = _advance(params, state, embedded, read, input_feeding, cell)
         return state, (state.attentional, state.weights)
 
-    _, (attentional, weights) = jax.lax.scan(step, start, embedded)
+    _, (attentional, weights) = scan(step, start, embedded)
     return Decoded(linear(params.readout, drop(2, attentional)), weights)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jattn._axes import named_axes
 from jattn._precision import at_least_float32
 from jattn.attention.additive import AdditiveParams, additive_attention
 from jattn.attention.attend import Attended, MaskLike, attend, readable
@@ -80,9 +81,13 @@ def _by_prediction(mechanism, params, memory):
 
 
 def _by_addition(mechanism, params: AdditiveParams, memory):
-    key_part = _project_keys(params, memory.values)
+    values = memory.values
+    if memory.length is not None:  # The weight's gradient reads them, also where none attends.
+        valid = jnp.arange(len(values)) < memory.length
+        values = jnp.where(valid[:, None], values, 0.0)
+    key_part = project_memory(params, values)
     return lambda query, _position: _read_projected(
-        params, query, key_part, memory.values, mask=memory.mask, **mechanism.keywords
+        params, query, key_part, values, mask=memory.mask, **mechanism.keywords
     )
 
 
@@ -92,8 +97,10 @@ def _by_concatenation(mechanism, params: ConcatParams, memory):
     return _by_addition(mechanism, AdditiveParams(query_weight, key_weight, score_weight), memory)
 
 
+@named_axes
 @at_least_float32
-def _project_keys(params: AdditiveParams, values: Float[Array, "s v"]) -> Float[Array, "s p"]:
+def project_memory(params: AdditiveParams, values: Float[Array, "s k"]) -> Float[Array, "s p"]:
+    """The keys' part of the hidden layer, the same for all queries."""
     return jnp.einsum("pk,sk->sp", params.key_weight, values)
 
 

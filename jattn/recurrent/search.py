@@ -1,13 +1,17 @@
 """The likeliest sequences of a model that goes token by token: greedy and beam search."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from jattn._axes import named_axes
+from jattn._options import Count, Size
+from jattn._varying import varying_as
 from jattn.recurrent.beam import Beam, Found, Step, extend, trace_back
 
 
@@ -18,7 +22,7 @@ def greedy_search(
     *,
     start: int,
     stop: int,
-    max_steps: int,
+    max_steps: Count,
     collect: Callable[[Any], Any] = lambda state: None,
 ) -> Found:
     """Takes the likeliest next token at every step, until it is `stop`.
@@ -38,8 +42,8 @@ def beam_search(
     *,
     start: int,
     stop: int,
-    max_steps: int,
-    beam_size: int,
+    max_steps: Count,
+    beam_size: Size,
     length_penalty: float = 0.0,
     collect: Callable[[Any], Any] = lambda state: None,
 ) -> Found:
@@ -75,14 +79,14 @@ def beam_search(
         The sequences found; `lengths` do not count `stop`.
 
     Raises:
-        ValueError: if beam_size is not at least 1, max_steps is negative, or start or stop is not
-            a token.
+        ValueError: if beam_size is not at least 1, max_steps is negative, length_penalty is
+            not finite, or start or stop is not a token.
     """
-    _check(step, state, beam_size, max_steps, start=start, stop=stop)
+    _check(step, state, length_penalty, start=start, stop=stop)
     spread = lambda leaf: jnp.broadcast_to(leaf, (beam_size, *jnp.shape(leaf)))
     states = jax.tree.map(spread, state)
     seen = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
-    dtype = jax.eval_shape(step, state, _token(start))[0].dtype
+    after = jax.eval_shape(step, state, _token(start))
     ranks = jnp.arange(beam_size, dtype=jnp.int32)
     beam = Beam(
         count=jnp.zeros((), jnp.int32),
@@ -91,11 +95,12 @@ def beam_search(
         finished=jnp.zeros(beam_size, bool),
         lengths=jnp.zeros(beam_size, jnp.int32),
         # One beginning is alive, so that the first step does not find the same words many times.
-        totals=jnp.where(ranks == 0, 0.0, -jnp.inf).astype(dtype),
+        totals=jnp.where(ranks == 0, 0.0, -jnp.inf).astype(after[0].dtype),
         tokens=jnp.full((max_steps, beam_size), stop, jnp.int32),
         parents=jnp.broadcast_to(ranks, (max_steps, beam_size)),
         seen=jax.tree.map(lambda leaf: jnp.zeros((max_steps, *leaf.shape), leaf.dtype), seen),
     )
+    beam = varying_as(beam, after, seen)
     goes_on = lambda beam: jnp.any(~beam.finished & (beam.totals > -jnp.inf))
     if max_steps:
         beam = jax.lax.while_loop(
@@ -110,11 +115,10 @@ def _token(token: int) -> Int[Array, ""]:
     return jnp.asarray(token, jnp.int32)
 
 
-def _check(step: Step, state: Any, beam_size: int, max_steps: int, **tokens: int) -> None:
-    if beam_size < 1:
-        raise ValueError(f"beam_search: beam_size is {beam_size}, expected at least 1")
-    if max_steps < 0:
-        raise ValueError(f"beam_search: max_steps is {max_steps}, expected at least 0")
+def _check(step: Step, state: Any, length_penalty: float, **tokens: int) -> None:
+    if not isinstance(length_penalty, Tracer) and not math.isfinite(length_penalty):
+        given = f"length_penalty is {length_penalty}"
+        raise ValueError(f"beam_search: {given}, expected a finite number")
     shape = jax.eval_shape(step, state, _token(0))[0].shape
     if len(shape) != 1:
         raise ValueError(f"beam_search: step returned log-probabilities {shape}, expected (w)")

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_length
+from jattn._options import Count, Size, check_length
 from jattn._precision import at_least_float32
 from jattn.layers import check_dropout, dropout
 from jattn.recurrent.bidirectional import (
@@ -35,9 +35,9 @@ class Stacked(NamedTuple):
 def init_stacked_gru(
     rng: Key[Array, ""],
     *,
-    input_size: int,
-    units: int,
-    layers: int,
+    input_size: Count,
+    units: Count,
+    layers: Size,
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> tuple[Layer, ...]:

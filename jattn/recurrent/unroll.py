@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from jattn._axes import named_axes
 from jattn._options import check_length
 from jattn._precision import at_least_float32
-from jattn._varying import varying_as
+from jattn._varying import scan, varying_as
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 from jattn.recurrent.states import states
 from jattn.recurrent.steps import Direction, Recurrent
@@ -100,7 +100,7 @@ def directions(
                 return new, new
             return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
 
-        final, outputs = jax.lax.scan(step, initial, (inputs, valid), reverse=reverse)
+        final, outputs = scan(step, initial, (inputs, valid), reverse=reverse)
         return Unrolled(outputs, final)
 
     return tuple(map(unroll, params, initial, hidden_scale, reverse))

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn.attention.multi_head_params import MultiHeadParams, init_multi_head
 from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.transformer.feed_forward import FeedForwardParams, init_feed_forward
@@ -30,10 +31,10 @@ class DecoderBlockParams(NamedTuple):
 def init_decoder_block(
     rng: Key[Array, ""],
     *,
-    size: int,
-    heads: int,
-    hidden_size: int,
-    key_value_heads: int | None = None,
+    size: Size,
+    heads: Size,
+    hidden_size: Size,
+    key_value_heads: Size | None = None,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> DecoderBlockParams:

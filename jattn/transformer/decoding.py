@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._axes import named_axes
+from jattn._options import Count, check_options, named
 from jattn._precision import at_least_float32
-from jattn.attention.attend import MaskLike
 from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
-from jattn.masks.algebra import as_array
+from jattn.masks.algebra import Mask, as_array
 from jattn.normalizers import softmax
 from jattn.transformer.decoder_block import through
 from jattn.transformer.feed_forward import Activation
@@ -36,18 +37,22 @@ class TransformerState(NamedTuple):
     weights: tuple[Float[Array, "h s"], ...]
 
 
+@named_axes
 @at_least_float32
 def transformer_memory(
     params: TransformerDecoderParams,
     memory: Float[Array, "s d"],
     *,
-    memory_mask: MaskLike = None,
+    memory_mask: Bool[Array, "1 s"] | Mask | None = None,
 ) -> TransformerMemory:
     """What each block reads of the memory, which is the same at every step.
 
     Args:
         memory: what the encoder returned.
         memory_mask: as in `transformer_decoder`, for a single query.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis.
     """
     allowed = as_array(memory_mask, 1, len(memory))
     memory = memory if allowed is None else jnp.where(allowed[0][:, None], memory, 0.0)
@@ -63,6 +68,8 @@ def transformer_start(
     params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: int
 ) -> TransformerState:
     """The state before the first step, with room for `capacity` positions."""
+    with named("transformer_start"):
+        check_options({"capacity": Count}, {"capacity": capacity})
     keys, values, weights = [], [], []
     for block, of_memory in zip(params.blocks, memory.keys, strict=True):
         heads, (query, key, value, *_) = block.self_attention, block.self_attention

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.heads import Turn
 from jattn.attention.multi_head import multi_head_attention
@@ -44,10 +45,10 @@ class EncodedBlock(NamedTuple):
 def init_encoder_block(
     rng: Key[Array, ""],
     *,
-    size: int,
-    heads: int,
-    hidden_size: int,
-    key_value_heads: int | None = None,
+    size: Size,
+    heads: Size,
+    hidden_size: Size,
+    key_value_heads: Size | None = None,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> EncoderBlockParams:

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count
 from jattn._precision import at_least_float32
 from jattn.layers import LinearParams, linear
 
@@ -28,8 +29,8 @@ class FeedForwardParams(NamedTuple):
 def init_feed_forward(
     rng: Key[Array, ""],
     *,
-    size: int,
-    hidden_size: int,
+    size: Count,
+    hidden_size: Count,
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> FeedForwardParams:

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from jattn._axes import named_axes
+from jattn._options import Count, Size
 from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.transformer.decoder_params import DecoderBlockParams, init_decoder_block
 from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_block
@@ -30,11 +31,11 @@ class TransformerDecoderParams(NamedTuple):
 def init_transformer_encoder(
     rng: Key[Array, ""],
     *,
-    layers: int,
-    size: int,
-    heads: int,
-    hidden_size: int,
-    key_value_heads: int | None = None,
+    layers: Count,
+    size: Size,
+    heads: Size,
+    hidden_size: Size,
+    key_value_heads: Size | None = None,
     bias: bool = True,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
@@ -51,11 +52,11 @@ def init_transformer_encoder(
 def init_transformer_decoder(
     rng: Key[Array, ""],
     *,
-    layers: int,
-    size: int,
-    heads: int,
-    hidden_size: int,
-    key_value_heads: int | None = None,
+    layers: Count,
+    size: Size,
+    heads: Size,
+    hidden_size: Size,
+    key_value_heads: Size | None = None,
     bias: bool = True,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
