@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """jit, vmap, checkpoint, scan, repeats, order of calls and memory layout change nothing."""
 
 import functools
