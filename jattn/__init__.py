@@ -103,9 +103,7 @@ from jattn.transformer.decoder_block import DecodedBlock as DecodedBlock
 from jattn.transformer.decoder_block import decoder_block as decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
 from jattn.transformer.decoder_params import init_decoder_block as init_decoder_block
-from jattn.transformer.decoding import TransformerMemory as TransformerMemory
 from jattn.transformer.decoding import TransformerState as TransformerState
-from jattn.transformer.decoding import transformer_memory as transformer_memory
 from jattn.transformer.decoding import transformer_start as transformer_start
 from jattn.transformer.decoding import transformer_step as transformer_step
 from jattn.transformer.encoder_block import EncodedBlock as EncodedBlock
@@ -115,6 +113,8 @@ from jattn.transformer.encoder_block import init_encoder_block as init_encoder_b
 from jattn.transformer.feed_forward import FeedForwardParams as FeedForwardParams
 from jattn.transformer.feed_forward import feed_forward as feed_forward
 from jattn.transformer.feed_forward import init_feed_forward as init_feed_forward
+from jattn.transformer.memory import TransformerMemory as TransformerMemory
+from jattn.transformer.memory import transformer_memory as transformer_memory
 from jattn.transformer.order import post_norm as post_norm
 from jattn.transformer.order import pre_norm as pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams as TransformerDecoderParams

@@ -178,8 +178,14 @@ def test_bahdanau_drops_what_it_embeds_and_what_it_reads_out():
     embedded = slice(N, N + 5)
     expected = np.where(kept[:, embedded], 2 * whole[:, embedded], 0.0)
     testing.assert_close(halved[:, embedded], expected, 1e-14)
-    with pytest.raises(ValueError, match=r"dropout_rate is .* but rng is None"):
-        read_by(0.5, None)
+    mistakes = {
+        r"dropout_rate is .* but rng is None": (0.5, None),
+        "rng is int, expected a key of": (0.5, 0),
+        "dropout_rate is '0.5', expected a number": ("0.5", jax.random.key(0)),
+    }
+    for message, (rate, rng) in mistakes.items():
+        with pytest.raises(ValueError, match=f"^bahdanau_decode: {message}"):
+            read_by(rate, rng)
 
 
 def test_the_query_position_reaches_local_attention():

@@ -206,3 +206,10 @@ def test_bad_arguments_are_named(changed, message):
     options = {"start": START, "stop": STOP, "max_steps": STEPS, "beam_size": 2} | changed
     with pytest.raises(ValueError, match=f"beam_search: {message}"):
         jattn.beam_search(model()[0], jnp.asarray(0), **options)
+
+
+def test_scores_that_are_no_log_probabilities_are_refused():
+    step = lambda state, token: (jnp.arange(WORDS), state)
+    message = "^beam_search: step returned log-probabilities of dtype int.*, expected a floating"
+    with pytest.raises(ValueError, match=message):
+        jattn.beam_search(step, None, start=START, stop=STOP, max_steps=2, beam_size=2)

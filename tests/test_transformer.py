@@ -67,6 +67,14 @@ def test_a_cache_that_is_full_takes_no_more():
     assert np.isnan(outputs).all()
 
 
+def test_a_state_of_another_decoder_is_refused():
+    of_memory = jattn.transformer_memory(DECODER, MEMORY)
+    state = jattn.transformer_start(DECODER, of_memory, capacity=2)
+    shorter = DECODER._replace(blocks=DECODER.blocks[:1])
+    with pytest.raises(ValueError, match=r"^transformer_step: state has 2 blocks and memory 2,"):
+        jattn.transformer_step(shorter, state, INPUTS[0], of_memory)
+
+
 def test_beams_go_by_steps_of_the_decoder():
     """The sequence found is the likeliest at each token, given the ones before it, in one pass."""
     table = 2.0 * np.random.default_rng(2).standard_normal((WORDS, D))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_known
+from jattn._options import check_dtype, check_known, check_options, is_old_key, named
 
 
 @named_axes
@@ -27,7 +27,11 @@ def dropout(rng: Key[Array, ""] | None, inputs: Float[Array, "..."], rate: float
 
 def check_dropout(function: str, name: str, rate: float, rng: Key[Array, ""] | None) -> None:
     """Raises ValueError unless `rate` is in [0, 1) and comes with `rng` where it is above 0."""
+    with named(function):
+        check_options({name: float}, {name: rate})
     check_known(f"{function}: {name}", rate)
+    if rng is not None and not is_old_key(rng):
+        check_dtype(f"{function}: rng", ["prng_key"], rng)
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"{function}: {name} is {rate}, expected at least 0 and less than 1")
     if rate > 0.0 and rng is None:

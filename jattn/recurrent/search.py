@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from jattn._axes import named_axes
-from jattn._options import Count, Size
+from jattn._options import Count, Size, floating
 from jattn._varying import varying_as
 from jattn.recurrent.beam import Beam, Found, Step, extend, trace_back
 
@@ -119,7 +119,11 @@ def _check(step: Step, state: Any, length_penalty: float, **tokens: int) -> None
     if not isinstance(length_penalty, Tracer) and not math.isfinite(length_penalty):
         given = f"length_penalty is {length_penalty}"
         raise ValueError(f"beam_search: {given}, expected a finite number")
-    shape = jax.eval_shape(step, state, _token(0))[0].shape
+    found = jax.eval_shape(step, state, _token(0))[0]
+    shape = found.shape
+    if not jnp.issubdtype(found.dtype, jnp.floating):
+        given = f"step returned log-probabilities of dtype {found.dtype}"
+        raise ValueError(f"beam_search: {given}, expected {floating(found.dtype)}")
     if len(shape) != 1:
         raise ValueError(f"beam_search: step returned log-probabilities {shape}, expected (w)")
     for name, token in tokens.items():

@@ -5,27 +5,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from jattn._axes import named_axes
 from jattn._options import Count, check_options, named
 from jattn._precision import at_least_float32
 from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
-from jattn.masks.algebra import Mask, as_array
 from jattn.normalizers import softmax
 from jattn.transformer.decoder_block import through
 from jattn.transformer.feed_forward import Activation
+from jattn.transformer.memory import TransformerMemory
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams
 from jattn.transformer.stacks import last_norm
-
-
-class TransformerMemory(NamedTuple):
-    """The memory's keys and values for each block, and which of them may be read."""
-
-    keys: tuple[Float[Array, "g s e"], ...]
-    values: tuple[Float[Array, "g s u"], ...]
-    allowed: Bool[Array, "1 s"] | None
 
 
 class TransformerState(NamedTuple):
@@ -35,33 +26,6 @@ class TransformerState(NamedTuple):
     values: tuple[Float[Array, "g m u"], ...]
     position: Int[Array, ""]
     weights: tuple[Float[Array, "h s"], ...]
-
-
-@named_axes
-@at_least_float32
-def transformer_memory(
-    params: TransformerDecoderParams,
-    memory: Float[Array, "s d"],
-    *,
-    memory_mask: Bool[Array, "1 s"] | Mask | None = None,
-) -> TransformerMemory:
-    """What each block reads of the memory, which is the same at every step.
-
-    Args:
-        memory: what the encoder returned.
-        memory_mask: as in `transformer_decoder`, for a single query.
-
-    Raises:
-        ValueError: if two arguments disagree about the size of an axis.
-    """
-    allowed = as_array(memory_mask, 1, len(memory))
-    memory = memory if allowed is None else jnp.where(allowed[0][:, None], memory, 0.0)
-    keys, values = [], []
-    for block in params.blocks:
-        heads = block.cross_attention
-        keys.append(project(heads.key_weight, heads.key_bias, memory, "key_heads"))
-        values.append(project(heads.value_weight, heads.value_bias, memory, "value_heads"))
-    return TransformerMemory(tuple(keys), tuple(values), allowed)
 
 
 def transformer_start(
@@ -106,9 +70,13 @@ def transformer_step(
             room for, such as `alibi_bias(heads, 1, m, offset=state.position)[:, 0]`.
 
     Raises:
-        ValueError: if the state has no room for another position. A traced position cannot be
-            looked at: the features are NaN then, so that the mistake shows.
+        ValueError: if the state has no room for another position, or not as many blocks. A traced
+            position cannot be looked at: the features are NaN then, so that the mistake shows.
     """
+    blocks, of_state, of_memory = (len(x) for x in (params.blocks, state.keys, memory.keys))
+    if not blocks == of_state == of_memory:
+        given = f"state has {of_state} blocks and memory {of_memory}"
+        raise ValueError(f"transformer_step: {given}, expected {blocks} (from params)")
     position, rows = state.position, inputs[None]
     capacity = state.keys[0].shape[1] if state.keys else None
     if capacity is not None and not isinstance(position, Tracer) and int(position) >= capacity:
