@@ -256,4 +256,4 @@ def test_what_the_memory_is_not_is_refused_by_name():
         attention(ADDITIVE, MEMORY._replace(values=MEMORY.values[:, :5]))
     decoder = jattn.TransformerDecoderParams(())
     with pytest.raises(ValueError, match=r"^transformer_memory: memory_mask has dtype float64"):
-        jattn.transformer_memory(decoder, MEMORY.values, memory_mask=np.ones((1, 7)))
+        jattn.transformer_memory(decoder, MEMORY.values, memory_mask=jnp.ones((1, 7)))
