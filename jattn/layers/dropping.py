@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_dtype, check_known, check_options, is_old_key, named
+from jattn._options import check_dtype, check_known, check_options, named
 
 
 @named_axes
@@ -30,7 +30,7 @@ def check_dropout(function: str, name: str, rate: float, rng: Key[Array, ""] | N
     with named(function):
         check_options({name: float}, {name: rate})
     check_known(f"{function}: {name}", rate)
-    if rng is not None and not is_old_key(rng):
+    if rng is not None:
         check_dtype(f"{function}: rng", ["prng_key"], rng)
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"{function}: {name} is {rate}, expected at least 0 and less than 1")

@@ -16,6 +16,7 @@ from jattn.masks import lengths
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.reading import Memory
 from jattn.recurrent.stacked import Layer, init_stacked_gru, stacked_gru
+from jattn.recurrent.unroll import zero_padding
 
 
 class EncoderParams(NamedTuple):
@@ -128,6 +129,4 @@ def attentive_gru(
     mask = None if length is None else lengths(length, length)
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
     outputs = linear(params.readout, context)
-    if length is not None:
-        outputs = jnp.where((jnp.arange(len(tokens)) < length)[:, None], outputs, 0.0)
-    return Attentive(outputs, weights)
+    return Attentive(zero_padding(outputs, length)[0], weights)

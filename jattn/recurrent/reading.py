@@ -16,6 +16,7 @@ from jattn.attention.local import local_monotonic_attention, local_predictive_at
 from jattn.attention.location_based import location_based_attention
 from jattn.masks import lengths
 from jattn.normalizers import Normalizer, softmax
+from jattn.recurrent.unroll import zero_padding
 
 
 class Memory(NamedTuple):
@@ -81,10 +82,8 @@ def _by_prediction(mechanism, params, memory):
 
 
 def _by_addition(mechanism, params: AdditiveParams, memory):
-    values = memory.values
-    if memory.length is not None:  # The weight's gradient reads them, also where none attends.
-        valid = jnp.arange(len(values)) < memory.length
-        values = jnp.where(valid[:, None], values, 0.0)
+    # The weight's gradient reads all of them, also those that nothing attends to.
+    values, _ = zero_padding(memory.values, memory.length)
     key_part = project_memory(params, values)
     return lambda query, _position: _read_projected(
         params, query, key_part, values, mask=memory.mask, **mechanism.keywords

@@ -82,11 +82,11 @@ def beam_search(
         ValueError: if beam_size is not at least 1, max_steps is negative, length_penalty is
             not finite, or start or stop is not a token.
     """
-    _check(step, state, length_penalty, start=start, stop=stop)
+    after = jax.eval_shape(step, state, _token(0))
+    _check(after[0], length_penalty, start=start, stop=stop)
     spread = lambda leaf: jnp.broadcast_to(leaf, (beam_size, *jnp.shape(leaf)))
     states = jax.tree.map(spread, state)
     seen = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
-    after = jax.eval_shape(step, state, _token(start))
     ranks = jnp.arange(beam_size, dtype=jnp.int32)
     beam = Beam(
         count=jnp.zeros((), jnp.int32),
@@ -115,11 +115,10 @@ def _token(token: int) -> Int[Array, ""]:
     return jnp.asarray(token, jnp.int32)
 
 
-def _check(step: Step, state: Any, length_penalty: float, **tokens: int) -> None:
+def _check(found: Any, length_penalty: float, **tokens: int) -> None:
     if not isinstance(length_penalty, Tracer) and not math.isfinite(length_penalty):
         given = f"length_penalty is {length_penalty}"
         raise ValueError(f"beam_search: {given}, expected a finite number")
-    found = jax.eval_shape(step, state, _token(0))[0]
     shape = found.shape
     if not jnp.issubdtype(found.dtype, jnp.floating):
         given = f"step returned log-probabilities of dtype {found.dtype}"

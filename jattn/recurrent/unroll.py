@@ -87,7 +87,7 @@ def directions(
         resets_after = cell is gru_cell
         each = tuple(zip(params, initial, hidden_scale, strict=True))
         return _unroll(each, inputs, length, resets_after, reverse)
-    inputs, valid = _zero_padding(inputs, length)
+    inputs, valid = zero_padding(inputs, length)
 
     def unroll(own, initial, scale, reverse):
         # Scaling a unit before a product is scaling the column of weights that meets it.
@@ -112,7 +112,7 @@ def _unroll(each, inputs, length, resets_after, reverse):
     if not len(inputs):
         empty = lambda initial: jnp.zeros((0, *initial.shape), initial.dtype)
         return tuple(Unrolled(empty(initial), initial) for _, initial, _ in each)
-    inputs, valid = _zero_padding(inputs, length)
+    inputs, valid = zero_padding(inputs, length)
 
     def direction(params, initial, scale):
         by_row = lambda weight: weight.reshape(3 * len(initial), weight.shape[-1])
@@ -135,7 +135,8 @@ def _unroll(each, inputs, length, resets_after, reverse):
     return tuple(map(finish, every, reverse))
 
 
-def _zero_padding(inputs, length):
+def zero_padding(inputs, length):
+    """The inputs, zero past `length`, and which of them are valid; None if all are."""
     if length is None:
         return inputs, None
     valid = jnp.arange(len(inputs)) < length
