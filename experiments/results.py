@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.machine import machine
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 
 DOCS = Path("docs")
 HEAD = """# Results

@@ -1,6 +1,6 @@
 """The reference for attention mechanisms and GRU cells in JAX."""
 
-import importlib
+from importlib import import_module as _import_module
 
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
@@ -36,7 +36,7 @@ from jattn.engine.chunks import in_chunks as in_chunks
 from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.dot_product import dot_product_attention as dot_product_attention
 from jattn.engine.extend import extend_cache as extend_cache
-from jattn.engine.merge import Merged as Merged
+from jattn.engine.merge import MergedAttention as MergedAttention
 from jattn.engine.merge import merge_attention as merge_attention
 from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
 from jattn.engine.statistics import attention_rows as attention_rows
@@ -61,13 +61,12 @@ from jattn.positions import half_split_rotary as half_split_rotary
 from jattn.positions import rotary as rotary
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
-from jattn.recurrent.bahdanau import Decoded as Decoded
+from jattn.recurrent.bahdanau import DecoderOutput as DecoderOutput
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode
 from jattn.recurrent.bahdanau import bahdanau_start as bahdanau_start
 from jattn.recurrent.bahdanau import bahdanau_step as bahdanau_step
-from jattn.recurrent.beam import Found as Found
 from jattn.recurrent.bidirectional import BidirectionalGRUParams as BidirectionalGRUParams
-from jattn.recurrent.bidirectional import BothWays as BothWays
+from jattn.recurrent.bidirectional import BidirectionalOutput as BidirectionalOutput
 from jattn.recurrent.bidirectional import bidirectional_gru as bidirectional_gru
 from jattn.recurrent.bidirectional import init_bidirectional_gru as init_bidirectional_gru
 from jattn.recurrent.cells import GRUParams as GRUParams
@@ -78,7 +77,7 @@ from jattn.recurrent.decoder_params import BahdanauDecoderParams as BahdanauDeco
 from jattn.recurrent.decoder_params import LuongDecoderParams as LuongDecoderParams
 from jattn.recurrent.decoder_params import init_bahdanau_decoder as init_bahdanau_decoder
 from jattn.recurrent.decoder_params import init_luong_decoder as init_luong_decoder
-from jattn.recurrent.encoder import Attentive as Attentive
+from jattn.recurrent.encoder import AttentiveGRUOutput as AttentiveGRUOutput
 from jattn.recurrent.encoder import AttentiveGRUParams as AttentiveGRUParams
 from jattn.recurrent.encoder import EncoderParams as EncoderParams
 from jattn.recurrent.encoder import attentive_gru as attentive_gru
@@ -90,23 +89,24 @@ from jattn.recurrent.luong import luong_start as luong_start
 from jattn.recurrent.luong import luong_step as luong_step
 from jattn.recurrent.reading import Memory as Memory
 from jattn.recurrent.reading import read_by as read_by
-from jattn.recurrent.search import beam_search as beam_search
-from jattn.recurrent.search import greedy_search as greedy_search
-from jattn.recurrent.stacked import Stacked as Stacked
+from jattn.recurrent.stacked import StackedOutput as StackedOutput
 from jattn.recurrent.stacked import init_stacked_gru as init_stacked_gru
 from jattn.recurrent.stacked import stacked_gru as stacked_gru
-from jattn.recurrent.unroll import Unrolled as Unrolled
+from jattn.recurrent.unroll import GRUOutput as GRUOutput
 from jattn.recurrent.unroll import gru as gru
-from jattn.trace import Trace as Trace
-from jattn.trace import trace as trace
-from jattn.transformer.decoder_block import DecodedBlock as DecodedBlock
+from jattn.search.beam import SearchResult as SearchResult
+from jattn.search.searches import beam_search as beam_search
+from jattn.search.searches import greedy_search as greedy_search
+from jattn.tracing import Trace as Trace
+from jattn.tracing import trace as trace
+from jattn.transformer.decoder_block import DecoderBlockOutput as DecoderBlockOutput
 from jattn.transformer.decoder_block import decoder_block as decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
 from jattn.transformer.decoder_params import init_decoder_block as init_decoder_block
 from jattn.transformer.decoding import TransformerState as TransformerState
 from jattn.transformer.decoding import transformer_start as transformer_start
 from jattn.transformer.decoding import transformer_step as transformer_step
-from jattn.transformer.encoder_block import EncodedBlock as EncodedBlock
+from jattn.transformer.encoder_block import EncoderBlockOutput as EncoderBlockOutput
 from jattn.transformer.encoder_block import EncoderBlockParams as EncoderBlockParams
 from jattn.transformer.encoder_block import encoder_block as encoder_block
 from jattn.transformer.encoder_block import init_encoder_block as init_encoder_block
@@ -121,13 +121,22 @@ from jattn.transformer.stack_params import TransformerDecoderParams as Transform
 from jattn.transformer.stack_params import TransformerEncoderParams as TransformerEncoderParams
 from jattn.transformer.stack_params import init_transformer_decoder as init_transformer_decoder
 from jattn.transformer.stack_params import init_transformer_encoder as init_transformer_encoder
-from jattn.transformer.stacks import TransformerDecoded as TransformerDecoded
-from jattn.transformer.stacks import TransformerEncoded as TransformerEncoded
+from jattn.transformer.stacks import TransformerDecoderOutput as TransformerDecoderOutput
+from jattn.transformer.stacks import TransformerEncoderOutput as TransformerEncoderOutput
 from jattn.transformer.stacks import transformer_decoder as transformer_decoder
 from jattn.transformer.stacks import transformer_encoder as transformer_encoder
 
+__version__ = "0.1.0"
+
+# Imported at first use: they need further packages, or most programs never use them.
+_LAZY = ("atomic", "catalog", "convert", "oracle", "plots", "testing", "training")
+
 
 def __getattr__(name: str):
-    if name in ("catalog", "convert"):  # Loaded when asked for, since most programs never do.
-        return importlib.import_module(f"jattn.{name}")
+    if name in _LAZY:
+        return _import_module(f"jattn.{name}")
     raise AttributeError(f"module 'jattn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

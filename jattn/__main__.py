@@ -11,8 +11,8 @@ import jax
 
 from jattn.catalog import MECHANISMS, SIZES, Call, Case, Mechanism
 from jattn.testing import ROUNDING, check, precision
-from jattn.trace import trace
-from jattn.trace.record import table
+from jattn.tracing import trace
+from jattn.tracing.record import table
 
 AXES = sorted({*SIZES, *(axis for row in MECHANISMS for axis in row.sizes)})
 PREAMBLE = """# Mechanisms
@@ -82,7 +82,7 @@ def run_mechanisms(file: str | None) -> int:
     elif file == "-":
         print(markdown(), end="")
     else:
-        from jattn.training.atomic import write_atomically  # Here, since it brings optax.
+        from jattn.atomic import write_atomically
 
         write_atomically(file, markdown().encode())
     return 0

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ARRAYS = {"jax", "jaxtyping", "numpy"}
+FILES = {"jattn.atomic"}
 BOTTOM = {"jattn._axes", "jattn._options", "jattn._precision", "jattn._varying"}
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
@@ -24,6 +25,7 @@ ALLOWED = {
     "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
     "jattn._varying": ARRAYS,
+    "jattn.atomic": set(),
     "jattn.masks": ARRAYS | BOTTOM,
     "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.positions": ARRAYS | BOTTOM,
@@ -33,14 +35,17 @@ ALLOWED = {
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
     "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
+    "jattn.search": ARRAYS | BOTTOM,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},
-    "jattn.training": {"jattn._axes", "jax", "jaxtyping", "numpy", "optax", "safetensors", "tqdm"},
+    "jattn.training": ARRAYS
+    | FILES
+    | {"jattn._axes", "jattn._options", "optax", "safetensors", "tqdm"},
     "jattn.catalog": ANY_OF_JATTN,
     "jattn.testing": ANY_OF_JATTN,
-    "jattn.trace": ANY_OF_JATTN,
+    "jattn.tracing": ANY_OF_JATTN,
     "jattn.plots": ANY_OF_JATTN | PLOTTING,
     "jattn.__main__": ANY_OF_JATTN | PLOTTING,
     "experiments": ANY_OF_JATTN | PLOTTING | {"optax"},
@@ -64,10 +69,10 @@ ALLOWED = {
 # What `ANY_OF_JATTN`, or being the package itself, does not reach: what stands above, and what
 # would make `import jattn` slow.
 HEAVY = {"jattn.plots", "jattn.__main__", "jattn.training"}
-FORBIDDEN = {"jattn": HEAVY, "jattn.catalog": HEAVY | {"jattn.testing", "jattn.trace"}}
+FORBIDDEN = {"jattn": HEAVY, "jattn.catalog": HEAVY | {"jattn.testing", "jattn.tracing"}}
 
 FORBIDDEN_NAMES = {"_src", "common", "core", "helpers", "misc", "utils"}
-LONGEST = 150
+LONGEST = 300
 LONGER = {"jattn/catalog/table.py": "a table: one row a mechanism"}
 
 
@@ -168,7 +173,7 @@ BAD = {
     "jattn/extra.py": ("", "jattn.extra stands in no layer"),
     "jattn/attention/utils.py": ("", "jattn/attention/utils.py: name says nothing"),
     "jattn/oracle/_src/dot.py": ("", "jattn/oracle/_src/dot.py: name says nothing"),
-    "jattn/positions.py": ("\n" * 151, "jattn/positions.py has 151 lines, more than 150"),
+    "jattn/positions.py": ("\n" * 301, "jattn/positions.py has 301 lines, more than 300"),
     "experiments/words/model.py": (
         "from jattn import _axes",
         "experiments.words.model may not import jattn._axes",

@@ -1,11 +1,11 @@
 """What holds of the package as a whole: what its import does, what it says of itself."""
 
+import importlib.metadata
 import inspect
 import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,10 @@ def test_every_public_name_has_a_docstring_of_its_own(name):
 
 
 def test_the_version_is_one():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = importlib.metadata.version("jattn")
     cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited is not None
-    assert cited[1] == version
+    assert cited[1] == version == jattn.__version__
 
 
 def tracked_texts():
@@ -93,3 +93,18 @@ def test_no_text_names_a_machine_or_a_registry():
 )
 def test_such_a_text_would_be_noticed(text):
     assert any(pattern.search(text) for pattern in PRIVATE.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["atomic", "catalog", "convert", "oracle", "plots", "testing", "tracing", "training"]
+)
+def test_every_submodule_is_an_attribute(name):
+    """Without an import of its own, and without an import of it by another module first."""
+    code = f"import jattn; print(jattn.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == f"jattn.{name}", done.stderr
+
+
+def test_no_private_or_foreign_module_is_public():
+    modules = {name for name, value in vars(jattn).items() if inspect.ismodule(value)}
+    assert {name for name in modules if not vars(jattn)[name].__name__.startswith("jattn")} == set()

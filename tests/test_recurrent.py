@@ -218,7 +218,7 @@ def test_E2_no_step_gives_back_the_initial_state(cell, reverse, steps):
     assert not np.any(output.outputs)
     assert_same_bits(output.final, INITIAL[0])
     d_final = draw(N)
-    d_params, d_inputs, d_initial = pullback(jattn.Unrolled(draw(steps, N), d_final))
+    d_params, d_inputs, d_initial = pullback(jattn.GRUOutput(draw(steps, N), d_final))
     assert_same_bits(d_initial, d_final)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves((d_params, d_inputs)))
 

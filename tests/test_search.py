@@ -162,8 +162,8 @@ def test_padding_of_the_source_and_batching_change_nothing():
         assert np.array_equal(alone.tokens, batch.tokens[index])
         assert np.array_equal(alone.lengths, batch.lengths[index])
         np.testing.assert_allclose(alone.scores, batch.scores[index], rtol=1e-12)
-        seen = batch.seen[index]
-        np.testing.assert_allclose(alone.seen, seen[..., : len(source)], rtol=1e-12)
+        seen = batch.collected[index]
+        np.testing.assert_allclose(alone.collected, seen[..., : len(source)], rtol=1e-12)
         assert np.all(seen[..., len(source) :] == 0.0)
 
 

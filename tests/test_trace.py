@@ -10,8 +10,8 @@ from jax.ad_checkpoint import checkpoint_name
 
 import jattn
 from jattn.catalog import MECHANISMS
-from jattn.trace import trace
-from jattn.trace.costs import cost
+from jattn.tracing import trace
+from jattn.tracing.costs import cost
 
 NAMING = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]
 T, S, Q, K, V, P = 3, 5, 11, 7, 13, 2

@@ -101,7 +101,7 @@ def test_beams_go_by_steps_of_the_decoder():
     likeliest = (full.outputs @ table.T).argmax(-1)
     np.testing.assert_array_equal(likeliest[:length], found.tokens[:length])
     testing.assert_close(
-        found.seen[1][:length], full.cross_weights[1].swapaxes(0, 1)[:length], 1e-14
+        found.collected[1][:length], full.cross_weights[1].swapaxes(0, 1)[:length], 1e-14
     )
 
 

@@ -21,7 +21,7 @@ from experiments.article.report import (
     stuck_table,
 )
 from experiments.article.train import Config, train_all
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 
 MEANING = {
     "steps": "steps of Adam; the article takes 1000",

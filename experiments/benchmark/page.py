@@ -5,7 +5,7 @@ from pathlib import Path
 from experiments.benchmark import pictures, summary, tables
 from experiments.benchmark.results import Record
 from experiments.benchmark.wording import CLOSING, OPENING, READING
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 
 
 def write(record: Record, file: Path, folder: Path) -> Path:

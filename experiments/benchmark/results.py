@@ -11,7 +11,7 @@ from experiments.benchmark.machine import versions
 from experiments.benchmark.measure import Cells
 from experiments.benchmark.rows import Row, products
 from experiments.machine import machine
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 
 Record = dict[str, Any]
 

@@ -12,7 +12,7 @@ from experiments.differences import attention, conversion, recurrent
 from experiments.differences.libraries import LIBRARIES
 from experiments.differences.measures import rows_of
 from experiments.differences.table import as_markdown, as_text
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 
 TABLES = {
     "ATTENTION": attention.COLUMNS,

@@ -110,6 +110,6 @@ def pronounce(
             length_penalty=1.0 if config.beam_size > 1 else 0.0,
             collect=lambda state: state.weights,
         )
-        return found.tokens[0], found.lengths[0], found.seen[0]
+        return found.tokens[0], found.lengths[0], found.collected[0]
 
     return jax.vmap(one)(letters, lengths)

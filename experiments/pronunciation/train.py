@@ -99,7 +99,7 @@ def run(
     return found
 
 
-def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.Bucketed:
+def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.BucketedBatches:
     """Batches of every pronunciation of every word."""
     tokens = tokens_of(dictionary)
     pairs = [

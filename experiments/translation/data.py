@@ -45,7 +45,7 @@ def columns(examples: Sequence[Example]) -> dict[str, list[np.ndarray]]:
     }
 
 
-def batches(examples: Sequence[Example], config: Config) -> training.Bucketed:
+def batches(examples: Sequence[Example], config: Config) -> training.BucketedBatches:
     """Batches of the pairs that are short enough.
 
     Raises:

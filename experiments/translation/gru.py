@@ -63,7 +63,7 @@ def decode(
     before: Int[Array, " t"],
     config: Config,
     rng: Key[Array, ""] | None = None,
-) -> jattn.Decoded:
+) -> jattn.DecoderOutput:
     """Scores of the piece after each one of `before`, and the attention that they were made with.
 
     Row t is of the attention that predicts the piece after `before[t]`: as `before` begins with

@@ -59,7 +59,7 @@ def decode(
     before: Int[Array, " t"],
     config: Config,
     rng: Key[Array, ""] | None = None,
-) -> jattn.Decoded:
+) -> jattn.DecoderOutput:
     """As `gru.decode`; the attention is that of the last block but one, its heads' mean.
 
     It is the block that Garg et al. (2019), arXiv:1909.02074, guide.
@@ -80,7 +80,7 @@ def decode(
         rng=rngs[2],
     )
     read = found.cross_weights[max(0, len(found.cross_weights) - 2)]
-    return jattn.Decoded(linear(params.readout, found.outputs), jnp.mean(read, axis=0))
+    return jattn.DecoderOutput(linear(params.readout, found.outputs), jnp.mean(read, axis=0))
 
 
 def stepping(

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike, readable
-from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads
+from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
 from jattn.normalizers import Normalizer, softmax
 
 
@@ -61,6 +61,6 @@ def multi_head_attention(
     query_heads = project(params.query_weight, params.query_bias, query, "query_heads")
     key_heads = project(params.key_weight, params.key_bias, key, "key_heads")
     value_heads = project(params.value_weight, params.value_bias, value, "value_heads")
-    query_heads, key_heads = turned(turn, query_heads, query_offset), turned(turn, key_heads, 0)
+    query_heads, key_heads = rotated(turn, query_heads, query_offset), rotated(turn, key_heads, 0)
     context, weights = attend_heads(query_heads, key_heads, value_heads, allowed, bias, normalizer)
     return MultiHeadAttended(join_heads(params, context, allowed, len(key)), weights)

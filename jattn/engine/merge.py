@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-class Merged(NamedTuple):
+class MergedAttention(NamedTuple):
     """What attention over both sets gives: the output, and the log of the sum of exponentials."""
 
     output: Float[Array, "*b t h v"]
@@ -20,7 +20,7 @@ def merge_attention(
     first_lse: Float[Array, "*b t h"],
     second_output: Float[Array, "*b t h v"],
     second_lse: Float[Array, "*b t h"],
-) -> Merged:
+) -> MergedAttention:
     """Joins what `dot_product_attention(..., return_residual=True)` gives for two sets of keys.
 
         lse = log(exp(first_lse) + exp(second_lse))
@@ -57,7 +57,7 @@ def merge_attention(
     output = part(first, exponentials[0], first_output)
     output = output + part(second, exponentials[1], second_output)
     lse = jnp.where(nothing, -jnp.inf, base + jnp.log(total))
-    return Merged(output.astype(dtype), lse)
+    return MergedAttention(output.astype(dtype), lse)
 
 
 def _check(first_output, first_lse, second_output, second_lse) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jattn._varying import varying_as
 from jattn.engine.block import read
-from jattn.engine.merge import Merged, merge_attention
+from jattn.engine.merge import MergedAttention, merge_attention
 from jattn.engine.pairs import Operands, Setting, Static
 
 # A block is copied and then multiplied, and should stay in a processor's cache between the two:
@@ -59,7 +59,9 @@ def attend_to_slots(
         in_blocks = lambda arrays: _in_blocks(min(block, slots), logits_soft_cap, arrays)
         if chunk_size is None and few:  # What is all read need not be zeroed, nor copied for that.
             whole = lambda arrays: _at_once(logits_soft_cap, arrays, all_read=True)
-            found = Merged(*jax.lax.cond(allowed.any((1, 2)).all(), whole, in_blocks, arrays))
+            found = MergedAttention(
+                *jax.lax.cond(allowed.any((1, 2)).all(), whole, in_blocks, arrays)
+            )
         else:
             found = in_blocks(arrays)
     if sinks is not None:  # One more key for each head, whose value is zero.
@@ -90,7 +92,7 @@ def _grouped(query, key, value, allowed, bias, scale, inner) -> Grouped:
     return Grouped(query, key, value, *jax.tree.map(of_group, (allowed, bias)))
 
 
-def _at_once(cap: float | None, arrays: Grouped, all_read: bool = False) -> Merged:
+def _at_once(cap: float | None, arrays: Grouped, all_read: bool = False) -> MergedAttention:
     """All slots of all examples; products with two batch axes would take four times as long."""
     batch, groups = arrays.key.shape[:2]
 
@@ -102,21 +104,21 @@ def _at_once(cap: float | None, arrays: Grouped, all_read: bool = False) -> Merg
     return jax.tree.map(lambda x: x.reshape(batch, groups, *x.shape[1:]), found)
 
 
-def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> Merged:
+def _in_blocks(block: int, cap: float | None, arrays: Grouped) -> MergedAttention:
     of_example = functools.partial(_of_example, block, cap, arrays)
     return jax.lax.map(of_example, varying_as(jnp.arange(arrays.key.shape[0]), arrays))
 
 
-def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> Merged:
+def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) -> MergedAttention:
     """The blocks of one example, one after the other; those that nobody reads are left out."""
     key, value = arrays.key, arrays.value
     slots, one = key.shape[2], lambda x: x[example]
     query, allowed, bias = jax.tree.map(one, (arrays.query, arrays.allowed, arrays.bias))
     empty = jnp.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
-    nothing = Merged(empty, jnp.full_like(empty[..., 0], -jnp.inf))
+    nothing = MergedAttention(empty, jnp.full_like(empty[..., 0], -jnp.inf))
     nothing, firsts = varying_as((nothing, jnp.arange(0, slots, block)), arrays)
 
-    def add(found: Merged, first: Array) -> tuple[Merged, None]:
+    def add(found: MergedAttention, first: Array) -> tuple[MergedAttention, None]:
         start = jnp.minimum(first, slots - block)  # The last block may overlap the one before.
         mine = (start + jnp.arange(block) >= first)[None, None, None]
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, start, block, -1)
@@ -126,7 +128,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
             sizes = (1, rows.shape[1], block, rows.shape[3])
             return jax.lax.dynamic_slice(rows, (example, 0, start, 0), sizes)[0]
 
-        def read() -> Merged:
+        def read() -> MergedAttention:
             part = Grouped(query, at(key), at(value), kept, jax.tree.map(cut, bias))
             return _of_block(part, cap)
 
@@ -135,7 +137,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
     return jax.lax.scan(add, nothing, firsts)[0]
 
 
-def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> Merged:
+def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> MergedAttention:
     """What queries [g r t k] find in a block of keys; those that none may read reach nothing."""
     query, key, value, allowed, bias = arrays
     g, r, t, k = query.shape
@@ -147,4 +149,4 @@ def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> Mer
     operands = Operands(query.reshape(g, r * t, k), key, value, bias)
     setting = Setting(None, spread(allowed), None, jnp.zeros(g, int), jnp.zeros(g, int))
     context, lse = jax.vmap(functools.partial(read, Static(r, cap, 0.0)))(operands, setting)
-    return Merged(context.reshape(g, r, t, value.shape[-1]), lse.reshape(g, r, t))
+    return MergedAttention(context.reshape(g, r, t, value.shape[-1]), lse.reshape(g, r, t))

@@ -64,7 +64,7 @@ def explorer(
     filled = {"title": html.escape(title), "data": json.dumps(data).replace("<", "\\u003c")}
     page = re.sub(r"\{\{(title|data)\}\}", lambda name: filled[name[1]], _template())
     if path is not None:
-        from jattn.training.atomic import write_atomically  # Here, since it brings optax.
+        from jattn.atomic import write_atomically
 
         write_atomically(path, page.encode())
     return page

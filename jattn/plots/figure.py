@@ -91,7 +91,7 @@ def save(figure: "Figure", path: str | os.PathLike, *, dots_per_inch: int = 150)
     """
     from matplotlib import rc_context
 
-    from jattn.training.atomic import write_atomically  # Here, since it brings optax.
+    from jattn.atomic import write_atomically
 
     suffix = Path(path).suffix.removeprefix(".").lower()
     known = figure.canvas.get_supported_filetypes()

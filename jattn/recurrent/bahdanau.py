@@ -22,7 +22,7 @@ class BahdanauState(NamedTuple):
     weights: Float[Array, "*h s"]
 
 
-class Decoded(NamedTuple):
+class DecoderOutput(NamedTuple):
     """Unnormalised log-probabilities of the next token after each one, and the weights used."""
 
     logits: Float[Array, "t w"]
@@ -84,7 +84,7 @@ def bahdanau_decode(
     cell: Cell = reset_before_gru_cell,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> Decoded:
+) -> DecoderOutput:
     """`bahdanau_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
 
     Start `tokens` with the token that begins every target. Padding after the target changes
@@ -116,7 +116,7 @@ def bahdanau_decode(
     start = bahdanau_start(params, memory, read)
     _, (hidden, context, weights) = scan(step, start, embedded)
     hidden, context = drop(1, hidden), drop(2, context)
-    return Decoded(_read_out(params, hidden, embedded, context), weights)
+    return DecoderOutput(_read_out(params, hidden, embedded, context), weights)
 
 
 def _advance(params, state, embedded, read, cell):

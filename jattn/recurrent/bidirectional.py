@@ -21,7 +21,7 @@ class BidirectionalGRUParams(NamedTuple):
     backward: GRUParams
 
 
-class BothWays(NamedTuple):
+class BidirectionalOutput(NamedTuple):
     """The states of both directions after each step, side by side, and the last one of each."""
 
     outputs: Float[Array, "s n+n"]
@@ -50,7 +50,7 @@ def bidirectional_gru(
     length: int | Int[Array, ""] | None = None,
     cell: Cell = gru_cell,
     hidden_scale: Float[Array, "2 n"] | None = None,
-) -> BothWays:
+) -> BidirectionalOutput:
     """Reads a sequence forwards and backwards; each position knows what stands on both sides.
 
         outputs[s] = [forward state after inputs 0 ... s; backward state after inputs s and later]
@@ -81,7 +81,7 @@ def bidirectional_gru(
         reverse=(False, True),
         cell=cell,
     )
-    return BothWays(
+    return BidirectionalOutput(
         jnp.concatenate([forward.outputs, backward.outputs], axis=-1),
         jnp.stack([forward.final, backward.final]),
     )

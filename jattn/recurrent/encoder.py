@@ -34,7 +34,7 @@ class AttentiveGRUParams(NamedTuple):
     readout: LinearParams
 
 
-class Attentive(NamedTuple):
+class AttentiveGRUOutput(NamedTuple):
     """What each position says, and which positions it looked at."""
 
     outputs: Float[Array, "s o"]
@@ -114,7 +114,7 @@ def attentive_gru(
     *,
     length: int | Int[Array, ""] | None = None,
     cell: Cell = gru_cell,
-) -> Attentive:
+) -> AttentiveGRUOutput:
     """Encodes tokens, lets every state attend to all of them, and reads an output off each context.
 
         outputs[s] = readout(additive_attention(states[s], states, states))
@@ -129,4 +129,4 @@ def attentive_gru(
     mask = None if length is None else lengths(length, length)
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
     outputs = linear(params.readout, context)
-    return Attentive(zero_padding(outputs, length)[0], weights)
+    return AttentiveGRUOutput(zero_padding(outputs, length)[0], weights)

@@ -10,7 +10,7 @@ from jattn._options import check_options, named
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import check_dropout, dropout, embedding, linear
-from jattn.recurrent.bahdanau import Decoded
+from jattn.recurrent.bahdanau import DecoderOutput
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
@@ -83,7 +83,7 @@ def luong_decode(
     cell: Cell = gru_cell,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> Decoded:
+) -> DecoderOutput:
     """`luong_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
 
     Start `tokens` with the token that begins every target. Padding after the target changes
@@ -115,14 +115,14 @@ def luong_decode(
         hidden = drop(1, hidden)
         context, weights = read(hidden, 0)
         attentional = drop(2, _combine(params, context, hidden))
-        return Decoded(linear(params.readout, attentional), jnp.moveaxis(weights, -2, 0))
+        return DecoderOutput(linear(params.readout, attentional), jnp.moveaxis(weights, -2, 0))
 
     def step(state, embedded):
         state = _advance(params, state, embedded, read, input_feeding, cell)
         return state, (state.attentional, state.weights)
 
     _, (attentional, weights) = scan(step, start, embedded)
-    return Decoded(linear(params.readout, drop(2, attentional)), weights)
+    return DecoderOutput(linear(params.readout, drop(2, attentional)), weights)
 
 
 def _advance(params, state, embedded, read, input_feeding, cell):

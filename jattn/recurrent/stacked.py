@@ -24,7 +24,7 @@ Layer = GRUParams | BidirectionalGRUParams
 State = Float[Array, " n"] | Float[Array, "2 n"]
 
 
-class Stacked(NamedTuple):
+class StackedOutput(NamedTuple):
     """The outputs of the last layer and the last state of every layer."""
 
     outputs: Float[Array, "s m"]
@@ -62,7 +62,7 @@ def stacked_gru(
     dropout_rate: float = 0.0,
     recurrent_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> Stacked:
+) -> StackedOutput:
     """Runs GRUs one on top of the other, each in one direction or in both.
 
     Args:
@@ -111,7 +111,7 @@ def stacked_gru(
             complaint = str(error).partition(": ")[2]
             raise ValueError(f"stacked_gru: layers[{index}]: {complaint}") from None
         final.append(last)
-    return Stacked(inputs, tuple(final))
+    return StackedOutput(inputs, tuple(final))
 
 
 def _ones(layer: Layer) -> State:

@@ -17,7 +17,7 @@ from jattn.recurrent.states import states
 from jattn.recurrent.steps import Direction, Recurrent
 
 
-class Unrolled(NamedTuple):
+class GRUOutput(NamedTuple):
     """The state after each step, and the last one."""
 
     outputs: Float[Array, "s n"]
@@ -35,7 +35,7 @@ def gru(
     reverse: bool = False,
     cell: Cell = gru_cell,
     hidden_scale: Float[Array, " n"] | None = None,
-) -> Unrolled:
+) -> GRUOutput:
     """Runs `cell` over a sequence, the state of one step being the input of the next.
 
         state[s] = cell(params, state[s - 1], inputs[s]),   state[-1] = initial
@@ -74,7 +74,7 @@ def directions(
     *,
     reverse: tuple[bool, ...],
     cell: Cell,
-) -> tuple[Unrolled, ...]:
+) -> tuple[GRUOutput, ...]:
     """What `gru` gives for each direction that reads the inputs."""
     initial = tuple(
         varying_as(
@@ -101,7 +101,7 @@ def directions(
             return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)
 
         final, outputs = scan(step, initial, (inputs, valid), reverse=reverse)
-        return Unrolled(outputs, final)
+        return GRUOutput(outputs, final)
 
     return tuple(map(unroll, params, initial, hidden_scale, reverse))
 
@@ -111,7 +111,7 @@ def directions(
 def _unroll(each, inputs, length, resets_after, reverse):
     if not len(inputs):
         empty = lambda initial: jnp.zeros((0, *initial.shape), initial.dtype)
-        return tuple(Unrolled(empty(initial), initial) for _, initial, _ in each)
+        return tuple(GRUOutput(empty(initial), initial) for _, initial, _ in each)
     inputs, valid = zero_padding(inputs, length)
 
     def direction(params, initial, scale):
@@ -129,7 +129,7 @@ def _unroll(each, inputs, length, resets_after, reverse):
         final = outputs[0 if reverse else -1]
         if valid is not None:
             outputs = jnp.where(valid[:, None], outputs, 0.0)
-        return Unrolled(outputs, final)
+        return GRUOutput(outputs, final)
 
     every = states(reverse, tuple(direction(*own) for own in each), inputs, valid)
     return tuple(map(finish, every, reverse))

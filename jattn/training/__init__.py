@@ -3,7 +3,8 @@
 Nothing here knows an attention mechanism: it trains any `loss(params, batch, rng)`.
 """
 
-from jattn.training.batches import Bucketed as Bucketed
+from jattn import atomic as atomic
+from jattn.training.batches import BucketedBatches as BucketedBatches
 from jattn.training.batches import bucketed_batches as bucketed_batches
 from jattn.training.batches import shuffled_batches as shuffled_batches
 from jattn.training.checkpoint import Checkpoint as Checkpoint
@@ -11,7 +12,7 @@ from jattn.training.checkpoint import load_checkpoint as load_checkpoint
 from jattn.training.checkpoint import save_checkpoint as save_checkpoint
 from jattn.training.early_stop import Best as Best
 from jattn.training.importing import import_weights as import_weights
-from jattn.training.loop import Fitted as Fitted
+from jattn.training.loop import FitResult as FitResult
 from jattn.training.loop import fit as fit
 from jattn.training.lora import LowRank as LowRank
 from jattn.training.lora import apply_lora as apply_lora

@@ -41,7 +41,7 @@ def shuffled_batches(arrays: Any, batch_size: int, *, seed: int = 0) -> Callable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Bucketed:
+class BucketedBatches:
     """Calling it with a step gives that step's batch; see `bucketed_batches`.
 
     `steps_per_epoch` batches hold every example once; `shapes` has, for each bucket, the padded
@@ -88,7 +88,7 @@ def bucketed_batches(
     buckets: int = 4,
     seed: int = 0,
     pad_value: float = 0,
-) -> Bucketed:
+) -> BucketedBatches:
     """Returns `batches(step)`, for examples made of sequences, in at most `buckets` shapes.
 
     A batch is a dict of, for each column, its padded sequences `[b s ...]` and `<column>_length`
@@ -120,7 +120,7 @@ def bucketed_batches(
         for b in range(len(rows))
     )
     groups = functools.partial(_shuffled_groups, rows, batch_size, seed)
-    return Bucketed(
+    return BucketedBatches(
         columns=columns,
         pad_value=pad_value,
         steps_per_epoch=-(-len(longest) // batch_size),

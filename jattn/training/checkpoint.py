@@ -12,7 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jattn.training.atomic import write_atomically
+from jattn.atomic import write_atomically
 from jattn.training.leaves import Description, describe, named_leaves, pack, unpack
 
 FORMAT = "jattn checkpoint 1"

@@ -16,7 +16,7 @@ from jattn.training.resume import as_json, resume_run, save_run
 from jattn.training.state import TrainState, init_train_state, make_train_step
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """The end of a run. `reason` says why: "steps", "patience" or "interrupted"."""
 
     state: TrainState
@@ -43,7 +43,7 @@ def fit(
     log_every: int = 10,
     config: Any = None,
     progress: bool | None = None,
-) -> Fitted:
+) -> FitResult:
     """Takes `steps` optimiser steps on `loss`, and can be stopped and resumed at any of them.
 
     A step is a function of the state, of `batches(step)` and of `fold_in(rng, step)`, so a run
@@ -78,7 +78,7 @@ def fit(
         batches: the batch of a step, counted from 0, always the same for the same step.
         evaluate: `evaluate(params) -> metrics`, run every `evaluate_every` steps and after the
             last. It may not keep `params`, whose memory the next step reuses.
-        monitor: the metric of `evaluate` whose lowest value makes `Fitted.best`.
+        monitor: the metric of `evaluate` whose lowest value makes `FitResult.best`.
         patience: stop after this many evaluations in a row without a lower value.
         checkpoint: the file to save to: at the start, every `checkpoint_every` steps, at the end.
             It holds `state` (params, optimizer_state, step, rng) and `best`.
@@ -125,7 +125,7 @@ def fit(
                 save_run(checkpoint, state, best, config)
                 saved = step
             if reason:
-                return Fitted(state, best, reason)
+                return FitResult(state, best, reason)
             state, metrics = train_step(state, batches(step))
             step += 1
             bar.update()

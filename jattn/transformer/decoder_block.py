@@ -10,9 +10,9 @@ from jaxtyping import Array, Bool, Float, Key
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
-from jattn.attention.heads import Turn
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import check_heads
+from jattn.attention.multi_head_parts import Turn
 from jattn.layers import check_dropout, dropout, layer_norm
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal
@@ -24,7 +24,7 @@ Attend = Callable[[Rows], tuple[Rows, Any]]
 PAST = causal()
 
 
-class DecodedBlock(NamedTuple):
+class DecoderBlockOutput(NamedTuple):
     """The features after a block, and each head's weights on what was written and on the memory."""
 
     outputs: Float[Array, "t d"]
@@ -48,7 +48,7 @@ def decoder_block(
     epsilon: float = 1e-5,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> DecodedBlock:
+) -> DecoderBlockOutput:
     """Self-attention, attention to the memory, then a feed-forward network, each added.
 
         attended = inputs + dropout(self_attention(norm(inputs)))
@@ -91,7 +91,7 @@ def decoder_block(
     sublayers = attend_to_past, attend_to_memory
     options = {"order": order, "activation": activation, "epsilon": epsilon}
     outputs, weights = through(params, sublayers, inputs, **options, rate=dropout_rate, rng=rng)
-    return DecodedBlock(outputs, *weights)
+    return DecoderBlockOutput(outputs, *weights)
 
 
 def through(

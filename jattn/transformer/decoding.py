@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jattn._options import Count, check_options, named
 from jattn._precision import at_least_float32
-from jattn.attention.heads import Turn, attend_heads, join_heads, project, turned
+from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
 from jattn.normalizers import softmax
 from jattn.transformer.decoder_block import through
 from jattn.transformer.feed_forward import Activation
@@ -90,7 +90,7 @@ def transformer_step(
                 project(weight, of_weight, rows, name)
                 for weight, of_weight, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
             )
-            query, key = turned(turn, query, position), turned(turn, key, position)
+            query, key = rotated(turn, query, position), rotated(turn, key, position)
             places = jnp.arange(state.keys[index].shape[1], dtype=jnp.int32)
             here = (places == position)[None, :, None]
             keys = jnp.where(here, key, state.keys[index])

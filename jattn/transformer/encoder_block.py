@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float, Key
 from jattn._axes import named_axes
 from jattn._options import Size
 from jattn._precision import at_least_float32
-from jattn.attention.heads import Turn
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
+from jattn.attention.multi_head_parts import Turn
 from jattn.layers import LayerNormParams, check_dropout, dropout, init_layer_norm, layer_norm
 from jattn.masks.algebra import Mask, as_array
 from jattn.transformer.feed_forward import (
@@ -34,7 +34,7 @@ class EncoderBlockParams(NamedTuple):
     feed_forward_norm: LayerNormParams
 
 
-class EncodedBlock(NamedTuple):
+class EncoderBlockOutput(NamedTuple):
     """The features after a block, and each head's weights."""
 
     outputs: Float[Array, "s d"]
@@ -83,7 +83,7 @@ def encoder_block(
     epsilon: float = 1e-5,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> EncodedBlock:
+) -> EncoderBlockOutput:
     """Self-attention, then a feed-forward network, each added to what it read.
 
         attended = inputs + dropout(attention(norm(inputs)))
@@ -127,7 +127,7 @@ def encoder_block(
     norm = partial(layer_norm, epsilon=epsilon)
     attended, weights = order(partial(norm, params.attention_norm), attend, inputs)
     outputs, _ = order(partial(norm, params.feed_forward_norm), transform, attended)
-    return EncodedBlock(only_used(outputs, allowed), weights)
+    return EncoderBlockOutput(only_used(outputs, allowed), weights)
 
 
 def only_used(rows: Float[Array, "s d"], allowed: Bool[Array, "s s"] | None) -> Array:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
-from jattn.attention.heads import project
+from jattn.attention.multi_head_parts import project
 from jattn.masks.algebra import Mask, as_array
 from jattn.transformer.stack_params import TransformerDecoderParams
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
-from jattn.attention.heads import Turn
+from jattn.attention.multi_head_parts import Turn
 from jattn.layers import LayerNormParams, layer_norm
 from jattn.masks.algebra import Mask, as_array
 from jattn.transformer.decoder_block import PAST, decoder_block
@@ -17,14 +17,14 @@ from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams, TransformerEncoderParams
 
 
-class TransformerEncoded(NamedTuple):
+class TransformerEncoderOutput(NamedTuple):
     """The features of each position, and the weights of each block."""
 
     outputs: Float[Array, "s d"]
     weights: tuple[Float[Array, "h s s"], ...]
 
 
-class TransformerDecoded(NamedTuple):
+class TransformerDecoderOutput(NamedTuple):
     """The features of each position, and each block's weights on the past and on the memory."""
 
     outputs: Float[Array, "t d"]
@@ -45,7 +45,7 @@ def transformer_encoder(
     epsilon: float = 1e-5,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> TransformerEncoded:
+) -> TransformerEncoderOutput:
     """`encoder_block` after `encoder_block`, then the norm where there is one.
 
     Inputs are embedded tokens, with `sinusoidal_positions` added unless `turn` or `self_bias` tells
@@ -68,7 +68,7 @@ def transformer_encoder(
         )
         weights.append(found)
     outputs = only_used(last_norm(params.norm, inputs, epsilon), allowed)
-    return TransformerEncoded(outputs, tuple(weights))
+    return TransformerEncoderOutput(outputs, tuple(weights))
 
 
 @at_least_float32
@@ -86,7 +86,7 @@ def transformer_decoder(
     epsilon: float = 1e-5,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
-) -> TransformerDecoded:
+) -> TransformerDecoderOutput:
     """`decoder_block` after `decoder_block`, all with the same memory, then the norm if any.
 
     The arguments, and what is raised, are those of `decoder_block`. `transformer_step` gives the
@@ -110,7 +110,7 @@ def transformer_decoder(
         )
         weights.append(found)
     to_past, to_memory = (tuple(one[kind] for one in weights) for kind in (0, 1))
-    return TransformerDecoded(last_norm(params.norm, inputs, epsilon), to_past, to_memory)
+    return TransformerDecoderOutput(last_norm(params.norm, inputs, epsilon), to_past, to_memory)
 
 
 def last_norm(params: LayerNormParams | None, inputs: Array, epsilon: float) -> Array:

@@ -105,6 +105,6 @@ def pronounce(params: Params, letters: Int[Array, "b s"], lengths: Int[Array, " 
             max_steps=LONGEST,
             collect=lambda state: state[1],
         )
-        return found.tokens, found.lengths, found.seen, found.scores
+        return found.tokens, found.lengths, found.collected, found.scores
 
     return jax.vmap(one)(letters, lengths)

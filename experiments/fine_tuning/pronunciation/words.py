@@ -39,7 +39,9 @@ def some(words: list[str], count: int, seed: int) -> list[str]:
     return [words[index] for index in drawn]
 
 
-def batches(words: Sequence[str], dictionary: Dictionary, config: Config) -> training.Bucketed:
+def batches(
+    words: Sequence[str], dictionary: Dictionary, config: Config
+) -> training.BucketedBatches:
     """Of every pronunciation of every word."""
     pairs = [
         (spell(word), np.array([PHONE_TOKENS[phone] for phone in phones], np.int32))

@@ -33,7 +33,7 @@ def parts(
     return found
 
 
-def batches(texts: Texts, config: Config, size: int) -> training.Bucketed:
+def batches(texts: Texts, config: Config, size: int) -> training.BucketedBatches:
     """Padded texts by the step."""
     columns = {"tokens": texts.tokens}
     return training.bucketed_batches(columns, size, buckets=config.buckets, seed=config.seed)

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 from jax import core
 
-from jattn.trace.costs import CALLS, Cost, cost, inner_jaxprs
-from jattn.trace.graph import Entry, Node, attribute
-from jattn.trace.record import Intermediate
+from jattn.tracing.costs import CALLS, Cost, cost, inner_jaxprs
+from jattn.tracing.graph import Entry, Node, attribute
+from jattn.tracing.record import Intermediate
 
 
 def run(closed: Any, arguments: Sequence[Node], tape: list[Entry]) -> list[Node]:

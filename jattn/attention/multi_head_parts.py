@@ -28,10 +28,10 @@ def project(
     return checkpoint_name(projected, f"encode/{name}")
 
 
-def turned(
+def rotated(
     turn: Turn | None, heads: Float[Array, "h t e"], offset: Int[Array, ""] | int
 ) -> Float[Array, "h t e"]:
-    """Each head turned by the positions offset, offset + 1, ... of its rows."""
+    """Each head rotated by the positions offset, offset + 1, ... of its rows."""
     if turn is None:
         return heads
     positions = jnp.arange(heads.shape[1], dtype=jnp.int32) + jnp.asarray(offset, jnp.int32)

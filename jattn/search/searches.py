@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 from jattn._axes import named_axes
 from jattn._options import Count, Size, floating
 from jattn._varying import varying_as
-from jattn.recurrent.beam import Beam, Found, Step, extend, trace_back
+from jattn.search.beam import Beam, SearchResult, Step, extend, trace_back
 
 
 @named_axes
@@ -24,7 +24,7 @@ def greedy_search(
     stop: int,
     max_steps: Count,
     collect: Callable[[Any], Any] = lambda state: None,
-) -> Found:
+) -> SearchResult:
     """Takes the likeliest next token at every step, until it is `stop`.
 
     Arguments and result are those of `beam_search`; ties go to the smaller token.
@@ -46,7 +46,7 @@ def beam_search(
     beam_size: Size,
     length_penalty: float = 0.0,
     collect: Callable[[Any], Any] = lambda state: None,
-) -> Found:
+) -> SearchResult:
     """Keeps the `beam_size` likeliest beginnings at every step, until all of them have stopped.
 
         score = Σ log p(token) / ((5 + n) / 6) ** length_penalty
@@ -73,7 +73,7 @@ def beam_search(
         max_steps: sequences are cut there.
         beam_size: number of sequences. Where fewer exist, the rest has length 0 and score -inf.
         collect: what to keep of the state after each step, such as the weights of attention.
-            `seen` holds it with the axes (b, m) in front, zero past the stop.
+            `collected` holds it with the axes (b, m) in front, zero past the stop.
 
     Returns:
         The sequences found; `lengths` do not count `stop`.
@@ -86,7 +86,7 @@ def beam_search(
     _check(after[0], length_penalty, start=start, stop=stop)
     spread = lambda leaf: jnp.broadcast_to(leaf, (beam_size, *jnp.shape(leaf)))
     states = jax.tree.map(spread, state)
-    seen = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
+    collected = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
     ranks = jnp.arange(beam_size, dtype=jnp.int32)
     beam = Beam(
         count=jnp.zeros((), jnp.int32),
@@ -98,9 +98,11 @@ def beam_search(
         totals=jnp.where(ranks == 0, 0.0, -jnp.inf).astype(after[0].dtype),
         tokens=jnp.full((max_steps, beam_size), stop, jnp.int32),
         parents=jnp.broadcast_to(ranks, (max_steps, beam_size)),
-        seen=jax.tree.map(lambda leaf: jnp.zeros((max_steps, *leaf.shape), leaf.dtype), seen),
+        collected=jax.tree.map(
+            lambda leaf: jnp.zeros((max_steps, *leaf.shape), leaf.dtype), collected
+        ),
     )
-    beam = varying_as(beam, after, seen)
+    beam = varying_as(beam, after, collected)
     goes_on = lambda beam: jnp.any(~beam.finished & (beam.totals > -jnp.inf))
     if max_steps:
         beam = jax.lax.while_loop(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jattn.trace.costs import Cost
-from jattn.trace.record import Intermediate
+from jattn.tracing.costs import Cost
+from jattn.tracing.record import Intermediate
 
 
 class Node:

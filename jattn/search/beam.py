@@ -12,13 +12,13 @@ from jattn._varying import varying_as
 Step = Callable[[Any, Int[Array, ""]], tuple[Float[Array, " w"], Any]]
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """Sequences of up to `m` tokens, the best first; greedy search finds one, without axis `b`."""
 
     tokens: Int[Array, "b m"]
     lengths: Int[Array, " b"]
     scores: Float[Array, " b"]
-    seen: Any
+    collected: Any
 
 
 class Beam(NamedTuple):
@@ -32,7 +32,7 @@ class Beam(NamedTuple):
     totals: Float[Array, " b"]
     tokens: Int[Array, "m b"]
     parents: Int[Array, "m b"]
-    seen: Any
+    collected: Any
 
 
 def extend(beam: Beam, step: Step, stop: int, length_penalty: float, collect: Any) -> Beam:
@@ -59,21 +59,21 @@ def extend(beam: Beam, step: Step, stop: int, length_penalty: float, collect: An
         totals=totals.reshape(-1)[best],
         tokens=write(beam.tokens, tokens),
         parents=write(beam.parents, parents),
-        seen=jax.tree.map(write, beam.seen, jax.vmap(collect, axis_size=size)(states)),
+        collected=jax.tree.map(write, beam.collected, jax.vmap(collect, axis_size=size)(states)),
     )
 
 
-def trace_back(beam: Beam, stop: int, length_penalty: float) -> Found:
+def trace_back(beam: Beam, stop: int, length_penalty: float) -> SearchResult:
     """Follows each sequence from its last token to its first, through the places it had."""
     size = len(beam.totals)
 
     def back(places, row):
-        tokens, parents, seen = row
-        return parents[places], jax.tree.map(lambda leaf: leaf[places], (tokens, seen))
+        tokens, parents, collected = row
+        return parents[places], jax.tree.map(lambda leaf: leaf[places], (tokens, collected))
 
-    rows = (beam.tokens, beam.parents, beam.seen)
+    rows = (beam.tokens, beam.parents, beam.collected)
     places = varying_as(jnp.arange(size, dtype=jnp.int32), rows)
-    _, (tokens, seen) = jax.lax.scan(back, places, rows, reverse=True)
+    _, (tokens, collected) = jax.lax.scan(back, places, rows, reverse=True)
     exists = beam.totals > -jnp.inf
     lengths = jnp.where(exists, beam.lengths, 0)
     counts = jnp.where(beam.finished, lengths + 1, lengths)
@@ -87,7 +87,7 @@ def trace_back(beam: Beam, stop: int, length_penalty: float) -> Found:
 
     tokens = jnp.where(here, tokens.T, stop)
     scores = _score(beam.totals, counts, length_penalty)
-    return Found(tokens, lengths, scores, jax.tree.map(by_sequence, seen))
+    return SearchResult(tokens, lengths, scores, jax.tree.map(by_sequence, collected))
 
 
 def _score(totals: Array, counts: Array, length_penalty: float) -> Array:

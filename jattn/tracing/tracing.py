@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jattn.trace.graph import Entry, attribute
-from jattn.trace.record import Trace
-from jattn.trace.run import run
+from jattn.tracing.graph import Entry, attribute
+from jattn.tracing.record import Trace
+from jattn.tracing.run import run
 
 
 def trace(mechanism: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
@@ -33,7 +33,7 @@ def trace(mechanism: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
     this library is encode, score, weight or decode, and the name. What is named under `jax.vmap`
     has its axes first, and what is named within `jax.lax.scan` an axis of its turns. An equation
     counts for the first named value that depends on it, or for the last one if none does, by the
-    rule of `jattn.trace.costs.cost`; what the result does not depend on is left out.
+    rule of `jattn.tracing.costs.cost`; what the result does not depend on is left out.
 
     Args:
         mechanism: any function of arrays. What it jits is run without jit where it names a value,
