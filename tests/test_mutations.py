@@ -11,12 +11,17 @@ import importlib
 import importlib.machinery
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mutants import MUTANTS, Mutant
 
+import jattn
+
+PACKAGE = Path(jattn.__file__).parent
 TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"attending", "compiled"}
 
 
@@ -92,16 +97,33 @@ def run(mutant: Mutant) -> None:
     function(**{name: arguments[name] for name in inspect.signature(function).parameters})
 
 
+def is_by_the_code(error: BaseException) -> bool:
+    """Whether an assertion in jattn failed, and none in a test or a comparison of jattn.testing."""
+    if not isinstance(error, AssertionError):
+        return False
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return PACKAGE in raised_in.parents and PACKAGE / "testing" not in raised_in.parents
+
+
+def test_V2_an_assertion_of_the_code_is_told_from_one_of_a_test():
+    for name, by_the_code in (("merge.py", True), ("testing/compare.py", False)):
+        scope = {}
+        exec(compile("def fail():\n    assert False", str(PACKAGE / name), "exec"), scope)
+        with pytest.raises(AssertionError) as raised:
+            scope["fail"]()
+        assert is_by_the_code(raised.value) is by_the_code
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
 def test_V2_the_suite_catches(mutant: Mutant):
     with planted(Finder(mutant.module, mutant.old, mutant.new)):
         try:
             run(mutant)
-        except (AssertionError, FloatingPointError, pytest.fail.Exception):
-            caught = True
+        except (AssertionError, FloatingPointError, pytest.fail.Exception) as error:
+            if is_by_the_code(error):
+                pytest.fail(f"{mutant.what}: an assertion of jattn, not of a test")
         else:
-            caught = False
-    assert caught, f"{mutant.what} survives {mutant.test} {mutant.row}"
+            pytest.fail(f"{mutant.what} survives {mutant.test} {mutant.row}")
     print(f"\n{mutant.what:42} {mutant.row or '-':30} {mutant.test.partition('.')[2]}", end="")
 
 

@@ -1,0 +1,5 @@
+"""Mistakes planted in conversions."""
+
+from mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = ()

@@ -1,0 +1,5 @@
+"""Mistakes planted in training."""
+
+from mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = ()
