@@ -404,6 +404,35 @@ NO_WEIGHTS = {
     "gru_from_torch: weight_ih_l0 has dtype int64, expected a floating-point dtype": (
         lambda: convert.gru_from_torch(WHOLE)
     ),
+    "gru_from_torch: weight_ih_l0 has dtype |V2, expected a floating-point dtype": (
+        lambda: convert.gru_from_torch({name: x.astype("V2") for name, x in WHOLE.items()})
+    ),
+    "gru_from_torch: weight_ih_l0 has dtype int4, expected a floating-point dtype": (
+        lambda: convert.gru_from_torch({name: x.astype("int4") for name, x in WHOLE.items()})
+    ),
+    "gru_from_torch: weight_ih_l0 has dtype float8_e4m3fn, expected a floating-point dtype of at": (
+        lambda: convert.gru_from_torch(
+            {name: x.astype("float8_e4m3fn") for name, x in WHOLE.items()}
+        )
+    ),
+    "gru_from_torch: weight_ih_l0 has dtype complex64, expected a floating-point dtype": (
+        lambda: convert.gru_from_torch({name: x.astype("complex64") for name, x in WHOLE.items()})
+    ),
+    "gru_from_torch: weight_ih_l0 is a list, expected an array": (
+        lambda: convert.gru_from_torch({"weight_ih_l0": [[1.0], [1.0, 2.0]]})
+    ),
+    "gru_from_torch: no name begins with 'rnn.' (prefix), weights has weight_ih_l0, weight_hh_l0": (
+        lambda: convert.gru_from_torch(WHOLE, prefix="rnn.")
+    ),
+    "gru_from_torch: prefix is 3, expected a string": (
+        lambda: wrong.gru_from_torch(WHOLE, prefix=3)
+    ),
+    "stacked_gru_from_keras: weights is a dict, expected a dict for each layer": (
+        lambda: wrong.stacked_gru_from_keras({})
+    ),
+    "stacked_gru_to_onnx: layers[1] has input size 3, expected 5, the size of the outputs of": (
+        lambda: convert.stacked_gru_to_onnx([draw_gru(), draw_gru()])
+    ),
 }
 
 
@@ -411,3 +440,106 @@ NO_WEIGHTS = {
 def test_what_holds_no_weights_is_refused_by_name(message):
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         NO_WEIGHTS[message]()
+
+
+def test_the_update_gate_of_haiku_is_the_complement():
+    params = draw_gru()
+    weights = convert.gru_to_haiku(params, cell=BEFORE)
+    update = weights["w_i"][:, :N].T  # Haiku stacks update, reset, candidate.
+    same_bits(update, -params.input_weight[1])
+    same_bits(weights["w_i"][:, N : 2 * N].T, params.input_weight[0])
+
+
+def test_a_cell_of_torch_has_names_without_a_layer():
+    params = draw_gru()
+    weights = convert.gru_cell_to_torch(params)
+    assert list(weights) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    same_bits(convert.gru_cell_from_torch(weights), params)
+    same_bits(weights, {name[:-3]: array for name, array in convert.gru_to_torch(params).items()})
+
+
+def test_a_prefix_selects_a_module_of_a_state_dict():
+    gru, heads = draw_gru(), draw_heads()
+    state = {f"encoder.rnn.{name}": x for name, x in convert.gru_to_torch(gru).items()}
+    state |= {f"encoder.attn.{name}": x for name, x in convert.multi_head_to_torch(heads).items()}
+    state["decoder.weight"] = np.ones((2, 2), int)
+    same_bits(convert.gru_from_torch(state, prefix="encoder.rnn."), gru)
+    same_bits(convert.stacked_gru_from_torch(state, prefix="encoder.rnn."), (gru,))
+    same_bits(convert.multi_head_from_torch(state, heads=H, prefix="encoder.attn."), heads)
+    cell = {f"cell.{name}": x for name, x in convert.gru_cell_to_torch(gru).items()}
+    same_bits(convert.gru_cell_from_torch(cell, prefix="cell."), gru)
+
+
+@pytest.mark.parametrize("library", ["keras", "onnx"])
+@pytest.mark.parametrize("both", [False, True])
+def test_layers_of_keras_and_onnx_are_a_dict_each(library, both):
+    sizes = (INPUTS, 2 * N if both else N)
+    layers: Any = tuple(
+        BidirectionalGRUParams(draw_gru("", size, 2 * k), draw_gru("", size, 2 * k + 1))
+        if both
+        else draw_gru("", size, k)
+        for k, size in enumerate(sizes)
+    )
+    weights = named("stacked_gru", "to", library)(layers)
+    one = named("bidirectional_gru" if both else "gru", "to", library)
+    for layer, actual in zip(layers, weights, strict=True):
+        same_bits(actual, one(layer))
+    same_bits(named("stacked_gru", "from", library)(weights), layers)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", ">f4"])
+def test_dtypes_of_floating_point_are_read(dtype):
+    weights = convert.gru_to_torch(draw_gru())
+    half = {name: array.astype(dtype) for name, array in weights.items()}
+    read = convert.gru_from_torch(half)
+    assert read.input_weight.dtype == np.dtype(dtype).newbyteorder("=")
+    assert_close(
+        np.float64(read.input_bias), np.float64(half["bias_ih_l0"].reshape(3, N)), 0.0, dtype
+    )
+
+
+class Tensor:
+    """A tensor as PyTorch has it: no array protocol for bfloat16, and a graph to leave."""
+
+    __module__ = "torch"
+
+    def __init__(self, array, dtype, attached=True):
+        self.array, self.dtype, self.attached = array, dtype, attached
+
+    def detach(self):
+        return Tensor(self.array, self.dtype, attached=False)
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Tensor(self.array.astype("float32"), "torch.float32", attached=False)
+
+    def numpy(self):
+        if self.attached or self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.array
+
+
+def test_tensors_of_torch_are_read_in_bfloat16_too():
+    weights = convert.gru_to_torch(draw_gru())
+    half = {name: array.astype("bfloat16") for name, array in weights.items()}
+    tensors = {name: Tensor(array, "torch.bfloat16") for name, array in half.items()}
+    same_bits(convert.gru_from_torch(tensors), convert.gru_from_torch(half))
+    tensors = {name: Tensor(array, "torch.float64") for name, array in weights.items()}
+    same_bits(convert.gru_from_torch(tensors), draw_gru())
+
+
+def test_real_modules_of_torch_are_read():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float32, torch.bfloat16):
+        module = torch.nn.GRUCell(INPUTS, N).to(dtype)
+        x, h = torch.randn(1, INPUTS, dtype=dtype), torch.randn(1, N, dtype=dtype)
+        params = convert.gru_cell_from_torch(module.state_dict())
+        expected = module(x, h)[0].detach().float().numpy()
+        state, inputs = (
+            np.asarray(tensor[0].float().numpy(), params.input_weight.dtype) for tensor in (h, x)
+        )
+        actual = jattn.gru_cell(params, state, inputs)
+        bound = 1e-6 if dtype is torch.float32 else 2e-2
+        assert_close(np.asarray(actual, "float32"), expected, bound, str(dtype))

@@ -1,8 +1,8 @@
-"""Weights of a GRU or of multi-head attention in the form of other libraries, and back.
+"""Conversion of GRU and multi-head attention weights to and from other libraries.
 
-`<what>_to_<library>(params)` gives a dict of NumPy arrays under the library's own names, and
-`<what>_from_<library>(weights)` reads one. None of the libraries is imported. What a library cannot
-hold is refused with ValueError; what it can hold computes the same function.
+`<part>_to_<library>(params)` returns a dict of NumPy arrays under the library's own names.
+`<part>_from_<library>(weights)` reads such a dict. The libraries are not imported. Parameters that
+a library cannot represent raise ValueError; all others compute the same function there.
 """
 
 from jattn.convert.equinox import gru_from_equinox as gru_from_equinox
@@ -19,6 +19,8 @@ from jattn.convert.keras import gru_from_keras as gru_from_keras
 from jattn.convert.keras import gru_to_keras as gru_to_keras
 from jattn.convert.keras import multi_head_from_keras as multi_head_from_keras
 from jattn.convert.keras import multi_head_to_keras as multi_head_to_keras
+from jattn.convert.keras import stacked_gru_from_keras as stacked_gru_from_keras
+from jattn.convert.keras import stacked_gru_to_keras as stacked_gru_to_keras
 from jattn.convert.linen import bidirectional_gru_from_linen as bidirectional_gru_from_linen
 from jattn.convert.linen import bidirectional_gru_to_linen as bidirectional_gru_to_linen
 from jattn.convert.linen import gru_from_linen as gru_from_linen
@@ -37,8 +39,12 @@ from jattn.convert.onnx import gru_from_onnx as gru_from_onnx
 from jattn.convert.onnx import gru_to_onnx as gru_to_onnx
 from jattn.convert.onnx import multi_head_from_onnx as multi_head_from_onnx
 from jattn.convert.onnx import multi_head_to_onnx as multi_head_to_onnx
+from jattn.convert.onnx import stacked_gru_from_onnx as stacked_gru_from_onnx
+from jattn.convert.onnx import stacked_gru_to_onnx as stacked_gru_to_onnx
 from jattn.convert.torch_gru import bidirectional_gru_from_torch as bidirectional_gru_from_torch
 from jattn.convert.torch_gru import bidirectional_gru_to_torch as bidirectional_gru_to_torch
+from jattn.convert.torch_gru import gru_cell_from_torch as gru_cell_from_torch
+from jattn.convert.torch_gru import gru_cell_to_torch as gru_cell_to_torch
 from jattn.convert.torch_gru import gru_from_torch as gru_from_torch
 from jattn.convert.torch_gru import gru_to_torch as gru_to_torch
 from jattn.convert.torch_gru import stacked_gru_from_torch as stacked_gru_from_torch

@@ -1,6 +1,6 @@
-"""What all conversions of a GRU share: the order of gates, their biases, and who resets when."""
+"""Shared parts of all GRU conversions: gate order, biases, and reset conventions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from jattn.convert.named import Array, Sizes, mapping, taken
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
+from jattn.recurrent.stacked import Layer
 
-OURS = "rzn"  # Reset, update, candidate, in the letters of most libraries.
+JATTN_ORDER = "rzn"  # Reset, update, candidate, in the letters of most libraries.
 AXES = {
     "input_weight": "3 n i",
     "hidden_weight": "3 n n",
@@ -20,40 +21,41 @@ WHEN: dict[Cell, str] = {gru_cell: "after the product", reset_before_gru_cell: "
 
 
 def joined(array: Array, order: str) -> Array:
-    """Gates `3 n ...` of ours one after the other, `3*n ...`, in the order of `order`."""
-    return array[[OURS.index(gate) for gate in order]].reshape(-1, *array.shape[2:])
+    """Returns jattn's gates `3 n ...` as `3*n ...`, in the order of the letters of `order`."""
+    return array[[JATTN_ORDER.index(gate) for gate in order]].reshape(-1, *array.shape[2:])
 
 
 def parted(array: Array, order: str) -> Array:
-    """The inverse of `joined`."""
-    return array.reshape(3, -1, *array.shape[1:])[[order.index(gate) for gate in OURS]]
+    """Returns gates `3*n ...` in the order of `order` as jattn's `3 n ...`."""
+    return array.reshape(3, -1, *array.shape[1:])[[order.index(gate) for gate in JATTN_ORDER]]
 
 
-def own(function: str, params: Any, sizes: Sizes | None = None) -> GRUParams:
-    """The same parameters in NumPy, their shapes checked.
+def gru_arrays(function: str, params: Any, sizes: Sizes | None = None) -> GRUParams:
+    """Returns the parameters as NumPy arrays, after checking their shapes.
 
     Raises:
-        ValueError: it is no GRUParams, or two of its arrays disagree about a size.
+        ValueError: if `params` is not a GRUParams, or two of its arrays disagree about a size.
     """
     if not isinstance(params, GRUParams):
         raise ValueError(f"{function}: params is a {type(params).__name__}, expected GRUParams")
     return GRUParams(**taken(function, params._asdict(), AXES, sizes=sizes))
 
 
-def own_both(function: str, params: Any) -> tuple[GRUParams, GRUParams]:
-    """Both directions as `own` gives them, of the same sizes."""
+def bidirectional_arrays(function: str, params: Any) -> tuple[GRUParams, GRUParams]:
+    """Returns both directions as NumPy arrays, after checking that their sizes agree."""
     if not isinstance(params, BidirectionalGRUParams):
         name = type(params).__name__
         raise ValueError(f"{function}: params is a {name}, expected BidirectionalGRUParams")
     sizes: Sizes = {}
-    return own(function, params.forward, sizes), own(function, params.backward, sizes)
+    forward = gru_arrays(function, params.forward, sizes)
+    return forward, gru_arrays(function, params.backward, sizes)
 
 
 def check_cell(function: str, cell: Cell, *held: Cell, library: str) -> None:
-    """Raises ValueError unless `cell` is one of those whose equation the library computes."""
+    """Raises ValueError unless the library computes the equation of `cell`."""
     name = getattr(cell, "__name__", cell)
     if cell not in WHEN:
-        expected = " or ".join(one.__name__ for one in WHEN)  # type: ignore[attr-defined]
+        expected = " or ".join(known.__name__ for known in WHEN)  # type: ignore[attr-defined]
         raise ValueError(f"{function}: cell is {name}, expected {expected}")
     if cell not in held:
         raise ValueError(
@@ -63,9 +65,9 @@ def check_cell(function: str, cell: Cell, *held: Cell, library: str) -> None:
 
 
 def one_bias(params: GRUParams, gates: int) -> Array:
-    """The sum of both biases for the first `gates` gates, the input's own for the others.
+    """Returns both biases added for the first `gates` gates, and the input's bias for the others.
 
-    A sum with zero is the other summand bit for bit, even if that is -0.0.
+    Adding zero keeps the other summand bit for bit, including -0.0.
     """
     bias, hidden = params.input_bias[:gates], params.hidden_bias[:gates]
     added = np.where(hidden == 0, bias, bias + hidden)
@@ -73,7 +75,7 @@ def one_bias(params: GRUParams, gates: int) -> Array:
 
 
 def candidate_alone(bias: Array, candidate: Array) -> Array:
-    """A hidden bias `3 n` that is zero for reset and update."""
+    """Returns a hidden bias `3 n` that is zero for the reset and update gates."""
     return np.stack([np.zeros_like(bias[0]), np.zeros_like(bias[1]), candidate])
 
 
@@ -81,20 +83,61 @@ def sides(
     function: str,
     weights: Any,
     names: Sequence[str],
-    one: Callable[[Any], GRUParams],
+    read: Callable[[Any], GRUParams],
     inside: str | None = None,
 ) -> BidirectionalGRUParams:
-    """Both directions, each read by `one` from the weights under its name, or `inside` it.
+    """Returns both directions, each read by `read` from the weights under its name.
+
+    Args:
+        function: the public function's name, for error messages.
+        weights: a dict with one entry for each direction.
+        names: the names of the forward and of the backward direction.
+        read: reads the parameters of one direction.
+        inside: name of the entry within each direction that holds the weights.
 
     Raises:
-        ValueError: the names are others, or the directions differ in size.
+        ValueError: if the names differ, or the directions differ in size.
     """
-    found, weights = [], mapping(function, weights)
+    directions, weights = [], mapping(function, weights)
     for name in names:
         part = weights.get(name)
         part = part.get(inside) if inside and part is not None else part
         if part is None or set(weights) != set(names):
             expected = ", ".join(f"{way}/{inside}" if inside else way for way in names)
             raise ValueError(f"{function}: has {', '.join(weights)}, expected {expected}")
-        found.append(one(part))
-    return BidirectionalGRUParams(*own_both(function, BidirectionalGRUParams(*found)))
+        directions.append(read(part))
+    params = BidirectionalGRUParams(*directions)
+    return BidirectionalGRUParams(*bidirectional_arrays(function, params))
+
+
+def check_layers(function: str, layers: Any) -> None:
+    """Raises ValueError unless each layer's input has the size of the layer below."""
+    if not isinstance(layers, Sequence) or not layers:
+        raise ValueError(f"{function}: layers is {layers!r}, expected at least one layer")
+    below = None
+    for index, layer in enumerate(layers):
+        both = isinstance(layer, BidirectionalGRUParams)
+        ways = bidirectional_arrays(function, layer) if both else (gru_arrays(function, layer),)
+        features = ways[0].input_weight.shape[2]
+        if below is not None and features != below:
+            raise ValueError(
+                f"{function}: layers[{index}] has input size {features}, expected {below}, "
+                f"the size of the outputs of layers[{index - 1}]"
+            )
+        below = len(ways) * ways[0].input_weight.shape[1]
+
+
+def read_layers(
+    function: str, weights: Any, read: Callable[[Mapping[str, Any]], Layer]
+) -> tuple[Layer, ...]:
+    """Returns the layers that `read` returns for each dict of `weights`, after checking sizes.
+
+    Raises:
+        ValueError: if `weights` is not a sequence of dicts, or sizes do not fit.
+    """
+    if not isinstance(weights, Sequence) or isinstance(weights, str) or not weights:
+        kind = type(weights).__name__
+        raise ValueError(f"{function}: weights is a {kind}, expected a dict for each layer")
+    layers = tuple(read(mapping(function, part)) for part in weights)
+    check_layers(function, layers)
+    return layers

@@ -1,10 +1,10 @@
-"""Haiku: params of GRU, which resets before the product, and MultiHeadAttention."""
+"""Conversion to and from Haiku: GRU, which resets before the product, and MultiHeadAttention."""
 
 import numpy as np
 
 from jattn.attention.multi_head import MultiHeadParams
 from jattn.convert import heads as of_heads
-from jattn.convert.gates import check_cell, joined, one_bias, own, parted
+from jattn.convert.gates import check_cell, gru_arrays, joined, one_bias, parted
 from jattn.convert.named import Array, Weights, nested, taken
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 
@@ -17,16 +17,15 @@ PATH = {
 
 
 def gru_to_haiku(params: GRUParams, *, cell: Cell = gru_cell) -> Weights:
-    """`w_i`, `w_h` and `b` of hk.GRU, under the module's name in its params.
+    """Returns `w_i`, `w_h` and `b`, the entries of hk.GRU under its module's name.
 
-    Its update gate is the complement of ours, so what makes it changes its sign. Both biases are
-    added.
+    Haiku's update gate is 1 minus jattn's, so its weights change sign. The two biases are added.
 
     Raises:
-        ValueError: the cell is not `reset_before_gru_cell`.
+        ValueError: if the cell is not `reset_before_gru_cell`.
     """
     check_cell("gru_to_haiku", cell, reset_before_gru_cell, library="haiku.GRU")
-    params = own("gru_to_haiku", params)
+    params = gru_arrays("gru_to_haiku", params)
     return nested(
         {
             "w_i": joined(_complement(params.input_weight), ORDER).T,
@@ -37,10 +36,10 @@ def gru_to_haiku(params: GRUParams, *, cell: Cell = gru_cell) -> Weights:
 
 
 def gru_from_haiku(weights: Weights, *, cell: Cell = gru_cell) -> GRUParams:
-    """The inverse of `gru_to_haiku`; the hidden bias is zero.
+    """Returns the parameters of an hk.GRU, hidden bias zero; the inverse of `gru_to_haiku`.
 
     Raises:
-        ValueError: the cell is not `reset_before_gru_cell`.
+        ValueError: if the cell is not `reset_before_gru_cell`.
     """
     check_cell("gru_from_haiku", cell, reset_before_gru_cell, library="haiku.GRU")
     axes = {"w_i": "i 3*n", "w_h": "n 3*n", "b": "3*n"}
@@ -50,26 +49,26 @@ def gru_from_haiku(weights: Weights, *, cell: Cell = gru_cell) -> GRUParams:
 
 
 def _complement(gates: Array) -> Array:
-    """With the update gate's sign changed: sigmoid(-a) = 1 - sigmoid(a)."""
+    """Negates the update gate: sigmoid(-a) = 1 - sigmoid(a)."""
     changed: Array = np.stack([gates[0], -gates[1], gates[2]])
     return changed
 
 
 def multi_head_to_haiku(params: MultiHeadParams) -> Weights:
-    """`query`, `key`, `value`, `linear`, each with `w` and, if any has one, `b`.
+    """Returns `query`, `key`, `value`, `linear`, each with `w` and, if any has a bias, `b`.
 
-    In Haiku's params each stands behind the module's name, as in `multi_head_attention/query`.
+    Haiku prefixes each with the module's name, as in `multi_head_attention/query`.
 
     Raises:
-        ValueError: groups of heads.
+        ValueError: if there are fewer key-value heads than query heads.
     """
-    arrays, sizes = of_heads.own("multi_head_to_haiku", params)
+    arrays, sizes = of_heads.multi_head_arrays("multi_head_to_haiku", params)
     same = {"h g": "heads of queries and of keys"}
     of_heads.refuse("multi_head_to_haiku", "haiku.MultiHeadAttention", sizes, unless=same)
     return of_heads.to_matrices(of_heads.all_biased(arrays), PATH, inputs_first=True)
 
 
 def multi_head_from_haiku(weights: Weights, *, heads: int) -> MultiHeadParams:
-    """The inverse of `multi_head_to_haiku`."""
+    """Returns the parameters of Haiku weights; the inverse of `multi_head_to_haiku`."""
     name = "multi_head_from_haiku"
     return of_heads.from_matrices(name, weights, PATH, inputs_first=True, heads=heads)

@@ -1,4 +1,4 @@
-"""What all conversions of multi-head attention share: what a library cannot hold, and biases."""
+"""Shared parts of all multi-head conversions: layouts, biases, and sizes a library lacks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,11 +21,11 @@ AXES = {
 BIASES = tuple(f"{part}_bias" for part in PARTS)
 
 
-def own(function: str, params: MultiHeadParams) -> tuple[Arrays, Sizes]:
-    """The same parameters in NumPy by name, those that are None left out, and their sizes.
+def multi_head_arrays(function: str, params: MultiHeadParams) -> tuple[Arrays, Sizes]:
+    """Returns the parameters that are not None as NumPy arrays by name, and their sizes.
 
     Raises:
-        ValueError: it is no MultiHeadParams, or two of its arrays disagree about a size.
+        ValueError: if `params` is not a MultiHeadParams, or two arrays disagree about a size.
     """
     if not isinstance(params, MultiHeadParams):
         name = type(params).__name__
@@ -35,13 +35,16 @@ def own(function: str, params: MultiHeadParams) -> tuple[Arrays, Sizes]:
 
 
 def refuse(function: str, library: str, sizes: Sizes, *, unless: Mapping[str, str]) -> None:
-    """Raises ValueError where two sizes differ that the library needs to be the same.
+    """Raises ValueError if two sizes differ that must be equal in the library.
 
     Args:
-        unless: for pairs of axes, or products of them, such as `h g`: what they are.
+        function: the public function's name, for error messages.
+        library: the library's module, for error messages.
+        sizes: sizes by axis letter.
+        unless: descriptions of pairs of axes, or of products of axes, such as `h g`.
     """
     for axes, meaning in unless.items():
-        values = [np.prod([sizes[axis] for axis in one.split("*")]) for one in axes.split()]
+        values = [np.prod([sizes[axis] for axis in side.split("*")]) for side in axes.split()]
         if values[0] != values[1]:
             raise ValueError(
                 f"{function}: {meaning} are {values[0]} and {values[1]}; {library} holds one size"
@@ -49,7 +52,7 @@ def refuse(function: str, library: str, sizes: Sizes, *, unless: Mapping[str, st
 
 
 def all_biased(arrays: Arrays) -> Arrays:
-    """With zeros for missing biases if some are there: most libraries have all of them or none."""
+    """Adds zeros for missing biases if any bias exists: most libraries have all biases or none."""
     if not any(name in arrays for name in BIASES):
         return arrays
     shapes = {
@@ -65,7 +68,7 @@ def all_biased(arrays: Arrays) -> Arrays:
 
 
 def to_kernels(arrays: Arrays, names: Sequence[str]) -> Weights:
-    """As `names[0]/kernel` and so on, `q h e` with heads apart, and their `bias`."""
+    """Returns `names[0]/kernel` and so on, `q h e` with a head axis, and their `bias`."""
     found = {}
     for part, name in zip(PARTS, names, strict=True):
         weight = arrays[f"{part}_weight"]
@@ -77,7 +80,7 @@ def to_kernels(arrays: Arrays, names: Sequence[str]) -> Weights:
 
 
 def from_kernels(function: str, weights: Mapping, names: Sequence[str]) -> MultiHeadParams:
-    """The inverse of `to_kernels`."""
+    """Returns the parameters from kernels by name; the inverse of `to_kernels`."""
     axes = {}
     for part, name in zip(PARTS, names, strict=True):
         letters = AXES[f"{part}_weight"].split()
@@ -94,10 +97,12 @@ def from_kernels(function: str, weights: Mapping, names: Sequence[str]) -> Multi
 
 
 def to_matrices(arrays: Arrays, path: Mapping[str, str], *, inputs_first: bool) -> Weights:
-    """As matrices `h*e q`, or `q h*e` if the inputs come first, and flat biases.
+    """Returns matrices `h*e q`, or `q h*e` if `inputs_first`, and flat biases.
 
     Args:
-        path: where each weight and bias is kept, by its name in MultiHeadParams.
+        arrays: the parameters by name.
+        path: the path of each weight and bias, by its name in MultiHeadParams.
+        inputs_first: whether input features are the first axis.
     """
     found = {}
     for name, array in arrays.items():
@@ -120,10 +125,10 @@ def from_matrices(
     heads: int,
     key_value_heads: int | None = None,
 ) -> MultiHeadParams:
-    """The inverse of `to_matrices`.
+    """Returns the parameters from matrices; the inverse of `to_matrices`.
 
     Raises:
-        ValueError: heads do not divide a matrix, or an array is missing, unknown or misshapen.
+        ValueError: if heads do not divide a matrix, or an array is missing, unknown or misshapen.
     """
     matrices = {"query": "h*e q", "key": "g*e k", "value": "g*u v", "output": "d h*u"}
     groups = heads if key_value_heads is None else key_value_heads

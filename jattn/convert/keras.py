@@ -1,13 +1,26 @@
-"""Keras: weights of GRU, Bidirectional(GRU), MultiHeadAttention, GroupQueryAttention, by name."""
+"""Conversion to and from Keras: GRU, Bidirectional, MultiHeadAttention, GroupQueryAttention."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from jattn.attention.multi_head import MultiHeadParams
 from jattn.convert import heads as of_heads
-from jattn.convert.gates import check_cell, joined, one_bias, own, own_both, parted, sides
+from jattn.convert.gates import (
+    bidirectional_arrays,
+    check_cell,
+    check_layers,
+    gru_arrays,
+    joined,
+    one_bias,
+    parted,
+    read_layers,
+    sides,
+)
 from jattn.convert.named import Sizes, Weights, nested, taken
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
+from jattn.recurrent.stacked import Layer
 
 ORDER = "zrn"
 WAYS = ("forward_layer", "backward_layer")
@@ -15,43 +28,80 @@ PARTS = ("query", "key", "value", "attention_output")
 
 
 def gru_to_keras(params: GRUParams, *, cell: Cell = gru_cell) -> Weights:
-    """`kernel`, `recurrent_kernel` and `bias`, in the order of `layer.get_weights()`.
+    """Returns `kernel`, `recurrent_kernel` and `bias`, in the order of `layer.get_weights()`.
 
-    The layer has reset_after=True, and two biases, unless the cell resets before the product; then
-    it has the sum of both.
+    For `gru_cell` the layer needs reset_after=True, and `bias` holds two biases. For
+    `reset_before_gru_cell` it needs reset_after=False, and `bias` is the sum of both.
     """
     return _to("gru_to_keras", params, cell)
 
 
 def gru_from_keras(weights: Weights, *, cell: Cell = gru_cell) -> GRUParams:
-    """The inverse of `gru_to_keras`.
+    """Returns the parameters of a keras.layers.GRU; the inverse of `gru_to_keras`.
 
-    One bias becomes the input's, and the hidden one is zero; without any both are.
+    A single bias becomes the input's, with a hidden bias of zero. Missing biases become zero.
 
     Raises:
-        ValueError: the biases are those of the other `reset_after` than `cell` needs.
+        ValueError: if the biases belong to the other value of `reset_after` than `cell` needs.
     """
     return _from("gru_from_keras", weights, cell)
 
 
 def bidirectional_gru_to_keras(params: BidirectionalGRUParams, *, cell: Cell = gru_cell) -> Weights:
-    """As `gru_to_keras`, for the `forward_layer` and the `backward_layer`."""
+    """Returns the dicts of `gru_to_keras` under `forward_layer` and `backward_layer`."""
     name = "bidirectional_gru_to_keras"
-    both = own_both(name, params)
-    return {way: _to(name, one, cell) for way, one in zip(WAYS, both, strict=True)}
+    both = bidirectional_arrays(name, params)
+    return {way: _to(name, params, cell) for way, params in zip(WAYS, both, strict=True)}
 
 
 def bidirectional_gru_from_keras(
     weights: Weights, *, cell: Cell = gru_cell
 ) -> BidirectionalGRUParams:
-    """The inverse of `bidirectional_gru_to_keras`."""
+    """Returns the parameters of a Bidirectional(GRU); inverse of `bidirectional_gru_to_keras`."""
     name = "bidirectional_gru_from_keras"
-    return sides(name, weights, WAYS, lambda one: _from(name, one, cell))
+    return sides(name, weights, WAYS, lambda part: _from(name, part, cell))
+
+
+def stacked_gru_to_keras(layers: Sequence[Layer], *, cell: Cell = gru_cell) -> list[Weights]:
+    """Returns the dict of each layer, in order, for a stack of GRU or Bidirectional(GRU) layers.
+
+    Raises:
+        ValueError: if `layers` is empty, or a layer's input size is not the size of its input.
+    """
+    name = "stacked_gru_to_keras"
+    check_layers(name, layers)
+    return [
+        bidirectional_gru_to_keras(layer, cell=cell)
+        if isinstance(layer, BidirectionalGRUParams)
+        else _to(name, layer, cell)
+        for layer in layers
+    ]
+
+
+def stacked_gru_from_keras(
+    weights: Sequence[Weights], *, cell: Cell = gru_cell
+) -> tuple[Layer, ...]:
+    """Returns the layers of a stack of GRU or Bidirectional(GRU), from a dict for each, in order.
+
+    Raises:
+        ValueError: if a dict is not one of `gru_to_keras` or `bidirectional_gru_to_keras`, or a
+            layer's input size is not the size of its input.
+    """
+    name = "stacked_gru_from_keras"
+    return read_layers(
+        name,
+        weights,
+        lambda part: (
+            sides(name, part, WAYS, lambda way: _from(name, way, cell))
+            if WAYS[0] in part
+            else _from(name, part, cell)
+        ),
+    )
 
 
 def _to(function: str, params: GRUParams, cell: Cell) -> Weights:
     check_cell(function, cell, gru_cell, reset_before_gru_cell, library="keras.layers.GRU")
-    params = own(function, params)
+    params = gru_arrays(function, params)
     both = np.stack([joined(params.input_bias, ORDER), joined(params.hidden_bias, ORDER)])
     return nested(
         {
@@ -79,15 +129,15 @@ def _from(function: str, weights: Weights, cell: Cell) -> GRUParams:
 
 
 def multi_head_to_keras(params: MultiHeadParams) -> Weights:
-    """`query`, `key`, `value`, `attention_output`, each with `kernel` and, if any has one, `bias`.
+    """Returns `query`, `key`, `value`, `attention_output`: a `kernel` and, if any exists, a `bias`.
 
-    With groups of heads these are the weights of GroupQueryAttention.
+    With fewer key-value heads than query heads these are the weights of GroupQueryAttention.
 
     Raises:
-        ValueError: groups of heads, and sizes that GroupQueryAttention does not have.
+        ValueError: if GroupQueryAttention is needed and lacks the sizes.
     """
     name = "multi_head_to_keras"
-    arrays, sizes = of_heads.own(name, params)
+    arrays, sizes = of_heads.multi_head_arrays(name, params)
     if sizes["h"] != sizes["g"]:
         same = {
             "e u": "features of a head's keys and values",
@@ -98,5 +148,5 @@ def multi_head_to_keras(params: MultiHeadParams) -> Weights:
 
 
 def multi_head_from_keras(weights: Weights) -> MultiHeadParams:
-    """The inverse of `multi_head_to_keras`."""
+    """Returns the parameters of Keras weights; the inverse of `multi_head_to_keras`."""
     return of_heads.from_kernels("multi_head_from_keras", weights, PARTS)

@@ -1,25 +1,27 @@
-"""PyTorch: state dicts of torch.nn.MultiheadAttention, without a prefix."""
+"""Conversion to and from PyTorch: state dicts of torch.nn.MultiheadAttention."""
 
 import numpy as np
 
 from jattn.attention.multi_head import MultiHeadParams
 from jattn.convert import heads as of_heads
-from jattn.convert.named import Arrays, Weights, mapping, nested, taken
+from jattn.convert.named import Arrays, Weights, nested, taken, without_prefix
 
 LIBRARY = "torch.nn.MultiheadAttention"
 OUT = {"output_weight": "out_proj.weight", "output_bias": "out_proj.bias"}
 
 
 def multi_head_to_torch(params: MultiHeadParams) -> Weights:
-    """`in_proj_weight`, or `q_proj_weight` and two more where sizes differ, and `out_proj.weight`.
+    """Returns the state dict of torch.nn.MultiheadAttention.
 
-    Biases, `in_proj_bias` and `out_proj.bias`, are all there if any is.
+    It holds `in_proj_weight`, or `q_proj_weight`, `k_proj_weight` and `v_proj_weight` if sizes
+    differ, and `out_proj.weight`. If any bias exists, it also holds `in_proj_bias` and
+    `out_proj.bias`.
 
     Raises:
-        ValueError: groups of heads, or sizes that the module does not have.
+        ValueError: if key-value heads are fewer than query heads, or the module lacks the sizes.
     """
     name = "multi_head_to_torch"
-    arrays, sizes = of_heads.own(name, params)
+    arrays, sizes = of_heads.multi_head_arrays(name, params)
     same = {
         "h g": "heads of queries and of keys",
         "e u": "features of a head's keys and values",
@@ -41,13 +43,21 @@ def multi_head_to_torch(params: MultiHeadParams) -> Weights:
     return nested(found)
 
 
-def multi_head_from_torch(weights: Weights, *, heads: int) -> MultiHeadParams:
-    """The inverse of `multi_head_to_torch`.
+def multi_head_from_torch(weights: Weights, *, heads: int, prefix: str = "") -> MultiHeadParams:
+    """Returns the parameters of a torch.nn.MultiheadAttention; inverse of `multi_head_to_torch`.
+
+    Args:
+        weights: the state dict, of tensors or arrays of any floating-point dtype.
+        heads: number of heads, which the matrices do not show.
+        prefix: the part of the names before the module's own, such as `layers.0.self_attn.`.
+            With a prefix, other entries are ignored.
 
     Raises:
-        ValueError: an array is missing, unknown (`bias_k` and `bias_v`, say) or misshapen.
+        ValueError: if an array is missing, unknown (such as `bias_k`), of another shape or not of
+            floating point, or if no name begins with `prefix`.
     """
-    together = "in_proj_weight" in mapping("multi_head_from_torch", weights)
+    weights = without_prefix("multi_head_from_torch", weights, prefix)
+    together = "in_proj_weight" in weights
     inputs = {"in_proj_weight": "3*d d"} if together else {"q_proj_weight": "d d"}
     if not together:
         inputs |= {"k_proj_weight": "d k", "v_proj_weight": "d v"}
