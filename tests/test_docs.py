@@ -24,8 +24,11 @@ NOT_RUN = {
     "docs/article.zh.md": "the same",
 }
 
-# Pages whose code is that of another page, each with the test that compares them.
-SAME_CODE = {"docs/article.zh.md": "tests/test_article.py: both languages have the same code"}
+# Pages whose code another test runs or compares, each with that test.
+SAME_CODE = {
+    "docs/article.zh.md": "tests/test_article.py: both languages have the same code",
+    "docs/using-with.md": "tests/test_using_with.py: each section by itself",
+}
 
 # Runs one page as its reader would, in one session, and returns what each fence printed.
 SESSION = """

@@ -101,7 +101,8 @@ MUTANTS = (
         "parts of Equinox in another order",
         "jattn.convert.equinox",
         'f"{part}_{kind}": f"{part}_proj/{kind}"',
-        "f\"{part}_{kind}\": f\"{dict(query='output', output='query').get(part, part)}_proj/{kind}\"",
+        '''f"{part}_{kind}": f"{dict(query='output', output='query').get(part, part)}"
+    f"_proj/{kind}"''',
         HEADS,
         given={"library": "equinox"},
     ),
