@@ -256,12 +256,161 @@ def test_a_chunk_has_at_least_one_query(size):
         in_chunks(jattn.dot_attention, size)
 
 
+RNG = np.random.default_rng(0)
+QUERY, KEY, SQUARE = (RNG.standard_normal(shape) for shape in ((T, 3), (S, 3), (3, 3)))
+
+
+def check_pair(function, *arrays, **options):
+    """That blocks of one and of several queries have the values of all queries."""
+    positions = options.pop("positions", ())
+    arrays = [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in arrays]
+    wanted = quick(lambda: function(*arrays, **options))
+    for size in (1, C):
+        run = in_chunks(function, size, positions=positions)
+        testing.assert_close(quick(lambda run=run: run(*arrays, **options)), wanted, 1e-13)
+
+
+@pytest.mark.parametrize("offset", [0, 2, np.int8(-1), jnp.asarray(3, "int16"), 2**40])
+def test_S1_the_offset_of_turned_heads_moves_with_the_block(offset):
+    rows = np.random.default_rng(1).standard_normal((T, 8))
+    params = jattn.init_multi_head(jax.random.key(0), heads=2, query_size=8)
+    keys = rows[:S]
+    if isinstance(offset, int) and offset > 2**31:  # Farther than any position.
+        check_pair(jattn.local_monotonic_attention, QUERY, KEY, KEY, half_width=1, offset=offset)
+        return
+    attend = functools.partial(jattn.multi_head_attention, turn=jattn.rotary)
+    check_pair(attend, params, rows, keys, keys, query_offset=offset, mask=masks.causal(1))
+    check_pair(jattn.local_monotonic_attention, QUERY, KEY, KEY, half_width=1, offset=offset)
+
+
+def places(query, start):
+    return (jnp.arange(len(query)) + start)[:, None].astype(float) * query
+
+
+def test_S1_a_position_of_any_name_moves_where_it_is_named():
+    check_pair(places, QUERY, positions=["start"], start=3)
+    check_pair(places, QUERY, positions="start", start=jnp.asarray(3))
+    twice = in_chunks(in_chunks(places, 2, positions=["start"]), 4)
+    testing.assert_close(twice(QUERY, start=3), places(QUERY, 3), 0.0)
+    with pytest.raises(
+        ValueError, match=r"positions are \['begin'\], expected arguments of places"
+    ):
+        in_chunks(places, 2, positions=["begin"])
+
+
+def test_masks_inside_of_a_partial_function_move_with_the_block():
+    inner = functools.partial(jattn.local_monotonic_attention, half_width=3, offset=1)
+    params = jattn.init_local_predictive(jax.random.key(0), query_size=3, units=2)
+    attend = functools.partial(
+        jattn.local_predictive_attention, params, half_width=2, attention=inner
+    )
+    check_pair(attend, QUERY, KEY, KEY)
+
+
+def loop(query):
+    """Row by row, in a loop of its own that writes each row to its place."""
+    write = lambda i, rows: rows.at[i].set(jnp.tanh(query[i]).sum() * query[i])
+    return jax.lax.fori_loop(0, len(query), write, jnp.zeros_like(query))
+
+
+BY_ROWS = {
+    "sums over features": lambda query: query / jnp.sqrt((query**2).sum(-1, keepdims=True)),
+    "a product of each row": lambda query: jax.vmap(lambda x: x @ x)(query),
+    "entries by index": lambda query: query[jnp.arange(len(query)), 1],
+    "sorted features": lambda query: jnp.sort(query, -1),
+    "a map over rows": lambda query: jax.lax.map(lambda x: jnp.cumsum(x), query),
+    "a loop over rows": loop,
+    "a loop over keys": lambda query: jax.lax.scan(
+        lambda state, key: (state + jnp.tanh(query @ key), None), query[:, 0], jnp.asarray(KEY)
+    )[0],
+    "a loop with an end": lambda query: jax.lax.while_loop(
+        lambda state: state[0] < 3, lambda state: (state[0] + 1, state[1] * query), (0, query)
+    )[1],
+    "the largest of all, subtracted and added": lambda query: (query - query.max()) + query.max(),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+def test_functions_that_are_row_by_row_are_taken(name):
+    check_pair(BY_ROWS[name], QUERY)
+
+
+def recurrent(query):
+    step = lambda state, row: (jnp.tanh(state + row), state)
+    return jax.lax.scan(step, jnp.zeros(3), query)[1]
+
+
+def smoothed(query):
+    return jnp.convolve(query[:, 0], np.ones(3), "same")
+
+
+OTHER_ROWS = {
+    "sums over queries": lambda query: query - query.mean(0, keepdims=True),
+    "a softmax over queries": lambda query: jax.nn.softmax(query, axis=0),
+    "self-attention": lambda query: jattn.dot_attention(query, query, query).context,
+    "a running sum": lambda query: jnp.cumsum(query, 0),
+    "a recurrence": recurrent,
+    "a compiled recurrence": lambda query: jax.jit(recurrent)(query),
+    "a recurrence in a branch": lambda query: jax.lax.cond(
+        query[0, 0] > 0, recurrent, lambda query: query, query
+    ),
+    "a sum in a loop": lambda query: jax.lax.while_loop(
+        lambda state: state[0] < 3,
+        lambda state: (state[0] + 1, query * jnp.sum(state[1])),
+        (0, query),
+    )[1],
+    "a convolution": smoothed,
+    "sorted queries": lambda query: jnp.sort(query, 0),
+}
+PLACES = {
+    "numbered": lambda query: query * jnp.arange(len(query), dtype=float)[:, None],
+    "numbered by NumPy": lambda query: query * np.arange(float(len(query)))[:, None],
+    "a mask of its own": lambda query: (
+        jattn.dot_attention(query, KEY, KEY, mask=masks.causal()).context
+    ),
+    "a table of positions": lambda query: query + jnp.asarray(PLACE_TABLE)[jnp.arange(len(query))],
+    "dropout": lambda query: jattn.dropout(jax.random.key(0), query, 0.5),
+    "a position that is not named": lambda query, start=0: places(query, start),
+}
+PLACE_TABLE = RNG.standard_normal((200, 3))
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS | PLACES)
+def test_functions_that_are_seen_not_to_be_row_by_row_are_refused(name):
+    message = "is not row by row" if name in OTHER_ROWS else "depends on the positions of its rows"
+    with pytest.raises(ValueError, match=f"^in_chunks: <?[a-z]+>? {message}"):
+        in_chunks((OTHER_ROWS | PLACES)[name], C)(QUERY)
+
+
+def test_decoders_and_sublayers_are_refused_where_they_are_not_row_by_row():
+    draw = {"words": 5, "embedding_size": 3, "value_size": 2, "summary_size": 2}
+    attention = jattn.init_additive(
+        jax.random.key(0), query_size=4, key_size=2, units=3, dtype="float64"
+    )
+    params = jattn.init_bahdanau_decoder(
+        jax.random.key(0), units=4, attention=attention, dtype="float64", **draw
+    )
+    memory, tokens = jattn.Memory(KEY[:, :2], KEY[0, :2]), np.arange(T) % 5
+    norm = lambda rows: rows
+    mixing = lambda rows: (rows.sum(0, keepdims=True) + rows, None)
+    for function, arguments in (
+        (jattn.bahdanau_decode, (params, memory, tokens)),
+        (jattn.pre_norm, (norm, mixing, QUERY)),
+    ):
+        with pytest.raises(ValueError, match=f"^in_chunks: {function.__name__} is not row by row"):
+            in_chunks(function, C)(*arguments)
+    check_pair(jattn.pre_norm, norm, lambda rows: (rows @ SQUARE, rows), QUERY)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         (jattn.gru, "gru has no argument along the queries"),
         (jattn.dot_product_attention, "dot_product_attention has leading axes"),
         (lambda *arrays: arrays[0], "<lambda> has no argument along the queries"),
+        (jattn.greedy_search, "greedy_search has no argument along the queries"),
+        (jattn.decoder_block, r"decoder_block is not row by row: self_mask is \(t, t\)"),
+        (jattn.transformer_decoder, "transformer_decoder is not row by row: self_mask"),
     ],
 )
 def test_a_function_that_is_not_row_wise_is_refused(function, message):

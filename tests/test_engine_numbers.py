@@ -11,6 +11,7 @@ from compiled import assert_same_bits
 from test_precision import equations
 
 from jattn import engine, testing
+from jattn._dropout import kept_pairs
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing import ROUNDING
 from jattn.testing.compare import compare
@@ -193,19 +194,68 @@ def dropped(path, shape, rng=RNG):
     return np.moveaxis(np.asarray(dropping(path)(rng, *one_hot(shape))), 1, 2) != 0.0
 
 
+KEYS = {
+    "threefry": jax.random.key(11),
+    "old": jax.random.PRNGKey(11),
+    "rbg": jax.random.key(11, impl="rbg"),
+    "unsafe_rbg": jax.random.key(11, impl="unsafe_rbg"),
+    "split unsafe_rbg": jax.random.split(jax.random.key(11, impl="unsafe_rbg"), 5)[3],
+}
+
+
 def test_K1_dropout_is_a_function_of_rng_and_place_alone():
+    check_place(RNG, ("chunks of 2", "banded"))
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_K1_it_is_so_for_the_keys_of_every_generator(name):
+    check_place(KEYS[name], ("chunks of 2",))
+
+
+def check_place(rng, paths):
     shape = (2, 5, 7, 3)
-    kept = dropped("default", shape)
+    kept = dropped("default", shape, rng)
     assert not kept.all()
     assert kept.any()
-    for path in ("chunks of 2", "banded"):
-        np.testing.assert_array_equal(dropped(path, shape), kept, path)
+    for path in paths:
+        np.testing.assert_array_equal(dropped(path, shape, rng), kept, path)
     # A part of the call draws the same; another rng, batch, head, query or key draws anew.
-    np.testing.assert_array_equal(dropped("default", (1, 3, 4, 3)), kept[:1, :, :3, :4])
+    np.testing.assert_array_equal(dropped("default", (1, 3, 4, 3), rng), kept[:1, :, :3, :4])
     assert (dropped("default", shape, jax.random.key(12)) != kept).any()
     for axis in range(4):
         first = np.take(kept, [0], axis)
         assert (np.take(kept, [1], axis) != first).any()
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_K1_pairs_are_kept_independently_for_the_keys_of_every_generator(name):
+    """Each pair beside its neighbours, its mirror image and other heads: half of them agree."""
+    draw = jax.jit(lambda rng, *places: kept_pairs(rng, 0.5, *places))
+    kept = np.asarray(draw(KEYS[name], np.arange(4), np.arange(64), np.arange(64)))
+    upper = np.triu_indices(64, 1)
+    corners = kept[:, 1:, 1:] ^ kept[:, :-1, 1:] ^ kept[:, 1:, :-1]
+    for what, one, other in (
+        ("all", kept, True),
+        ("diagonal", kept[:, np.arange(64), np.arange(64)], True),
+        ("mirror image", kept[:, *upper], kept.swapaxes(1, 2)[:, *upper]),
+        ("heads", kept[1:], kept[:-1]),
+        ("row of a head", kept[2, 2], kept[0, 0]),
+        ("corners of squares", corners, kept[:, :-1, :-1]),
+    ):
+        agreeing = one == other
+        assert abs(agreeing.mean() - 0.5) <= 2.5 / np.sqrt(agreeing.size), what
+
+
+def test_K1_every_word_of_a_key_counts():
+    words = np.asarray(jax.random.key_data(KEYS["unsafe_rbg"]))
+    places = np.arange(1), np.arange(8), np.arange(8)
+
+    def drawn_from(words):
+        key = jax.random.wrap_key_data(words, impl="unsafe_rbg")
+        return np.asarray(kept_pairs(key, 0.5, *places))
+
+    patterns = [drawn_from(words), *(drawn_from(words ^ (np.arange(4) == i)) for i in range(4))]
+    assert len({pattern.tobytes() for pattern in patterns}) == 5
 
 
 def one_hot(shape):

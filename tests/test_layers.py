@@ -11,7 +11,13 @@ ROOT = Path(__file__).parent.parent
 
 ARRAYS = {"jax", "jaxtyping", "numpy"}
 FILES = {"jattn.atomic"}
-BOTTOM = {"jattn._axes", "jattn._options", "jattn._precision", "jattn._varying"}
+BOTTOM = {
+    "jattn._axes",
+    "jattn._dropout",
+    "jattn._options",
+    "jattn._precision",
+    "jattn._varying",
+}
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
 ANY_OF_JATTN = {"jattn", *ARRAYS}
@@ -22,6 +28,7 @@ COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "tor
 ALLOWED = {
     "jattn": set(),
     "jattn._axes": ARRAYS | {"jattn._options"},
+    "jattn._dropout": ARRAYS | {"jattn._options"},
     "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
     "jattn._varying": ARRAYS,

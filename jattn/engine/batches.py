@@ -10,13 +10,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
-from jattn.engine.chance import Chance
 from jattn.engine.heads import BY_GROUP, How, attend
 from jattn.engine.layout import grouped
 from jattn.engine.masking import mask_leaves, mask_of, pairs_of, readers_of
 from jattn.engine.measuring import Measure, measured
 from jattn.engine.narrow import seen_of, varies
-from jattn.engine.pairs import Operands, Setting, Static
+from jattn.engine.pairs import DropoutKey, Operands, Setting, Static
 from jattn.engine.planners import Planner, dense
 from jattn.engine.planning import Plan, Problem
 from jattn.engine.problems import Loops, leading
@@ -85,19 +84,19 @@ def _attend_all(call: Call, planner: Planner, measure: Measure | None) -> Attend
     if not (bias is None and array is None and mask is None):
         readers = readers_of(call, (mask, mask_moves), (array, array_moves), (bias, bias_moves))
     sinks = None if call.sinks is None else jnp.asarray(call.sinks, dtype).reshape(g, r)
-    chance = None
+    dropout = None
     if call.dropout_rate:
-        chance = Chance(call.dropout_rng, jnp.arange(b * g * r).reshape(b, g, r))
+        dropout = DropoutKey(call.dropout_rng, jnp.arange(b * g * r).reshape(b, g, r))
     operands = Operands(query, key, value, bias, sinks, scale)
     seen = None
     if any(run.widths for run in plan.runs):
         seen = seen_of(call, (mask, mask_moves), (array, array_moves))
-    setting = Setting(mask, array, chance, seen=seen)
+    setting = Setting(mask, array, dropout, seen=seen)
     of_operands = [BY_GROUP] * 3 + [leading(bias_moves)] * (bias is not None)
     of_operands += [leading((False, True))] * (sinks is not None) + [leading((False, False))]
     of_setting = [leading(moves) for moves in mask_moves]
     of_setting += [leading(array_moves)] * (array is not None)
-    if chance is not None:
+    if dropout is not None:
         of_setting += [leading((False, False)), leading((True, True))]
     of_setting += [leading((True, False))] * len(jax.tree.leaves(seen))
     of_readers = [leading((True, True))] * len(jax.tree.leaves(readers))

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -14,39 +14,52 @@ from jattn.engine import rowwise
 from jattn.engine.loops import again, over_leading
 from jattn.engine.rowwise import Arrays
 from jattn.masks.algebra import Mask
+from jattn.masks.reach import numbers_like, within_reach
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+OFFSETS = ("offset", "query_offset")
 
 
-def in_chunks(function: Function, chunk_size: int) -> Function:
-    """Makes `function` compute `chunk_size` queries at a time, with the values that it has.
+def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] = ()) -> Function:
+    """Returns `function` as one that computes `chunk_size` queries at a time, with the same values.
 
-    Memory is that of one block, O(chunk_size s), forward and backward: the backward pass computes
-    each block again. All derivatives, `jax.jit`, `jax.vmap` and `in_chunks` itself work as on any
-    function. Weights are put together as the context is; where only the context is used,
-    `jax.jit` drops them. What does not depend on the queries, such as a projection of the keys,
-    is computed for each block, so that blocks that are too small cost time.
+    Memory is O(chunk_size s), forward and backward: the backward pass computes each block again.
+    All derivatives, `jax.jit`, `jax.vmap` and `in_chunks` itself work as on any function. Weights
+    are concatenated as the context is; where only the context is used, `jax.jit` drops them. A
+    projection of the keys and all else that does not depend on the queries is computed once a
+    block, so small blocks cost time.
 
-    Which arrays go along the queries is read from the annotations: those with an axis t. Without
-    annotations they are the arguments `query`, `mask` and `bias` and the first axis of each
-    result. Masks of `jattn.masks` are evaluated a block at a time, and an argument `offset`, the
-    position of the first query, moves with the block.
+    The function has to be row by row: each row of its result is computed from the same row of its
+    arrays along the queries. A function whose rows are seen to depend on other rows is refused, as
+    is one whose rows depend on their positions, unless an argument gives these. Rows that are
+    shifted or reordered are not noticed.
 
-    Arrays may have leading axes beside those of their annotation, which broadcast as NumPy's do,
-    and the results have them too. They are looped over, one element at a time, which keeps products
-    plain and memory small; whether that or `jax.vmap` is faster depends on the mechanism. Arrays
-    without them, and masks of `jattn.masks`, are shared.
+    Arrays along the queries are those whose annotation has an axis t. Without annotations they are
+    the arguments `query`, `mask` and `bias`, and the first axis of each result. Masks of
+    `jattn.masks` are evaluated a block at a time, also inside a `functools.partial`. The arguments
+    `offset` and `query_offset` are positions of the first query, and move with the block.
+
+    Arrays may have leading axes in addition to those of their annotation. They broadcast as NumPy's
+    do, are looped over, one element at a time, and the results have them too. Arrays without them,
+    and masks of `jattn.masks`, are shared.
+
+    Args:
+        positions: names of further arguments that are the position of the first query. A function
+            for which they are named is trusted to read positions from its arguments alone.
 
     Raises:
-        ValueError: if chunk_size is not positive, or `function` has no argument along the queries,
-            has leading axes of its own, or returns an array without an axis of queries.
+        ValueError: if chunk_size is not positive, a name is none of the function's arguments, or
+            `function` has no argument along the queries, has leading axes of its own, is not row
+            by row, or returns an array without an axis of queries.
     """
     with named("in_chunks"):
         check_options({"chunk_size": Size}, {"chunk_size": chunk_size})
     if isinstance(function, functools.partial):
-        inner = in_chunks(function.func, chunk_size)
+        inner = in_chunks(function.func, chunk_size, positions=positions)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
     signature, forms = inspect.signature(function), rowwise.forms_by_path(function)
+    trusted = rowwise.names_of_positions(function, positions)
+    moving = {*OFFSETS, *trusted}
 
     @functools.wraps(function)
     def chunked(*args, **kwargs):
@@ -58,7 +71,7 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
             """`function` of all queries, or of a block of them that begins at `start`."""
             arguments = rowwise.with_arrays(bound.arguments, arrays)
             if start is not None:
-                arguments = {name: _moved(name, x, start) for name, x in arguments.items()}
+                arguments = {name: _moved(name, x, start, moving) for name, x in arguments.items()}
             block = inspect.BoundArguments(signature, arguments)  # type: ignore[arg-type]
             return function(*block.args, **block.kwargs)
 
@@ -70,10 +83,13 @@ def in_chunks(function: Function, chunk_size: int) -> Function:
         output = jax.eval_shape(call, whole)
         t = rowwise.count_of_queries(function, given)
         along = {path: x.along for path, x in given.items() if x.along is not None}
-        blocks = Blocks(call, along, rowwise.axes_of_results(function, output, t), t, chunk_size)
+        results = rowwise.axes_of_results(function, output, t)
+        rowwise.check_rows(function, call, whole, along, bound.arguments, trusts=bool(trusted))
+        blocks = Blocks(call, along, results, t, chunk_size)
         leading = {path: x.leading for path, x in given.items()}
         return over_leading(blocks.run, {path: x.array for path, x in given.items()}, leading)
 
+    chunked.positions = trusted  # type: ignore[attr-defined]  # For chunks of chunks.
     return chunked  # type: ignore[return-value]
 
 
@@ -140,9 +156,19 @@ class Later(NamedTuple):
         return self.structure.unflatten(leaves).at(queries + start, keys)
 
 
-def _moved(name: str, value: Any, start: Any) -> Any:
-    if isinstance(value, Mask):
-        # As leaves, since lengths and sizes of all queries are not those of a block.
-        leaves, structure = jax.tree.flatten(value)
-        return Mask(Later(structure), (start, *leaves), (None, value.sizes[1]))
-    return value + start if name == "offset" else value
+def _moved(name: str, value: Any, start: Any, positions: set[str]) -> Any:
+    """An argument as it is for the block of queries that begins at `start`."""
+    if isinstance(value, functools.partial):
+        keywords = {n: _moved(n, x, start, positions) for n, x in value.keywords.items()}
+        arguments = [_moved("", x, start, positions) for x in value.args]
+        return type(value)(value.func, *arguments, **keywords)
+    if name in positions:
+        return start + numbers_like(start, (jnp.asarray(within_reach(value)),))[0]
+    is_mask = lambda x: isinstance(x, Mask)
+    return jax.tree.map(lambda x: _later(x, start) if is_mask(x) else x, value, is_leaf=is_mask)
+
+
+def _later(mask: Mask, start: Any) -> Mask:
+    # As leaves, since lengths and sizes of all queries are not those of a block.
+    leaves, structure = jax.tree.flatten(mask)
+    return Mask(Later(structure), (start, *leaves), (None, mask.sizes[1]))

@@ -125,7 +125,7 @@ def of_block(part: Part, operands: Operands, setting: Setting) -> tuple[Operands
     """The arrays of a block and, of its head, what is the same for all of them."""
     (query,), (key, value), (bias, array) = part.queries, part.keys, part.pairs
     own = Operands(query, key, value, bias, operands.sinks, operands.scale)
-    return own, Setting(part.mask, array, setting.chance, part.first_query, part.first_key)
+    return own, Setting(part.mask, array, setting.dropout, part.first_query, part.first_key)
 
 
 def of_head(operands: Operands, readers: Readers | None) -> Operands:

@@ -5,11 +5,18 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from jattn.engine.chance import Chance, kept_pairs
+from jattn._dropout import kept_pairs
 from jattn.masks.algebra import Mask, all_of
 from jattn.masks.spans import Interval, interval
+
+
+class DropoutKey(NamedTuple):
+    """What the weights that are kept are drawn from, and the places of a block's heads."""
+
+    rng: Key[Array, ""]
+    heads: Int[Array, " r"]  # batch × heads + head
 
 
 class Operands(NamedTuple):
@@ -31,7 +38,7 @@ class Setting(NamedTuple):
 
     mask: Mask | None
     array: Bool[Array, "r t s"] | None  # Axes may have size 1.
-    chance: Chance | None = None
+    dropout: DropoutKey | None = None
     first_query: Any = None
     first_key: Any = None
     seen: Interval | None = None  # Where each query's keys lie, if blocks are cut down to them.
@@ -110,9 +117,10 @@ def _seen(mask: Mask, queries: Int[Array, "t 1"], keys: Int[Array, "1 s"]) -> Bo
 
 def kept_of(static: Static, operands: Operands, setting: Setting) -> Float[Array, "c s"]:
     """What dropout multiplies the weights with: zero or 1 / (1 - rate)."""
-    assert setting.chance is not None
+    assert setting.dropout is not None
     places = _places(static, operands, setting)
-    kept = _rows(kept_pairs(setting.chance, static.dropout_rate, *places))
+    rng, heads = setting.dropout
+    kept = _rows(kept_pairs(rng, static.dropout_rate, heads, *places))
     return kept.astype(operands.query.dtype) / (1.0 - static.dropout_rate)
 
 

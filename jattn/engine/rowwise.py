@@ -1,7 +1,7 @@
 """Which arrays of a mechanism go along its queries, read from its annotations."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jattn._axes import forms_of_arguments
+from jattn.engine.row_by_row import complaint_of
 
 Arrays = dict[str, Any]
 Axes = tuple[str, ...]
@@ -31,7 +32,8 @@ def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
     """The axes that each argument, or `argument.field`, may have.
 
     Raises:
-        ValueError: if no argument goes along the queries, or one has any number of leading axes.
+        ValueError: if no argument goes along the queries, or one has any number of leading axes
+            or goes along them twice.
     """
     forms = {
         path: tuple(form.axes for form in options)
@@ -45,7 +47,46 @@ def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
         raise ValueError(f"in_chunks: {_name(function)} has leading axes and chunks of its own")
     if "t" not in axes:
         raise ValueError(f"in_chunks: {_name(function)} has no argument along the queries (axis t)")
+    for path, options in forms.items():
+        for form in options:
+            if form.count("t") > 1:
+                raise ValueError(
+                    f"in_chunks: {_name(function)} is not row by row: {path} is ({', '.join(form)})"
+                )
     return forms
+
+
+def names_of_positions(function: Callable[..., Any], positions: Iterable[str]) -> frozenset[str]:
+    """The names that a caller gave, or one of the function's own if it is chunked already.
+
+    Raises:
+        ValueError: if one is not the name of an argument.
+    """
+    names = frozenset([positions] if isinstance(positions, str) else positions)
+    missing = sorted(names - set(inspect.signature(function).parameters))
+    if missing:
+        raise ValueError(
+            f"in_chunks: positions are {missing}, expected arguments of {_name(function)}"
+        )
+    return names | getattr(function, "positions", frozenset())
+
+
+def check_rows(
+    function: Callable[..., Any],
+    call: Callable[..., Any],
+    arrays: Arrays,
+    along: dict[str, int],
+    arguments: dict[str, Any],
+    trusts: bool,
+) -> None:
+    """Raises ValueError if a row of the result is seen to depend on more than its own row.
+
+    `trusts` is whether the rows' positions are known to come from arguments.
+    """
+    sizes = {size for x in jax.tree.leaves((arrays, arguments)) for size in np.shape(x)}
+    complaint = complaint_of(call, arrays, along, sizes, trusts)
+    if complaint:
+        raise ValueError(f"in_chunks: {_name(function)} {complaint}")
 
 
 def arrays_of(

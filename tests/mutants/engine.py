@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "dropout drawn for each block anew",
         PAIRS,
-        "static.dropout_rate, *places)",
-        "static.dropout_rate, places[0] - setting.first_query, places[1])",
+        "static.dropout_rate, heads, *places)",
+        "static.dropout_rate, heads, places[0] - setting.first_query, places[1])",
         DROPOUT,
     ),
     Mutant(

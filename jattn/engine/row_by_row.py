@@ -1,0 +1,201 @@
+"""Whether a function computes each row from that row of its inputs alone, as its jaxpr shows.
+
+The function is traced for a number of queries that no other axis has, so that an axis of queries
+is known by its size. Facts about arrays are then carried from the inputs to the results.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+# Facts about an array: its rows are computed from rows, a row depends on other rows, it depends on
+# where in its block it is, it depends on where its block begins.
+ROWS, MIXED, PLACED, START = 1, 2, 4, 8
+
+PRIMES = (61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113)
+CUMULATIVE = {"cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"}
+RANDOM = {"random_bits", "random_split", "rng_bit_generator"}
+COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
+
+Arrays = dict[str, Any]
+Facts = list[int]
+
+
+def complaint_of(
+    call: Callable[[Arrays, Any], Any],
+    arrays: Arrays,
+    along: dict[str, int],
+    sizes: set[int],
+    trusts: bool,
+) -> str:
+    """Returns what makes `call(arrays, start)` no function of single rows; empty if nothing does.
+
+    What is not understood counts as no objection.
+
+    Args:
+        arrays: shapes of the arrays; those in `along` have an axis of queries there.
+        sizes: sizes of all other axes.
+        trusts: whether positions of rows are no objection.
+    """
+    counts = [prime for prime in PRIMES if all(size % prime for size in sizes if size)][:2]
+    facts = MIXED if trusts else MIXED | PLACED
+    for count in counts:  # Twice, since an axis may have such a size by chance.
+        facts &= _facts_of_results(call, arrays, along, count)
+        if not facts:
+            return ""
+    if not counts:
+        return ""
+    if facts & MIXED:
+        return "is not row by row: a row of its result depends on other rows"
+    return (
+        "depends on the positions of its rows, expected an argument with the first one:"
+        " offset, query_offset, or one that is named in positions"
+    )
+
+
+def _facts_of_results(
+    call: Callable[[Arrays, Any], Any], arrays: Arrays, along: dict[str, int], t: int
+) -> int:
+    def resized(path: str, array: Any) -> jax.ShapeDtypeStruct:
+        shape = list(array.shape)
+        if path in along:
+            shape[along[path]] = t
+        return jax.ShapeDtypeStruct(shape, array.dtype)
+
+    shapes = {path: resized(path, array) for path, array in arrays.items()}
+    facts = [ROWS * (path in along and shapes[path].dtype != bool) for path in sorted(shapes)]
+    try:
+        closed = jax.make_jaxpr(call)(shapes, jax.ShapeDtypeStruct((), jnp.arange(0).dtype))
+        return reduce(or_, _closed(closed, [*facts, START], t), 0)
+    except (
+        Exception
+    ):  # What is wrong with a call, its blocks say; a new form of jaxpr says nothing.
+        return 0
+
+
+def _closed(closed: Any, facts: Facts, t: int) -> Facts:
+    """The facts of what a jaxpr returns."""
+    jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", [])
+    known = dict(zip(jaxpr.constvars, [_of_constant(x, t) for x in constants], strict=False))
+    known |= dict(zip(jaxpr.invars, facts, strict=True))
+
+    def read(atom: Any) -> int:
+        return _of_constant(atom.val, t) if isinstance(atom, Literal) else known.get(atom, 0)
+
+    for equation in jaxpr.eqns:
+        results = _through(equation, [read(atom) for atom in equation.invars], t)
+        for variable, fact in zip(equation.outvars, results, strict=True):
+            # Which keys are read at all is asked of masks, and changes no value.
+            is_mask = str(getattr(variable.aval, "dtype", None)) == "bool"
+            known[variable] = fact & ~ROWS if is_mask else fact
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _of_constant(value: Any, t: int) -> int:
+    """Whether a constant has a row for each query, and these differ."""
+    if isinstance(value, Tracer) or t not in np.shape(value):
+        return 0
+    axis = np.shape(value).index(t)
+    array = np.moveaxis(np.asarray(value), axis, 0)
+    return 0 if (array == array[:1]).all() else PLACED
+
+
+def _through(equation: Any, facts: Facts, t: int) -> Facts:
+    name, params = equation.primitive.name, equation.params
+    if name == "scan":
+        return _scan(equation, facts, t)
+    if name == "while":
+        return _while(params, facts, t)
+    if name == "cond":
+        branches = [_closed(branch, facts[1:], t) for branch in params["branches"]]
+        return [reduce(or_, results) | facts[0] for results in zip(*branches, strict=True)]
+    for inner in params.values():
+        if isinstance(inner, ClosedJaxpr | Jaxpr):
+            jaxpr = getattr(inner, "jaxpr", inner)
+            if len(jaxpr.invars) == len(facts) and len(jaxpr.outvars) == len(equation.outvars):
+                return _closed(inner, facts, t)
+    shapes = [np.shape(atom.aval) for atom in equation.invars]
+    if name in ("gather", "dynamic_slice", "dynamic_update_slice") and t in shapes[0]:
+        # Rows that are picked by their index, mostly each its own.
+        facts = [facts[0], *(fact & ~PLACED for fact in facts[1:])]
+    fact = reduce(or_, facts, 0)
+    if name in {"add", "sub", *COMPARISONS} and _are_apart(*facts):
+        fact &= ~PLACED
+    if any(t == shapes[i][axis] for i, axis in _joined_axes(equation)):
+        fact |= MIXED if fact & ROWS else PLACED * (name in CUMULATIVE)
+    counted = name == "iota" and params["shape"][params["dimension"]] == t
+    drawn = name in RANDOM and t not in sum(shapes, ()) and t in equation.outvars[-1].aval.shape
+    return [fact | PLACED * (counted or drawn)] * len(equation.outvars)
+
+
+def _are_apart(one: int, other: int) -> bool:
+    """Whether a place in the block and the block's beginning meet, which makes a position."""
+    both = PLACED | START
+    return (one | other) & both == both and both not in (one & both, other & both)
+
+
+def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
+    """The axes of operands along which entries are put together, each as (operand, axis)."""
+    name, params = equation.primitive.name, equation.params
+    if name in ("reduce_sum", "reduce_prod"):
+        yield from ((0, axis) for axis in params["axes"])
+    elif name in CUMULATIVE:
+        yield 0, params["axis"]
+    elif name == "sort":
+        yield 0, params["dimension"]
+    elif name == "dot_general":
+        (left, right), _ = params["dimension_numbers"]
+        yield from ((0, axis) for axis in left)
+        yield from ((1, axis) for axis in right)
+    elif name == "conv_general_dilated":
+        numbers = params["dimension_numbers"]
+        kernel = np.shape(equation.invars[1].aval)
+        for axis, kernel_axis in zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], strict=True):
+            if kernel[kernel_axis] > 1:
+                yield 0, axis
+
+
+def _scan(equation: Any, facts: Facts, t: int) -> Facts:
+    """A loop; a state that is carried from query to query depends on those before."""
+    body = equation.params["jaxpr"]
+    inner = getattr(body, "jaxpr", body)
+    # Constants, the state and a row of each array come in, the state and a row of each result out.
+    # A row has an axis less than its array, by which these are known in every version of JAX.
+    states = sum(_is_whole(*pair) for pair in zip(equation.outvars, inner.outvars, strict=True))
+    after = sum(_is_whole(*pair) for pair in zip(equation.invars, inner.invars, strict=True))
+    first = after - states
+    state = facts[first:after]
+    shapes = [np.shape(atom.aval) for atom in equation.invars[first:after]]
+    while True:
+        results = _closed(body, [*facts[:first], *state, *facts[after:]], t)
+        moved = [old | new for old, new in zip(state, results[: len(state)], strict=True)]
+        if equation.params["length"] == t:
+            moved = [
+                new | MIXED if new & ~old & ROWS and t not in shape else new
+                for old, new, shape in zip(state, moved, shapes, strict=True)
+            ]
+        if moved == state:
+            return results
+        state = moved
+
+
+def _is_whole(outside: Any, inside: Any) -> bool:
+    return np.ndim(outside.aval) == np.ndim(inside.aval)
+
+
+def _while(params: dict[str, Any], facts: Facts, t: int) -> Facts:
+    first = params["cond_nconsts"] + params["body_nconsts"]
+    constants, state = facts[params["cond_nconsts"] : first], facts[first:]
+    while True:
+        results = _closed(params["body_jaxpr"], [*constants, *state], t)
+        moved = [old | new for old, new in zip(state, results, strict=True)]
+        if moved == state:
+            return results
+        state = moved
