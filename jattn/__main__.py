@@ -15,7 +15,8 @@ import jax
 import jattn
 from jattn.catalog import MECHANISMS, Case, CaseCall, Mechanism
 from jattn.catalog.row import SIZES
-from jattn.catalog.skeleton import FAMILIES, files, places, write_all
+from jattn.catalog.skeleton import files, places, write_all
+from jattn.catalog.templates import FAMILIES
 from jattn.plots.labelled import printable
 from jattn.testing import check, precision
 from jattn.testing.properties import ROUNDING
