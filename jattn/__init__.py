@@ -129,7 +129,7 @@ from jattn.transformer.stacks import transformer_encoder as transformer_encoder
 __version__ = "0.1.0"
 
 # Imported at first use: they need further packages, or most programs never use them.
-_LAZY = ("atomic", "catalog", "convert", "oracle", "plots", "testing", "training")
+_LAZY = ("atomic", "catalog", "convert", "mechanism", "oracle", "plots", "testing", "training")
 
 
 def __getattr__(name: str):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jattn._axes import forms_of_arguments
-from jattn.catalog import DRAWN, MECHANISMS, Call, Mechanism
+from jattn.catalog import MECHANISMS, CaseCall, Mechanism
+from jattn.catalog.row import DRAWN
 from jattn.testing.trees import draw_like, like
 
 Tree = Any
@@ -60,17 +61,17 @@ def each(name: str, rows: Iterable[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(name, list(rows), ids=lambda row: row.name)
 
 
-def with_options(call: Call, **options: Any) -> Call:
+def with_options(call: CaseCall, **options: Any) -> CaseCall:
     case = dataclasses.replace(call.case, options={**call.case.options, **options})
-    return Call(call.mechanism, case)
+    return CaseCall(call.mechanism, case)
 
 
-def with_sizes(call: Call, **sizes: int) -> Call:
+def with_sizes(call: CaseCall, **sizes: int) -> CaseCall:
     case = dataclasses.replace(call.case, sizes={**call.case.sizes, **sizes})
-    return Call(call.mechanism, case)
+    return CaseCall(call.mechanism, case)
 
 
-def masked(mechanism: Mechanism) -> Call:
+def masked(mechanism: Mechanism) -> CaseCall:
     """The row's case with the most options among those that draw a bias, or else have a mask."""
     calls = mechanism.calls()
     drawn = [call for call in calls if call.case.options.get("bias") is DRAWN]
@@ -78,7 +79,7 @@ def masked(mechanism: Mechanism) -> Call:
     return max(cases, key=lambda call: len(call.case.options))
 
 
-def masked_calls() -> list[Call]:
+def masked_calls() -> list[CaseCall]:
     """One call of each row that takes a mask, and the first row's with each other normalizer."""
     others = {}
     for mechanism in having("mask", "normalizer"):
@@ -91,7 +92,7 @@ def masked_calls() -> list[Call]:
     ]
 
 
-def leaves_of(call: Call) -> list[Leaf]:
+def leaves_of(call: CaseCall) -> list[Leaf]:
     """The leaves of `call.inputs()`, in their order."""
     options, draw = call.case.options, call.mechanism.draw
     parameters = inspect.signature(call.mechanism.function).parameters
@@ -105,27 +106,27 @@ def leaves_of(call: Call) -> list[Leaf]:
     return found
 
 
-def output_axes(call: Call) -> list[tuple[str, ...]]:
+def output_axes(call: CaseCall) -> list[tuple[str, ...]]:
     """The axes of the leaves of what `call` returns."""
     hint = get_type_hints(call.mechanism.function)["return"]
     hints = get_type_hints(hint).values() if hasattr(hint, "_fields") else [hint]
     return [tuple((get_args(h) or (h,))[0].dim_str.split()) for h in hints]
 
 
-def change(call: Call, inputs: Tree, edit: Callable[[Leaf, np.ndarray], Any]) -> Tree:
+def change(call: CaseCall, inputs: Tree, edit: Callable[[Leaf, np.ndarray], Any]) -> Tree:
     """The inputs (or their gradient) with each leaf replaced by `edit(leaf, copy of the array)`."""
     arrays, structure = jax.tree.flatten(inputs)
     edited = [edit(leaf, np.array(a)) for leaf, a in zip(leaves_of(call), arrays, strict=True)]
     return jax.tree.unflatten(structure, edited)
 
 
-def cotangent_of(call: Call, seed: int = 1) -> Tree:
+def cotangent_of(call: CaseCall, seed: int = 1) -> Tree:
     """A random cotangent, in the structure of what the call returns."""
     output = jax.eval_shape(call.function, *call.inputs())
     return like(output, draw_like(output, seed))
 
 
-def cotangent_at(call: Call, queries: Any) -> Tree:
+def cotangent_at(call: CaseCall, queries: Any) -> Tree:
     """The random cotangent where it belongs to one of `queries`, zero elsewhere."""
     arrays, structure = jax.tree.flatten(cotangent_of(call))
     kept = []
@@ -137,7 +138,7 @@ def cotangent_at(call: Call, queries: Any) -> Tree:
     return jax.tree.unflatten(structure, kept)
 
 
-def evaluate(call: Call, inputs: Tree, mask: Any, cotangent: Tree = None) -> Evaluated:
+def evaluate(call: CaseCall, inputs: Tree, mask: Any, cotangent: Tree = None) -> Evaluated:
     """The value and the derivatives of a masked call, from one compiled function for each call."""
     way = (call.name, jax.jit)  # Some tests have another: see conftest.py.
     if way not in _compiled:
@@ -159,7 +160,7 @@ def assert_same_bits(actual: Tree, expected: Tree, what: str = "") -> None:
 _compiled: dict[tuple[str, Any], Callable[..., Evaluated]] = {}
 
 
-def _derivatives(call: Call) -> Callable[..., Evaluated]:
+def _derivatives(call: CaseCall) -> Callable[..., Evaluated]:
     def run(inputs, mask, cotangent, direction):
         def first(*inputs):
             output, pullback = jax.vjp(with_options(call, mask=mask).function, *inputs)

@@ -14,7 +14,7 @@ from compiled import assert_same_bits
 import jattn
 from jattn import testing
 from jattn.masks import causal, window
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like
 
 B, T, H, G, K, V = 2, 11, 6, 2, 7, 5

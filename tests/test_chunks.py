@@ -12,7 +12,8 @@ from jax.extend.core import jaxprs_in_params
 
 import jattn
 from jattn import masks, testing
-from jattn.catalog import DRAWN, MECHANISMS
+from jattn.catalog import MECHANISMS
+from jattn.catalog.row import DRAWN
 from jattn.testing.trees import draw_like
 
 ROWS = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]

@@ -1,5 +1,8 @@
 """The `jattn` command: what it prints, and one clear line with exit code 2 for what is wrong."""
 
+import errno
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +11,8 @@ import pytest
 
 from jattn import __main__ as command
 from jattn import testing
-from jattn.catalog import MECHANISMS, SIZES
+from jattn.catalog import MECHANISMS
+from jattn.catalog.row import SIZES
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +38,7 @@ def test_a_mechanism_is_traced_in_the_sizes_asked_for(capsys, sizes):
 
 
 def test_a_mechanism_is_checked_in_each_of_its_cases(capsys, monkeypatch):
-    def check(function, oracle, inputs, *, tolerance):  # The value alone: the rest is dear.
+    def check(function, oracle, inputs, *, tolerance, **_):  # The value alone: the rest is slow.
         findings = testing.compare("value", function(*inputs), oracle(*inputs)[0], tolerance)
         return testing.Report(function.__name__, findings)
 
@@ -81,9 +85,26 @@ WRONG = {
     "trace xyz": "no mechanism is called xyz; near: `jattn mechanisms` lists all",
     "trace dot_attention --t 0": "argument --t: 0 is no size, expected at least 1",
     "trace dot_attention --t two": "argument --t: two is no size, expected at least 1",
+    "trace dot_attention --t 2147483648": "2147483648 is no size, expected at most 2147483647",
+    "trace dot_attention --t 99999999999999999999": "is no size, expected at most 2147483647",
+    "trace dot_attention --t -1": "argument --t: ",
+    "trace \x1b[31m": "no mechanism is called \\x1b[31m",
     "trace dot_attention --n 11": "jattn: dot_attention has no axis n",
     "trace softmax": "jattn: trace: softmax names no intermediate",
     "mechanisms --markdown {file}/table.md": "cannot write: ",
+    "mechanisms --markdown {file}/..": "cannot write: ",
+    "mechanisms --mark table.md": "unrecognized arguments: --mark table.md",
+    "check": "jattn check: the following arguments are required: mechanism",
+    "new 3d": "jattn: 3d is no name, expected lower-case words joined by underscores",
+    "new Cosine": "jattn: Cosine is no name, expected lower-case words joined by underscores",
+    "new class": "jattn: class is no name",
+    "new _attention": "jattn: _attention is no name",
+    "new dot": "jattn: dot is taken: jattn.dot_attention exists",
+    "new dot_attention": "jattn: dot_attention is taken: jattn.dot_attention exists",
+    "new linear --family layer": "jattn: linear is taken: jattn.linear exists",
+    "new norms --family layer": "jattn: norms is taken: jattn/layers/norms.py exists",
+    "new cosine --family sort": "jattn new: argument --family: invalid choice: 'sort'",
+    "new cosine --in {file}/folder": "cannot write: ",
     "": "jattn: the following arguments are required: command",
     "draw": "jattn: argument command: invalid choice: 'draw'",
 }
@@ -91,7 +112,8 @@ WRONG = {
 
 @pytest.mark.parametrize("line", WRONG)
 def test_what_is_wrong_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path, line):
-    monkeypatch.setattr(command, "ROUNDING", {})  # So that no error is measured first.
+    # So that nothing is measured first: options are checked before the work.
+    monkeypatch.setattr(command, "markdown", lambda: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as stopped:
         command.main(line.format(file=tmp_path / "file").split())
@@ -100,6 +122,78 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path
     assert WRONG[line] in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def options_of(parser):
+    """The parser's arguments and those of its commands."""
+    for action in parser._actions:
+        yield action
+        for command_parser in (action.choices or {}).values() if action.dest == "command" else ():
+            yield from options_of(command_parser)
+
+
+def test_every_option_says_what_it_is():
+    options = list(options_of(command.command_line()))
+    assert len(options) > 20
+    assert [x.dest for x in options if not x.help and x.dest != "command"] == []
+
+
+def test_output_that_cannot_be_written_is_one_line(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["mechanisms"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "jattn: No space left on device\n"
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), RuntimeError("no\nbackend"), OverflowError("x")])
+def test_what_the_machine_cannot_do_is_one_line(monkeypatch, capsys, raised):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr(command, "trace", fail)
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["trace", "dot_attention"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def run_as_a_program(*arguments, **options):
+    run = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(run, stderr=subprocess.PIPE, cwd=ROOT, **options)
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run_as_a_program("-m", "jattn", "mechanisms", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+# A container's user without a name or a home, and a terminal that has no letters but ASCII.
+BARE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+UNKNOWN_USER = """
+import os, sys
+from jattn.__main__ import main  # Such a user may not be able to read the packages.
+if os.getuid() == 0:
+    os.setgid(54321), os.setuid(54321)
+sys.exit(main(["mechanisms"]))
+"""
+
+
+def test_an_unknown_user_at_an_ascii_terminal_reads_the_table():
+    environment = {name: x for name, x in os.environ.items() if name not in ("HOME", "LANG")}
+    done = run_as_a_program(
+        *("-B", "-c", UNKNOWN_USER), stdout=subprocess.PIPE, env=environment | BARE
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"h s\xb2 (e + u)" in done.stdout
+    assert done.stdout.count(b"\n") == len(MECHANISMS) + 1
 
 
 def test_the_module_runs():

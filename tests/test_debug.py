@@ -15,7 +15,7 @@ from compiled import (
 )
 
 from jattn import masks
-from jattn.catalog import RAGGED
+from jattn.catalog.table import RAGGED
 
 NORMALIZING = [row for row in having("mask") if not takes(row, "query")]
 

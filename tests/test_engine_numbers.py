@@ -13,8 +13,8 @@ from test_precision import equations
 from jattn import engine, testing
 from jattn._dropout import kept_pairs
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
-from jattn.testing import ROUNDING
 from jattn.testing.compare import compare
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like, like
 
 FLOATING = {"float16", "bfloat16", "float32", "float64"}

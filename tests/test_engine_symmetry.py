@@ -23,7 +23,7 @@ from compiled import assert_same_bits
 
 from jattn import testing
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like
 
 UNIT = ROUNDING["float64"]

@@ -83,13 +83,23 @@ def test_a_page_has_the_size_that_is_stated(tmp_path):
 BAD = {
     "weights has shape (3,), expected (t, s), (heads, t, s) or (layers, heads, t, s), "
     "none of them 0": {"weights": np.ones(3)},
-    "weights has entries that are negative or not finite": {"weights": [[0.5, np.nan]]},
+    "weights[0, 1] is nan, expected a finite number of at least 0": {"weights": [[0.5, np.nan]]},
     "queries has 1 labels, expected 2 (one a row)": {"weights": np.eye(2), "queries": "a"},
     "links has (0, 2), expected a row below 2 and a column below 2": {
         "weights": np.eye(2),
         "links": [(0, 2)],
     },
 }
+
+
+def test_no_label_or_title_is_one_that_a_file_cannot_hold(tmp_path):
+    """Half of a surrogate pair has no bytes in UTF-8, and NUL is none of HTML's letters."""
+    path = tmp_path / "page.html"
+    page = plots.explorer(np.eye(2), ["\ud800", "\0"], ["\x1b[0m", "b"], title="\udc80", path=path)
+    assert path.read_text("utf-8") == page
+    assert r"<title>\udc80</title>" in page
+    assert held(page)[0]["queries"] == [r"\ud800", r"\x00"]
+    assert held(page)[0]["keys"] == [r"\x1b[0m", "b"]
 
 
 @pytest.mark.parametrize("message", BAD)

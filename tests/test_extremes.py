@@ -17,7 +17,8 @@ from compiled import (
 )
 
 from jattn import testing
-from jattn.catalog import MECHANISMS, RAGGED
+from jattn.catalog import MECHANISMS
+from jattn.catalog.table import RAGGED
 from jattn.testing.trees import draw_like, like
 
 SCORING = having("query", "key", "mask")

@@ -12,7 +12,7 @@ import pytest
 
 import jattn
 from jattn import testing
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like
 
 

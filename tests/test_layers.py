@@ -19,7 +19,13 @@ BOTTOM = {
     "jattn._varying",
 }
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
-MECHANISMS = {"jattn.alignment", "jattn.attention", "jattn.layers", "jattn.linear"}
+MECHANISMS = {
+    "jattn.alignment",
+    "jattn.attention",
+    "jattn.layers",
+    "jattn.linear",
+    "jattn.mechanism",
+}
 ANY_OF_JATTN = {"jattn", *ARRAYS}
 PLOTTING = {"matplotlib"}
 COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"}
@@ -36,10 +42,12 @@ ALLOWED = {
     "jattn.masks": ARRAYS | BOTTOM,
     "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.positions": ARRAYS | BOTTOM,
-    "jattn.attention": ARRAYS | BOTTOM | ROW_MAPS,
-    "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
-    "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS,
-    "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention"},
+    "jattn.attention": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.mechanism"},
+    "jattn.attention.attend": ARRAYS | BOTTOM | ROW_MAPS,
+    "jattn.mechanism": BOTTOM | ROW_MAPS | {"jattn.attention.attend"},
+    "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
+    "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.mechanism"},
+    "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
     "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.search": ARRAYS | BOTTOM,

@@ -20,7 +20,7 @@ from compiled import (
 
 import jattn
 from jattn import masks
-from jattn.catalog import RAGGED
+from jattn.catalog.table import RAGGED
 
 T, S = RAGGED.shape
 UNUSABLE = (np.nan, np.inf, -np.inf, np.finfo(np.float64).max)

@@ -23,7 +23,7 @@ from compiled import (
 
 import jattn
 from jattn import masks, testing
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 
 T, S = 4, 6
 QUERY_IDS, KEY_IDS = np.array([0, 0, 1, 3]), np.array([0, 1, 1, 0, 2, 3])

@@ -96,7 +96,18 @@ def test_such_a_text_would_be_noticed(text):
 
 
 @pytest.mark.parametrize(
-    "name", ["atomic", "catalog", "convert", "oracle", "plots", "testing", "tracing", "training"]
+    "name",
+    [
+        "atomic",
+        "catalog",
+        "convert",
+        "mechanism",
+        "oracle",
+        "plots",
+        "testing",
+        "tracing",
+        "training",
+    ],
 )
 def test_every_submodule_is_an_attribute(name):
     """Without an import of its own, and without an import of it by another module first."""

@@ -5,13 +5,15 @@ import sys
 import warnings
 
 import matplotlib
+import matplotlib.image
+import matplotlib.text
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from jattn import masks, plots
 from jattn.plots.figure import families
-from jattn.plots.labelled import clipped
+from jattn.plots.labelled import clipped, printable
 
 WEIGHTS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 
@@ -147,6 +149,147 @@ def test_a_learning_curve_shows_losses_and_errors(tmp_path):
     assert highest > 90  # All errors are in the picture, not those drawn first alone.
 
 
+NAN_ROW = np.array([[0.7, 0.3, 0.0], [np.nan] * 3])
+
+
+def every_plot(weights, queries=None, keys=None, title=None):
+    """Calls that draw the same weights, labels and title, each by its own function."""
+    return {
+        "attention_map": lambda: plots.attention_map(weights, queries, keys, title=title),
+        "attention_grid": lambda: plots.attention_grid([(weights, queries, keys, title)]),
+        "heads_grid": lambda: plots.heads_grid(np.array([weights, weights]), queries, keys),
+        "attention_over_time": lambda: plots.attention_over_time(
+            weights, queries, keys, title=title
+        ),
+        "attention_over_image": lambda: plots.attention_over_image(
+            np.zeros((4, 6)), weights, (1, 3), titles=queries
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", [*every_plot(WEIGHTS), "attention_text", "explorer"])
+def test_weights_that_no_colour_shows_are_refused(name):
+    """Drawn, a NaN takes the scale away from all cells, and a weight below 0 looks like 0."""
+    for wrong, shown in ((np.nan, "nan"), (np.inf, "inf"), (-0.5, "-0.5")):
+        weights = np.where(np.isnan(NAN_ROW), wrong, NAN_ROW)
+        drawing = every_plot(weights) | {
+            "attention_text": lambda weights=weights: plots.attention_text(weights),
+            "explorer": lambda weights=weights: plots.explorer(weights),
+        }
+        place = r"(0, )?1, 0"
+        with pytest.raises(
+            ValueError, match=rf"^{name}: weights\[{place}\] is {shown}, expected a"
+        ):
+            drawing[name]()
+
+
+@pytest.mark.parametrize("wrong", [[["a", "b"]], [[1j]], [[1.0], [1.0, 2.0]], None])
+def test_weights_that_are_no_numbers_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=r"^attention_(map|text): weights .*expected .*number"):
+        plots.attention_map(wrong)
+    with pytest.raises(ValueError, match=r"^attention_text: weights .*expected .*number"):
+        plots.attention_text(wrong)
+
+
+@pytest.mark.parametrize("name", every_plot(WEIGHTS))
+def test_a_dollar_sign_is_drawn_as_one(tmp_path, name):
+    """Between two of them, matplotlib would read a formula, and `$$` would be an error."""
+    labels = ["$$", "$\\frac$"]
+    figure = every_plot(WEIGHTS, labels, [*labels, "US$ 5"], "$x_$")[name]()
+    plots.save(figure, tmp_path / "picture.svg")
+    written = [
+        text
+        for text in figure.findobj(matplotlib.text.Text)
+        if "$" in text.get_text() and text.get_visible()
+    ]
+    assert len(written) >= 2
+    assert not any(text.get_parse_math() or text.get_usetex() for text in written)
+
+
+def test_a_dollar_sign_in_a_learning_curve_is_drawn_as_one(tmp_path):
+    rows = [{"step": 1, "phase": "evaluate", "loss": 1.0, "$x_$": 0.5}]
+    plots.save(plots.learning_curve(rows, title="$$"), tmp_path / "picture.svg")
+
+
+def test_control_characters_are_shown_and_not_obeyed():
+    text = plots.attention_text(np.eye(2), ["\n", "\x1b[31m"], ["a\tb", "\u202e\x9b"])
+    assert len(text.splitlines()) == 4
+    assert text.replace("\n", "").isprintable()
+    assert printable("\0\n\x7f\u2028\ud800") == r"\x00\n\x7f\u2028\ud800"
+    assert printable("e\u0301 注\u200d意\n", keep="\n") == "e\u0301 注\u200d意\n"
+
+
+@pytest.mark.parametrize("name", every_plot(WEIGHTS))
+def test_control_characters_are_drawn_as_escapes(name):
+    figure = every_plot(WEIGHTS, ["\n", "\t"], "abc", "two\nlines\x1b")[name]()
+    written = "".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+    assert r"\n" in written
+    assert r"\t" in written
+    assert not {"\t", "\x1b"} & set(written)
+
+
+def test_every_metric_has_a_line_of_its_own():
+    names = [f"error_{index}" for index in range(29)]
+    row = {"step": 1, "phase": "evaluate", **dict.fromkeys(names, 0.1), "note": "no number"}
+    below = plots.learning_curve([row]).axes[1]
+    styles = {(x.get_color(), x.get_linestyle(), x.get_marker()) for x in below.get_lines()}
+    assert len(styles) == len(below.get_lines()) == 29
+    legend = below.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 29
+
+
+def test_losses_and_errors_below_zero_are_inside_of_the_axis():
+    rows = [{"step": i, "phase": "train", "loss": -1.0 - i} for i in range(10)]
+    rows += [{"step": 9, "phase": "evaluate", "loss": 0.0, "gain": -0.5}]
+    above, below = plots.learning_curve(rows).axes
+    low, high = above.get_ylim()
+    assert low < -10.0 < 0.0 < high
+    assert (above.get_yscale(), below.get_ylim()[0] < -50.0) == ("linear", True)
+    assert plots.learning_curve(ROWS).axes[0].get_yscale() == "log"
+
+
+FOREIGN = {
+    '{"step": 1, "loss": 2}': "has no phase",
+    '{"step": null, "phase": "train"}': "has no step",
+    "[1, 2]": "is a list",
+    "3": "is a int",
+    "": "is no JSON",
+}
+
+
+@pytest.mark.parametrize("line", FOREIGN)
+def test_a_log_of_something_else_is_refused_with_its_line(tmp_path, line):
+    log = tmp_path / "log.jsonl"
+    log.write_text(f"{json.dumps(ROWS[0])}\n{line}\n")
+    with pytest.raises(
+        ValueError, match=rf"^learning_curve: line 2 of .*log\.jsonl {FOREIGN[line]}"
+    ):
+        plots.learning_curve(log)
+    if line:
+        with pytest.raises(ValueError, match=rf"^learning_curve: rows\[1\] {FOREIGN[line]}"):
+            plots.learning_curve([ROWS[0], json.loads(line)])
+
+
+def test_a_transparent_picture_has_no_background(tmp_path):
+    figure = plots.attention_map(WEIGHTS)
+    for transparent in (False, True):
+        plots.save(figure, tmp_path / "map.png", transparent=transparent)
+        pixels = matplotlib.image.imread(tmp_path / "map.png")
+        assert pixels[0, 0, 3] == (0.0 if transparent else 1.0)
+        assert (pixels[..., 3] == 1.0).any()
+
+
+def test_an_empty_matrix_has_a_picture():
+    for shape in ((0, 3), (3, 0), (0, 0)):
+        drawing = every_plot(np.zeros(shape))
+        if shape[1] == 0:
+            del drawing["attention_over_image"]  # An image has a patch.
+        for draw in drawing.values():
+            draw().draw_without_rendering()
+        plots.mask_picture(np.zeros(shape, bool), *shape).draw_without_rendering()
+
+
 def test_text_lines_up_whatever_the_letters():
     text = plots.attention_text(WEIGHTS, ["我", "ab"], ["注意", "e\u0301", "c"])
     assert text.splitlines() == [
@@ -180,6 +323,30 @@ BAD = {
     ),
     "mask_picture: mask has shape (2, 3), expected (3, 3)": lambda: plots.mask_picture(
         WEIGHTS > 0.5, 3, 3
+    ),
+    "attention_grid: maps[0] is a ndarray, expected (weights, queries, keys, title)": (
+        lambda: plots.attention_grid([WEIGHTS])
+    ),
+    "attention_grid: columns is 0, expected a whole number of at least 1": (
+        lambda: plots.attention_grid([(WEIGHTS, None, None, None)], columns=0)
+    ),
+    "attention_map: links has (0.5, 1), expected a row below 2 and a column below 3": (
+        lambda: plots.attention_map(WEIGHTS, links=[(0.5, 1)])
+    ),
+    "attention_map: queries is 2, expected a sequence of labels": lambda: plots.attention_map(
+        WEIGHTS, 2
+    ),
+    "mask_picture: mask has dtype float64, expected bool": lambda: plots.mask_picture(
+        WEIGHTS, 2, 3
+    ),
+    "heads_grid: highest is nan, expected a finite number above 0": lambda: plots.heads_grid(
+        WEIGHTS[None], highest=np.nan
+    ),
+    "save: dots_per_inch is 0, expected a finite number above 0": lambda: plots.save(
+        Figure(), "picture.png", dots_per_inch=0
+    ),
+    "learning_curve: errors is 'loss', expected a sequence of names": (
+        lambda: plots.learning_curve(ROWS, errors="loss")
     ),
     "learning_curve: rows is empty, expected the rows of a log": lambda: plots.learning_curve([]),
     "learning_curve: no evaluation has accuracy": lambda: plots.learning_curve(

@@ -9,7 +9,7 @@ import pytest
 import jattn
 from jattn import testing
 from jattn.positions import alibi_slopes
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 
 FAR = np.array([0, 1, 2, 13, 1000, 4097, 65537, 2**20 - 1, 2**20, -7, -(2**20)])
 

@@ -21,10 +21,11 @@ from compiled import (
 )
 
 from jattn import testing
-from jattn.catalog import MECHANISMS, RAGGED
+from jattn.catalog import MECHANISMS
+from jattn.catalog.table import RAGGED
 from jattn.oracle.normalizers import softmax
-from jattn.testing import ROUNDING
 from jattn.testing.compare import compare
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import like
 
 FLOATING = {"float16", "bfloat16", "float32", "float64"}

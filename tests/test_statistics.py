@@ -11,6 +11,7 @@ from compiled import assert_same_bits
 
 import jattn
 from jattn import testing
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like
 
 B, T, S, H, G, K = 2, 7, 5, 6, 2, 3
@@ -133,7 +134,7 @@ def test_T2_D1_leading_axes_and_dtypes():
     assert_same_bits(jax.tree.map(lambda x: x[0], again), once)
     alone = run(query[1], key[1], bias=BIAS[1])
     wanted = jax.tree.map(lambda x: x[1], once)
-    testing.assert_close(alone, wanted, 4 * testing.ROUNDING["float32"])
+    testing.assert_close(alone, wanted, 4 * ROUNDING["float32"])
 
 
 def test_wrong_arguments_raise():

@@ -18,8 +18,9 @@ from compiled import (
 )
 
 from jattn import testing
-from jattn.catalog import MECHANISMS, RAGGED
-from jattn.testing import ROUNDING
+from jattn.catalog import MECHANISMS
+from jattn.catalog.table import RAGGED
+from jattn.testing.properties import ROUNDING
 
 T, S = RAGGED.shape
 UNIT = ROUNDING["float64"]

@@ -19,7 +19,7 @@ from conftest import THOROUGHLY
 import jattn
 from jattn import testing
 from jattn.catalog import MECHANISMS
-from jattn.testing import ROUNDING
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like
 
 UNIT = ROUNDING["float64"]

@@ -19,9 +19,10 @@ DRAWN = object()  # In a case's options: a keyword array to draw, and to differe
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One way to call a mechanism: keyword arguments, sizes other than the row's, fields left out.
+    """One way to call a mechanism: keyword arguments, and sizes other than the row's.
 
-    An option `params.bias` sets that drawn field; those of parts, `params.norm.bias`, are unnamed.
+    An option `params.bias` sets that field of the parameters, None to leave it out. Fields of
+    fields, such as `params.norm.bias`, are set alike and are not part of the case's name.
     """
 
     options: Mapping[str, Any]
@@ -29,6 +30,7 @@ class Case:
 
 
 def case(sizes: Mapping[str, int] | None = None, /, **options: Any) -> Case:
+    """Returns a case with these options, and sizes other than the row's."""
     return Case(options, sizes or {})
 
 
@@ -37,9 +39,20 @@ class Mechanism:
     """One row: a public function, where it was published, and how to exercise it.
 
     Floating-point positional arguments are drawn from a normal of deviation 1/2, divided by the
-    root of the fan-in for parameters, and are differentiated; others come from `draw` and are not.
-    `tolerance` is that of float64, and `conditioning` multiplies float32's bounds. `exceptions`
-    maps the id of a numerical rule that does not hold for this row to the reason.
+    root of the fan-in for parameters, and are differentiated. Other arguments come from `draw`
+    and are not.
+
+    Attributes:
+        function: the public function.
+        family: heading in docs/mechanisms.md, and the tests that apply to all of a kind.
+        paper: authors, year, and the equation or section; empty if there is none.
+        cost: leading terms of the operations, in the letters of the axes.
+        cases: ways to call the function; the suite runs each.
+        sizes: sizes of axes other than `SIZES`.
+        draw: functions of a NumPy generator and the sizes, for arguments that are no floats.
+        tolerance: the largest error in float64.
+        conditioning: multiplies the bounds of float32.
+        exceptions: maps the id of a numerical rule that does not hold to the reason.
     """
 
     function: Callable[..., Any]
@@ -62,22 +75,33 @@ class Mechanism:
         """The function of the same name in the module of the same path under `jattn.oracle`."""
         return oracle_of(self.function)
 
-    def calls(self) -> tuple["Call", ...]:
-        return tuple(Call(self, one) for one in self.cases)
+    def calls(self) -> tuple["CaseCall", ...]:
+        return tuple(CaseCall(self, way) for way in self.cases)
 
-    def hardest(self) -> "Call":
-        """The case that gives the most, for what is too dear to be done for each."""
-        given = lambda one: sum(value is not None for value in one.options.values())
-        return Call(self, max(self.cases, key=given))
+    def hardest(self) -> "CaseCall":
+        """Returns the case with the most options, for checks that are too slow for every case."""
+        options_set = lambda way: sum(value is not None for value in way.options.values())
+        return CaseCall(self, max(self.cases, key=options_set))
 
 
 def oracle_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the oracle of a public function.
+
+    Raises:
+        ValueError: if it has none, with the place where it belongs.
+    """
     path = function.__module__.replace("jattn.", "jattn.oracle.", 1)
-    return getattr(importlib.import_module(path), function.__name__)
+    try:
+        return getattr(importlib.import_module(path), function.__name__)
+    except (AttributeError, ModuleNotFoundError) as error:
+        place = path.replace(".", "/")
+        raise ValueError(
+            f"{function.__name__} has no oracle: write {function.__name__} in {place}.py"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
+class CaseCall:
     """A mechanism and one of its cases, as a function of differentiable arrays alone."""
 
     mechanism: Mechanism
@@ -86,8 +110,8 @@ class Call:
     @property
     def name(self) -> str:
         options, sizes = self.case.options.items(), self.case.sizes.items()
-        said = [getattr(value, "__name__", name) for name, value in options if name.count(".") < 2]
-        return "-".join([self.mechanism.name, *said, *(f"{axis}={size}" for axis, size in sizes)])
+        shown = [getattr(value, "__name__", name) for name, value in options if name.count(".") < 2]
+        return "-".join([self.mechanism.name, *shown, *(f"{axis}={size}" for axis, size in sizes)])
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -102,20 +126,20 @@ class Call:
         return self.mechanism.oracle(*args, **(options | self._plain))
 
     def inputs(self, seed: int = 0) -> tuple[Any, ...]:
-        """The differentiable arrays in float64: positional ones, then the keyword ones drawn."""
+        """Returns the differentiable arrays in float64: positional ones, then drawn keywords."""
         rng = np.random.default_rng(seed)
         hints = get_type_hints(self.mechanism.function)
         return tuple(self._draw(rng, name, hints[name]) for name in self._drawn_names)
 
     def _arguments(self, inputs: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
-        given = dict(zip(self._drawn_names, inputs, strict=True))
+        drawn = dict(zip(self._drawn_names, inputs, strict=True))
         fixed = {n: d(np.random.default_rng(0), self.sizes) for n, d in self.mechanism.draw.items()}
-        args = [(given | fixed)[name] for name in self._positional]
-        return args, {n: given.get(n, o) for n, o in self.case.options.items() if "." not in n}
+        args = [(drawn | fixed)[name] for name in self._positional]
+        return args, {n: drawn.get(n, o) for n, o in self.case.options.items() if "." not in n}
 
     @functools.cached_property
     def _plain(self) -> dict[str, Any]:
-        """The options as the oracle takes them, made once: dense masks, and its own functions."""
+        """The options for the oracle, made once: dense masks, and the oracle's own functions."""
         plain = {n: o for n, o in self.case.options.items() if "." not in n and o is not DRAWN}
         for name, option in plain.items():
             if isinstance(option, Mask):

@@ -1,5 +1,6 @@
-"""Figures without pyplot: made, given letters that their fonts can draw, and written."""
+"""Figures without pyplot: new ones, their colours and fonts, and the file they are written to."""
 
+import functools
 import io
 import os
 import warnings
@@ -7,12 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jattn.plots.labelled import check_above_0
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# For text that a user gives: a dollar sign is a dollar sign, and starts no formula.
+LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
+
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches.
+    """Returns an empty figure of so many inches.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -25,7 +31,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def tone(part: float) -> tuple[float, float, float]:
-    """The background's colour at 0, that of text at 1, a mixture in between: a grey on white."""
+    """Returns a mixture of the style's colours: the background at 0, the text at 1."""
     from matplotlib import rcParams
     from matplotlib.colors import to_rgb
 
@@ -35,7 +41,7 @@ def tone(part: float) -> tuple[float, float, float]:
 
 
 def colours() -> Any:
-    """One hue from the background's end to the text's, read without colour vision and in print."""
+    """Returns a colour map of one hue, from near the background to near the text's colour."""
     from matplotlib.colors import LinearSegmentedColormap
 
     if sum(tone(0.0)) > 1.5:
@@ -44,35 +50,50 @@ def colours() -> Any:
 
 
 def in_style(ax: Any) -> None:
-    """Gives ticks that are made when they are drawn the style of now."""
+    """Gives ticks the present style: matplotlib creates some of them only when it draws."""
     ax.tick_params(which="both", color=tone(1.0), labelcolor=tone(1.0))
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """Font families that together draw `texts`: the default ones, and others where these lack.
+    """Returns font families that together draw `texts`, the default ones first.
 
-    Chinese, Japanese and Korean are not in the font that comes with matplotlib. What no installed
-    font draws is shown as a box, with a warning that names it.
+    Chinese, Japanese and Korean are not in the font that comes with matplotlib. A letter that no
+    installed font has is drawn as a box, with a warning that names it.
     """
     from matplotlib import font_manager, rcParams
 
-    chosen = list(rcParams["font.family"])
-    found = font_manager.fontManager.findfont(font_manager.FontProperties(family=chosen))
-    missing = _undrawn(set("".join(texts)), found)
-    fonts = sorted(font_manager.fontManager.ttflist, key=lambda font: (font.name, font.fname))
-    for font in fonts if missing else ():
-        # The font of last resort draws boxes, for every letter.
-        left = missing if "Last Resort" in font.name else _undrawn(missing, font.fname)
-        if len(left) < len(missing):
-            chosen.append(font.name)
-            missing = left
+    letters = frozenset("".join(texts)) - {"\n"}
+    installed = len(font_manager.fontManager.ttflist)
+    chosen, missing = _fonts_for(letters, tuple(rcParams["font.family"]), installed)
     if missing:
         warnings.warn(
             f"no installed font draws {' '.join(sorted(missing))}; "
             "install one that does, such as Noto Sans CJK for Chinese, Japanese and Korean",
-            stacklevel=5,  # Where a picture was asked for.,
+            stacklevel=5,  # The line that called the plot function.
         )
-    return chosen
+    return list(chosen)
+
+
+@functools.cache  # A grid asks for the same letters at each head.
+def _fonts_for(
+    letters: frozenset[str], default: tuple[str, ...], installed: int
+) -> tuple[tuple[str, ...], set[str]]:
+    """Returns font families for `letters`, and the letters that none of `installed` fonts has."""
+    from matplotlib import font_manager
+
+    chosen = list(default)
+    file = font_manager.fontManager.findfont(font_manager.FontProperties(family=chosen))
+    missing = _undrawn(set(letters), file)
+    if not missing:
+        return default, missing
+    fonts = sorted(font_manager.fontManager.ttflist, key=lambda font: (font.name, font.fname))
+    for font in fonts:
+        # The font of last resort draws boxes, for every letter.
+        undrawn = missing if "Last Resort" in font.name else _undrawn(missing, font.fname)
+        if len(undrawn) < len(missing):
+            chosen.append(font.name)
+            missing = undrawn
+    return tuple(chosen), missing
 
 
 def _undrawn(letters: set[str], font: str) -> set[str]:
@@ -82,30 +103,45 @@ def _undrawn(letters: set[str], font: str) -> set[str]:
     return {x for x in letters if not face.get_char_index(ord(x)) and not x.isspace()}
 
 
-def save(figure: "Figure", path: str | os.PathLike, *, dots_per_inch: int = 150) -> None:
+def save(
+    figure: "Figure",
+    path: str | os.PathLike,
+    *,
+    dots_per_inch: float = 150,
+    transparent: bool = False,
+) -> None:
     """Writes `figure` whole or not at all, in the format that the name ends with, such as .png.
 
+    Args:
+        figure: a figure of this package, or any other of matplotlib.
+        path: the file to write; an existing one is replaced.
+        dots_per_inch: resolution of pixels.
+        transparent: leaves the background out, for a page whose background is like the style's:
+            text keeps the colour that it has.
+
     Raises:
-        ValueError: if matplotlib knows no such format.
-        OSError: naming `path`; what was there before is intact.
+        ValueError: if matplotlib has no such format, or `dots_per_inch` is no number above 0.
+        OSError: naming `path`; an existing file is left as it was.
     """
     from matplotlib import rc_context
 
     from jattn.atomic import write_atomically
 
+    check_above_0("save", "dots_per_inch", dots_per_inch)
     suffix = Path(path).suffix.removeprefix(".").lower()
-    known = figure.canvas.get_supported_filetypes()
-    if suffix not in known:
-        raise ValueError(f"save: {path} ends with none of {', '.join(sorted(known))}")
+    formats = figure.canvas.get_supported_filetypes()
+    if suffix not in formats:
+        raise ValueError(f"save: {path} ends with none of {', '.join(sorted(formats))}")
     # Without dates and random ids, the same picture is the same file.
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     data = io.BytesIO()
     with rc_context({"svg.hashsalt": "jattn"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # `families` has said so.
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `families` has warned.
         figure.savefig(
             data,
             format=suffix,
             dpi=dots_per_inch,
+            transparent=transparent,
             metadata=undated.get(suffix),
             bbox_inches="tight",
         )

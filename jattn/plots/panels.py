@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jattn.plots.cells import LINE, LONGEST, draw, upright
 from jattn.plots.figure import in_style, new_figure
-from jattn.plots.labelled import Labelled, clipped, widest
+from jattn.plots.labelled import LabelledMatrix, clipped, printable, widest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,8 +15,8 @@ CELL, LARGEST, LETTER, GAP = 0.28, 9.0, 0.09, 0.15
 
 
 def panels(
-    drawn: Sequence[Labelled],
-    titles: Sequence[str | None],
+    matrices: Sequence[LabelledMatrix],
+    titles: Sequence[Any],
     *,
     columns: int,
     bar: str | None,
@@ -24,32 +24,36 @@ def panels(
     rows: Sequence[str] = (),
     outer: bool = False,
 ) -> "Figure":
-    """A figure of matrices in rows of `columns`, with a colour bar labelled `bar` for all.
+    """Returns a figure of matrices in rows of `columns`, with one colour bar labelled `bar`.
 
     Args:
-        highest: where the scale ends, by default at 1 or at the largest weight above.
+        matrices: weights with their labels and links.
+        titles: a title for each matrix, or None.
+        columns: matrices in a row.
+        bar: label of the colour bar; None draws none.
+        highest: end of the scale, by default 1 or the largest weight if it is above 1.
         rows: a name for each row, at the left.
         outer: whether all have the same labels, written once a row and once a column.
     """
-    largest = max(max(one.weights.shape) for one in drawn)
+    titles = [None if title is None else printable(str(title), keep="\n") for title in titles]
+    largest = max(max(matrix.weights.shape) for matrix in matrices)
     # A grid that shares its labels is one picture: its columns together have a limit.
     cell = min(CELL, (1.4 / columns if outer else 1.0) * LARGEST / max(1, largest))
-    grid = [range(i, min(i + columns, len(drawn))) for i in range(0, len(drawn), columns)]
+    count = len(matrices)
+    grid = [range(i, min(i + columns, count)) for i in range(0, count, columns)]
     above = [
-        max(
-            1.7 * LINE * (titles[i] is not None) + _above(drawn[i], not outer or not i // columns)
-            for i in row
-        )
+        max(_high(titles[i]) + _above(matrices[i], not outer or not i // columns) for i in row)
         for row in grid
     ]
-    heights = [max(_inches(drawn[i].weights.shape[0], cell) for i in row) for row in grid]
-    members = [range(i, len(drawn), columns) for i in range(min(columns, len(drawn)))]
+    heights = [max(_inches(matrices[i].weights.shape[0], cell) for i in row) for row in grid]
+    members = [range(i, count, columns) for i in range(min(columns, count))]
     beside = [
-        max(_beside(drawn[i], not outer or not i % columns) for i in column) for column in members
+        max(_beside(matrices[i], not outer or not i % columns) for i in column)
+        for column in members
     ]
     beside[0] += 1.7 * LINE * bool(rows)
     widths = [
-        max(max(_inches(drawn[i].weights.shape[1], cell), _wide(titles[i])) for i in column)
+        max(max(_inches(matrices[i].weights.shape[1], cell), _wide(titles[i])) for i in column)
         for column in members
     ]
     bar_height = min(3.0, max(1.4, sum(above) + sum(heights) - above[0])) if bar else 0.0
@@ -64,16 +68,16 @@ def panels(
 
     image = None
     if highest is None:  # Not every normalizer stays below 1.
-        highest = max(one.weights.max(initial=1.0) for one in drawn)
-    for i, one in enumerate(drawn):
+        highest = max(matrix.weights.max(initial=1.0) for matrix in matrices)
+    for i, matrix in enumerate(matrices):
         row, column = divmod(i, columns)
         left = sum(beside[: column + 1]) + sum(widths[:column]) + GAP * column
         top = sum(above[: row + 1]) + sum(heights[:row]) + GAP * row
-        t, s = one.weights.shape
+        t, s = matrix.weights.shape
         ax = add_axes(left, top, _inches(s, cell), _inches(t, cell))
         image = draw(
             ax,
-            one,
+            matrix,
             titles[i],
             highest=highest,
             aspect="auto",
@@ -94,16 +98,20 @@ def _inches(count: int, cell: float) -> float:
 
 
 def _wide(title: str | None) -> float:
-    return 1.2 * LETTER * widest([title or ""])  # In a larger font than labels.
+    return 1.2 * LETTER * widest((title or "").split("\n"))  # In a larger font than labels.
 
 
-def _beside(drawn: Labelled, shown: bool) -> float:
-    return 0.0 if not shown else GAP + LETTER * (widest(clipped(drawn.queries, LONGEST)) or 5)
+def _high(title: str | None) -> float:
+    return 0.0 if title is None else (0.7 + 1.0 * len(title.split("\n"))) * LINE
 
 
-def _above(drawn: Labelled, shown: bool) -> float:
+def _beside(matrix: LabelledMatrix, shown: bool) -> float:
+    return 0.0 if not shown else GAP + LETTER * (widest(clipped(matrix.queries, LONGEST)) or 5)
+
+
+def _above(matrix: LabelledMatrix, shown: bool) -> float:
     if not shown:
         return 0.0
-    keys = clipped(drawn.keys, LONGEST)
+    keys = clipped(matrix.keys, LONGEST)
     lines = LETTER * widest(keys) if upright(keys) else LINE
     return GAP + (lines if keys else 2 * LINE)
