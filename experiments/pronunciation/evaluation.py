@@ -49,7 +49,7 @@ def pronounce(
             end = ends[place]
             # The start is never learned as an output, but a new model may say it: no phone.
             steps = [step for step in range(end) if tokens[place, step] > START]
-            said = tuple(phones[tokens[place, step] - START - 1] for step in steps)
+            said = tuple(phones[int(tokens[place, step]) - START - 1] for step in steps)
             steps += [end] if end < weights.shape[1] else []
             seen = weights[place, steps, : lengths[row]]
             pronounced[row] = Pronounced(words[row], said, seen)

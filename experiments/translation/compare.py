@@ -38,7 +38,8 @@ def read(files: Sequence[Path]) -> Runs:
 
 def named(config: Mapping[str, Any]) -> str:
     """Returns the name of a run in a table: how it differs from the default."""
-    parts: list[str] = [RENAMED.get(config["attention"], config["attention"])]
+    attention = str(config["attention"])
+    parts = [RENAMED.get(attention, attention)]
     parts += ["input feeding"] if config["input_feeding"] else []
     parts += [f"guided {config['guided']:g}"] if config["guided"] else []
     parts += ["aligned when read"] if config.get("aligned") == "reads" else []
