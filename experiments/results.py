@@ -1,8 +1,9 @@
-"""Results of experiments: one JSON file a run, and docs/results.md made from them.
+"""Records of experiments: a JSON file for each run, and docs/results.md made from them.
 
 `python -m experiments.results` writes the page from docs/results/*.json.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments import command
 from experiments.machine import machine
 from jattn.atomic import write_atomically
 
@@ -17,13 +19,13 @@ DOCS = Path("docs")
 HEAD = """# Results
 
 Made by `python -m experiments.results` from [results](results); not edited by hand. Each section is
-one run of an experiment: what was typed, on what machine, how long it took, and the tables that it
-printed. The experiment's own page says what they mean.
+one run of an experiment: its command, machine and duration, and the tables that it printed. The
+page of the experiment explains them.
 """
 
 
 class Table(NamedTuple):
-    """Rows of text under the names of their columns, and remarks below them."""
+    """Rows of text under the names of their columns, and notes below them."""
 
     title: str
     columns: Sequence[str]
@@ -33,25 +35,26 @@ class Table(NamedTuple):
 
 def record(
     experiment: str,
-    command: str,
+    typed: str,
     *,
     seeds: Sequence[int],
     began: float,
     tables: Sequence[Table],
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a run writes to results.json.
+    """Returns the content of results.json.
 
     Args:
-        experiment: its name, that of its page in docs.
-        command: as typed.
+        experiment: the name of the experiment and of its page in docs.
+        typed: the command line.
+        seeds: all seeds of the run.
         began: `time.perf_counter()` at the start.
-        tables: what the page shows.
-        more: figures for whoever reads the file, such as the configuration.
+        tables: the tables for the page.
+        more: further entries of the file, such as the configuration.
     """
     return {
         "experiment": experiment,
-        "command": command,
+        "command": typed,
         "seeds": list(seeds),
         "machine": machine(),
         "minutes": round((time.perf_counter() - began) / 60, 1),
@@ -67,7 +70,7 @@ def write(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def text(table: Table | Mapping[str, Any]) -> str:
-    """A table for a terminal, columns in line."""
+    """Formats a table for a terminal, in aligned columns."""
     table = table if isinstance(table, Table) else Table(**table)
     lines = [table.columns, *table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -82,7 +85,7 @@ def text(table: Table | Mapping[str, Any]) -> str:
 
 
 def markdown(table: Table | Mapping[str, Any]) -> str:
-    """The same for a page."""
+    """Formats a table for a page."""
     table = table if isinstance(table, Table) else Table(**table)
     line = lambda cells: "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     rows = [line(table.columns), "|" + " --- |" * len(table.columns), *map(line, table.rows)]
@@ -90,29 +93,49 @@ def markdown(table: Table | Mapping[str, Any]) -> str:
 
 
 def page(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page of records by the names of their files."""
+    """Returns the page of records, which are given by the names of their files."""
     parts = [HEAD]
-    for name, one in records.items():
-        machine, seeds = one["machine"], ", ".join(map(str, one["seeds"]))
+    for name, run in records.items():
+        machine, seeds = run["machine"], ", ".join(map(str, run["seeds"]))
+        experiment = run["experiment"]
         parts += [
-            f"## {one['experiment']}: [{name}](results/{name})\n",
-            f"`{one['command']}`\n",
+            f"## {experiment}: [{name}](results/{name})\n",
+            f"`{run['command']}`\n",
             (
-                f"{one['minutes']} minutes on {machine['cores']} cores, {machine['architecture']}, "
-                f"{machine['vectors']}; seeds {seeds}. [About it]({one['experiment']}.md).\n"
+                f"{run['minutes']} minutes on {machine['cores']} cores, {machine['architecture']}, "
+                f"{machine['vectors']}; seeds {seeds}. About this experiment:"
+                f" [{experiment}.md]({experiment}.md).\n"
             ),
-            *(markdown(table) + "\n" for table in one["tables"]),
+            *(markdown(table) + "\n" for table in run["tables"]),
         ]
     return "\n".join(parts)
 
 
-def main() -> int:
-    files = sorted((DOCS / "results").glob("*.json"))
-    read = {path.name: json.loads(path.read_text("utf-8")) for path in files}
-    found = {name: one for name, one in read.items() if "tables" in one and "experiment" in one}
-    write_atomically(DOCS / "results.md", page(found).encode())
-    print(f"wrote {DOCS / 'results.md'} from {len(found)} files")
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = command.Parser(prog="python -m experiments.results", description=__doc__)
+    parser.set_defaults(work=write_page)
+    return command.run(parser, arguments)
+
+
+def write_page(_options: argparse.Namespace) -> None:
+    """Writes docs/results.md from docs/results/*.json.
+
+    Raises:
+        ValueError: a file is no JSON, or there are no records here.
+    """
+    records = {}
+    for path in sorted((DOCS / "results").glob("*.json")):
+        try:
+            run = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: is no JSON: {error}") from None
+        if "tables" in run and "experiment" in run:  # The benchmark's record has its own page.
+            records[path.name] = run
+    if not records:
+        raise ValueError(f"{DOCS / 'results'} holds no records, expected those of the checkout")
+    write_atomically(DOCS / "results.md", page(records).encode())
+    print(f"wrote {DOCS / 'results.md'} from {len(records)} files")
 
 
 if __name__ == "__main__":

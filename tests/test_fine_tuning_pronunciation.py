@@ -26,7 +26,7 @@ from jattn import training
 
 UNITS, SIZE = 7, 5
 SMALL = [
-    *("--tuned", "20", "--tested", "20", "--drawn", "20", "--score-units", "3", "--buckets", "1"),
+    *("--tuned", "11", "--tested", "20", "--drawn", "20", "--score-units", "3", "--buckets", "1"),
     *("--batch-size", "16", "--steps", "3"),
 ]
 

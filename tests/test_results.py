@@ -27,7 +27,7 @@ def test_a_record_says_what_was_typed_where_and_for_how_long(tmp_path):
     assert read["machine"]["cores"] >= 1
     page = results.page({"toy.json": read})
     assert "`python -m toy`" in page
-    assert "seeds 3, 4. [About it](toy.md)" in page
+    assert "seeds 3, 4. About this experiment: [toy.md](toy.md)." in page
     assert results.markdown(read["tables"][0]) == results.markdown(TABLE)
 
 
@@ -35,7 +35,7 @@ def test_the_page_of_results_is_that_of_its_files(tmp_path, monkeypatch):
     committed = (results.DOCS / "results.md").read_text("utf-8")
     (tmp_path / "results").symlink_to((results.DOCS / "results").resolve())
     monkeypatch.setattr(results, "DOCS", tmp_path)
-    assert results.main() == 0
+    assert results.main([]) == 0
     assert (tmp_path / "results.md").read_text("utf-8") == committed
 
 

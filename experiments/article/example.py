@@ -10,7 +10,7 @@ from experiments.article.data import KEYS, QUERIES, VALUES
 
 
 class Worked(NamedTuple):
-    """Every intermediate of scaled dot-product attention."""
+    """All intermediate results of scaled dot-product attention."""
 
     products: np.ndarray
     scores: np.ndarray
@@ -21,7 +21,7 @@ class Worked(NamedTuple):
 
 
 def work(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> Worked:
-    """Q Kᵀ, divided by sqrt(d_k), its exponential, Z for each row, the weights, times V."""
+    """Computes Q Kᵀ / sqrt(d_k), its exponential, Z for each row, the weights, and weights V."""
     products = queries @ keys.T
     scores = products / np.sqrt(keys.shape[1])
     exponentials = np.exp(scores)
@@ -31,7 +31,7 @@ def work(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> Worked:
 
 
 def worked_example() -> str:
-    """The example as text, and how far `jattn.scaled_dot_product_attention` is from it."""
+    """Returns the example as text, and its difference to `jattn.scaled_dot_product_attention`."""
     worked = work(QUERIES, KEYS, VALUES)
     attended = jattn.scaled_dot_product_attention(*map(jnp.asarray, (QUERIES, KEYS, VALUES)))
     apart = np.abs(attended.context - worked.output).max()

@@ -25,14 +25,14 @@ class ArticleParams(NamedTuple):
 def init_article(
     rng: Key[Array, ""], inputs: Float[Array, "s i"], *, hidden_size: int
 ) -> ArticleParams:
-    """Draws the parameters in the dtype of `inputs`, of which size, scale and mean are read.
+    """Draws the parameters in the dtype of `inputs`.
 
-    It is the library's initialisation of every layer with two changes:
+    Every layer is initialised as in the library, with two changes:
 
-    - the weights of `embedding` are divided by the root mean square of the inputs: numbers up to 9
-      would drive the gates of the GRU to 0 and 1, after which its states look alike;
-    - the bias of `output` is the mean of the rows: else the first hundreds of steps go into
-      reaching that mean, and all layers grow into the same saturation on the way.
+    - The weights of `embedding` are divided by the root mean square of the inputs. Numbers up to 9
+      would drive the gates of the GRU to 0 and 1, after which its states look alike.
+    - The bias of `output` is the mean of the rows. Otherwise the first hundreds of steps go into
+      reaching that mean, and all layers saturate on the way.
     """
     features, dtype = inputs.shape[1], inputs.dtype
     rngs = jax.random.split(rng, len(ArticleParams._fields))
@@ -54,14 +54,14 @@ def init_article(
 
 
 def zero_attention(params: ArticleParams) -> ArticleParams:
-    """The article's start: W, U and v of the attention are all zero."""
+    """Sets W, U and v of the attention to zero, as the article starts."""
     return params._replace(attention=jax.tree.map(jnp.zeros_like, params.attention))
 
 
 def apply_article(
     params: ArticleParams, inputs: Float[Array, "s i"]
 ) -> tuple[Float[Array, "s i"], Float[Array, "s s"]]:
-    """Returns the output and the attention weights, as the article's model does."""
+    """Computes the output and the attention weights of the article's model."""
     embedded = jattn.linear(params.embedding, inputs)
     states, _ = jattn.gru(params.gru, embedded)
     encoded = jattn.linear(params.between, states)
@@ -72,6 +72,6 @@ def apply_article(
 def squared_error(
     params: ArticleParams, inputs: Float[Array, "s i"], rng: object = None
 ) -> tuple[Float[Array, ""], dict]:
-    """The article's loss, the mean squared difference of output and input; it draws nothing."""
+    """Computes the article's loss, the mean squared difference of output and input."""
     output, _ = apply_article(params, inputs)
     return optax.losses.squared_error(output, inputs).mean(), {}

@@ -1,4 +1,4 @@
-"""The picture of a run: its losses and attention weights."""
+"""Picture of a run: losses and attention weights."""
 
 import io
 
@@ -8,7 +8,7 @@ from experiments.article.train import Config, Run
 
 
 def picture(config: Config, seeds: Run, stuck: Run) -> bytes:
-    """A PNG: every loss curve, and the attention weights of the first seeds and the zero start."""
+    """Draws a PNG of every loss curve and of the weights of the first seeds and the zero start."""
     from matplotlib.figure import Figure  # An optional extra, needed with --out alone.
 
     shown = [

@@ -1,4 +1,4 @@
-"""What the command prints, and its results as JSON."""
+"""The printed report of the command, and its results as JSON."""
 
 import json
 
@@ -11,15 +11,15 @@ from experiments.article.train import Config, Run
 
 
 def loss_columns(config: Config) -> list[int]:
-    """The steps whose loss is reported: the article's 1,000, when reached, and the last."""
+    """Returns the steps whose loss is reported: the article's 1,000, when reached, and the last."""
     return sorted({min(1000, config.steps), config.steps})
 
 
 def seed_table(config: Config, seeds: Run) -> str:
-    """One line a seed and the medians: losses, largest attention weight, loss on other data.
+    """Returns a line for each seed and the medians: losses, largest weight, loss on other data.
 
-    The lowest loss tells a seed that found no answer from one that Adam, at a constant rate, has
-    just thrown off its answer for some steps.
+    The lowest loss distinguishes a seed without an answer from one that found it: at a constant
+    rate, Adam leaves a minimum for some steps.
     """
     columns = loss_columns(config)
     losses, unseen = seeds.losses[:, columns], seeds.unseen_loss
@@ -39,7 +39,7 @@ def seed_table(config: Config, seeds: Run) -> str:
 
 
 def seed_prints(config: Config, seeds: Run) -> str:
-    """What the article prints at its end, output and attention weights, for every seed."""
+    """Returns output and attention weights of every seed, as the article prints them."""
     blocks = []
     for index in range(config.seeds):
         lines = [f"seed {config.seed + index}"]
@@ -51,7 +51,7 @@ def seed_prints(config: Config, seeds: Run) -> str:
 
 
 def checks(seeds: Run) -> str:
-    """How far the rows of weights are from summing to one, and how sharp the weights are."""
+    """Returns the error of the rows' sums of weights, and the sharpness of the weights."""
     uneven = np.abs(seeds.weights.sum(axis=-1) - 1).max()
     smallest = seeds.weights.max(axis=(1, 2)).min()
     return "\n".join(
@@ -64,7 +64,7 @@ def checks(seeds: Run) -> str:
 
 
 def stuck_table(config: Config, stuck: Run) -> str:
-    """Gradients of the zero start, first and last, and what it ends with."""
+    """Returns the first and last gradients of the zero start, and its result."""
     lines = [f"{'largest gradient':>18}  {'at step 0':>10}  {f'at step {config.steps:,}':>14}"]
     for name in ArticleParams._fields:
         lines.append(
@@ -84,7 +84,7 @@ def stuck_table(config: Config, stuck: Run) -> str:
 
 
 def results(config: Config, seeds: Run, stuck: Run) -> bytes:
-    """Everything that is printed, and the loss curves, as JSON."""
+    """Returns everything that is printed, and the loss curves, as JSON."""
     every = max(1, config.steps // 100)
     tree = {
         **{name: getattr(config, name) for name in ("steps", "learning_rate", "hidden_size")},
@@ -102,12 +102,12 @@ def results(config: Config, seeds: Run, stuck: Run) -> bytes:
 
 
 def run_of(seeds: Run, index: int) -> Run:
-    """One run of several stacked ones."""
+    """Returns one of several stacked runs."""
     return jax.tree.map(lambda leaf: leaf[index], seeds)
 
 
 def entry(config: Config, run: Run, every: int) -> dict:
-    """One run as JSON writes it."""
+    """Returns a run as a tree for JSON."""
     return {
         "losses": {str(step): float(run.losses[step]) for step in loss_columns(config)},
         "largest_weight": float(run.weights.max()),

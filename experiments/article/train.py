@@ -1,7 +1,6 @@
 """Trains the article's model from many seeds at once, and from the article's zero start."""
 
 import dataclasses
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -16,23 +15,23 @@ from experiments.article.model import (
     squared_error,
     zero_attention,
 )
+from experiments.command import option
 from jattn import training
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The options of the command; every number but `steps` and `seeds` is the article's."""
+    """The options of the command; all numbers except `steps` and `seeds` are the article's."""
 
-    steps: int = 5000
-    learning_rate: float = 0.01
-    hidden_size: int = 3
-    seed: int = 0
-    seeds: int = 10
-    out: Path | None = None
+    steps: int = option(5000, "steps of Adam; the article takes 1000", most=1_000_000)
+    learning_rate: float = option(0.01, "rate of Adam", above=0)
+    hidden_size: int = option(3, "units of the GRU", most=1024)
+    seed: int = option(0, "the first seed", least=0, most=2**31 - 1025)
+    seeds: int = option(10, "number of consecutive seeds", most=1024)
 
 
 class Run(NamedTuple):
-    """One run, or several stacked: `losses[n]` is the loss after n steps.
+    """A run, or several that are stacked; `losses[n]` is the loss after n steps.
 
     `unseen_loss` is the loss on `data.UNSEEN`; the gradients are the largest absolute entries by
     layer, at the first step and after the last.
@@ -66,7 +65,7 @@ def train(
 
 
 def largest_gradients(params: ArticleParams) -> dict[str, jax.Array]:
-    """The largest absolute entry of the gradient of the loss, by layer."""
+    """Returns the largest absolute entry of the gradient of the loss, by layer."""
     gradients, _ = jax.grad(squared_error, has_aux=True)(params, jnp.asarray(INPUT))
     return {
         name: jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(layer)]).max()
@@ -75,7 +74,7 @@ def largest_gradients(params: ArticleParams) -> dict[str, jax.Array]:
 
 
 def draw(config: Config) -> ArticleParams:
-    """The parameters of every seed, stacked; `config.seeds` consecutive seeds."""
+    """Draws the parameters of `config.seeds` consecutive seeds, stacked."""
     seeds = jnp.arange(config.seed, config.seed + config.seeds)
     return jax.vmap(
         lambda seed: init_article(
@@ -87,7 +86,7 @@ def draw(config: Config) -> ArticleParams:
 def train_all(config: Config) -> tuple[Run, Run]:
     """Trains every seed, and the first seed again with W = U = v = 0, as the article starts.
 
-    All at once: one compilation and one loop, in which the runs are an axis of every array.
+    The runs are an axis of every array, so there is one compilation and one loop.
     """
     drawn = draw(config)
     zero = zero_attention(jax.tree.map(lambda leaf: leaf[:1], drawn))

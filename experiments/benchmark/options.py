@@ -4,12 +4,18 @@ import argparse
 from pathlib import Path
 
 from experiments.benchmark.prepared import OWN, PEERS
+from experiments.command import Parser, real, whole
 
 SMOKE_PEERS = [OWN, "jax.nn"]
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
+def parser() -> Parser:
+    """Returns the parser of the command."""
+    parser = Parser(
+        prog="python -m experiments.benchmark",
+        description="Measures times and memory of jattn and of other libraries.",
+    )
+    more_than_0 = real(above=0)
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="rows or families of rows")
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="libraries, jattn in any case")
     parser.add_argument("--list", action="store_true", help="print rows and peers")
@@ -17,31 +23,35 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, jattn and jax.nn")
     parser.add_argument("--fresh", action="store_true", help="measure again what is finished")
     parser.add_argument("--markdown", action="store_true", help="make the page alone")
-    parser.add_argument("--repeats", type=int, help="turns of each library (7)")
+    parser.add_argument(
+        "--repeats", type=whole(), metavar="N", help="turns of each library (default: 7)"
+    )
     parser.add_argument(
         "--budget",
-        type=float,
-        default=900,
-        help="seconds of timing; compiling, checks, memory and curves come besides (%(default)s)",
+        type=more_than_0,
+        default=900.0,
+        metavar="N",
+        help="seconds of timing, without compiling, checks, memory and curves (default: 900)",
     )
-    parser.add_argument("--limit", type=float, default=120, help="seconds of a call (%(default)s)")
-    parser.add_argument("--memory", type=float, default=20, help="GiB of a process (%(default)s)")
-    parser.add_argument("--out", type=Path, help="folder of page, pictures and results (docs)")
+    for name, default, text in (
+        ("--limit", 120.0, "seconds that a call may take (default: 120)"),
+        ("--memory", 20.0, "GiB that a process may hold (default: 20)"),
+    ):
+        parser.add_argument(name, type=more_than_0, default=default, metavar="N", help=text)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of page, pictures and results"
+    )
     return parser
 
 
 def asked(options: argparse.Namespace) -> list[str]:
-    """The peers in the order of the table.
+    """Returns the peers in the order of the table.
 
     Raises:
-        ValueError: one is unknown, or a number is too small.
+        ValueError: one is unknown.
     """
     for name in options.peers or ():
         if name not in PEERS:
             raise ValueError(f"--peers: {name} is none of {', '.join(PEERS)}")
-    for name in ("repeats", "budget", "limit", "memory"):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"--{name} is {value:g}, expected more than 0")
     wanted = options.peers or (SMOKE_PEERS if options.smoke else PEERS)
     return [name for name in PEERS if name == OWN or name in wanted]

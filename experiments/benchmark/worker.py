@@ -13,6 +13,8 @@ THREADS = 2
 
 
 def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("experiments.benchmark.worker: expected one peer; the benchmark starts it")
     peer = sys.argv[1]
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Libraries print; what they print is no answer.

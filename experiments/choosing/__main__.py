@@ -5,23 +5,24 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from experiments import command, seq2seq
 from experiments import results as records
+from experiments.attentions import ATTENTIONS
+from experiments.choosing import model
 from experiments.choosing.config import Config
 from experiments.choosing.costs import costs
 from experiments.choosing.examples import data
-from experiments.choosing.mechanisms import MECHANISMS
 from experiments.choosing.picture import picture
 from experiments.choosing.report import key, tables
-from experiments.choosing.tasks import TASKS
+from experiments.choosing.tasks import TASKS, Task
 from experiments.choosing.train import Trainer
 from experiments.choosing.words import pronunciation
-from experiments.command import add_fields, configured, ended
 from jattn import plots
 
 PRONUNCIATION = "pronunciation"
@@ -30,45 +31,64 @@ ALL_TASKS = (*TASKS, PRONUNCIATION)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    options = parser().parse_args(arguments)
-    typed = " ".join(sys.argv[1:] if arguments is None else arguments)
-    command = f"python -m experiments.choosing {typed}".strip()
-    return ended("experiments.choosing", lambda: run(options, command), out=options.out)
+    return command.run(parser(), arguments)
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> command.Parser:
+    """Returns the parser of the command."""
+    parser = command.Parser(
         prog="python -m experiments.choosing",
         description="Trains a small encoder and decoder with each mechanism on each task.",
     )
-    parser.add_argument("--tasks", nargs="+", choices=ALL_TASKS, default=ALL_TASKS)
-    parser.add_argument("--mechanisms", nargs="+", choices=MECHANISMS, default=list(MECHANISMS))
-    add_fields(parser, Config)
-    parser.add_argument("--out", type=Path, default=Path("runs/choosing"))
-    parser.add_argument("--resume", action="store_true", help="keep the cells that --out has")
+    parser.set_defaults(work=run)
+    parser.add_argument(
+        "--tasks", nargs="+", choices=ALL_TASKS, default=ALL_TASKS, help="tasks (default: all)"
+    )
+    parser.add_argument(
+        "--mechanisms",
+        nargs="+",
+        choices=ATTENTIONS,
+        default=list(ATTENTIONS),
+        help="mechanisms (default: all)",
+    )
+    parser.add_config(Config)
+    parser.add_out(Path("runs/choosing"))
+    parser.add_resume()
     return parser
 
 
-def run(options: argparse.Namespace, command: str) -> None:
-    config = configured(Config(), options, may_be_zero=("seed", "warmup"))
+def run(options: argparse.Namespace) -> None:
+    """Trains, measures, and writes the record, the log and the picture."""
+    config = command.configured(Config(), options)
+    for mechanism in options.mechanisms:
+        seq2seq.check(model.form(mechanism, config))
     file, log = options.out / "results.json", options.out / "log.jsonl"
     before = earlier(file, config) if options.resume else {}
     began = time.perf_counter() - 60 * before.get("minutes", 0.0)
-    found = {"cells": before.get("cells", {}), "costs": before.get("costs", {})}
+    figures = {"cells": before.get("cells", {}), "costs": before.get("costs", {})}
+    cells = figures["cells"]
+    # The dictionary is read before the log is opened: without it, an earlier log stays.
+    tasks = {
+        task: pronunciation() if task == PRONUNCIATION else TASKS[task]
+        for task in options.tasks
+        if any(key(task, mechanism) not in cells for mechanism in options.mechanisms)
+    }
 
     def save() -> dict[str, Any]:
-        known = {"config": dataclasses.asdict(config), **found}
-        tasks = [
-            task for task in ALL_TASKS if any(key(task, m) in found["cells"] for m in MECHANISMS)
-        ]
-        names = [m for m in MECHANISMS if any(key(task, m) in found["cells"] for task in tasks)]
+        figures_and_config = {"config": dataclasses.asdict(config), **figures}
+        names = {"tasks": trained(cells, 0, ALL_TASKS), "names": trained(cells, 1, ATTENTIONS)}
         seeds = range(config.seed, config.seed + config.seeds)
-        shown = tables(known, tasks, names)
+        shown = tables(figures_and_config, *names.values())
         record = records.record(
-            "choosing", command, seeds=seeds, began=began, tables=shown, more=known
+            "choosing",
+            options.typed,
+            seeds=seeds,
+            began=began,
+            tables=shown,
+            more=figures_and_config,
         )
         records.write(file, record)
-        return record | {"tasks": tasks, "names": names}
+        return record | names
 
     # Each compiled when it is first used.
     trainers = {mechanism: Trainer(mechanism, config) for mechanism in options.mechanisms}
@@ -78,9 +98,9 @@ def run(options: argparse.Namespace, command: str) -> None:
         def write(row: dict[str, Any]) -> None:
             print(json.dumps(row), file=lines, flush=True)
 
-        train_all(options.tasks, trainers, config, found["cells"], write, save)
-    if not set(trainers) <= set(found["costs"]):
-        found["costs"] = costs(trainers, config)
+        train_all(tasks, trainers, config, cells, write, save)
+    if not set(trainers) <= set(figures["costs"]):
+        figures["costs"] = costs(trainers, config)
     record = save()
     print("\n\n".join(records.text(table) for table in record["tables"]))
     try:
@@ -91,23 +111,28 @@ def run(options: argparse.Namespace, command: str) -> None:
     print(f"everything is in {options.out}")
 
 
+def trained(cells: Mapping[str, Any], part: int, names: Iterable[str]) -> list[str]:
+    """Returns the tasks (part 0) or mechanisms (part 1) of the cells, in the order of `names`."""
+    present = {cell.split("/")[part] for cell in cells}
+    return [name for name in names if name in present]
+
+
 def train_all(
-    tasks: Sequence[str],
+    tasks: Mapping[str, Task],
     trainers: Mapping[str, Trainer],
     config: Config,
     cells: dict[str, Any],
     write: Callable[[dict[str, Any]], None],
     save: Callable[[], Any],
 ) -> None:
-    """Trains what is not in `cells` yet; saves after each."""
+    """Trains the pairs of task and mechanism that are not in `cells` yet; saves after each."""
     wanted = [(m, t) for m in trainers for t in tasks if key(t, m) not in cells]
     examples: dict[str, Any] = {}
     with tqdm(wanted, file=sys.stderr, disable=None, unit="cell") as bar:
         for mechanism, task in bar:
             bar.set_description(f"{mechanism}, {task}")
             if task not in examples:
-                made = pronunciation() if task == PRONUNCIATION else TASKS[task]
-                examples[task] = data(task, made, config)
+                examples[task] = data(task, tasks[task], config)
             name = {"task": task, "mechanism": mechanism}
             cells[key(task, mechanism)] = trainers[mechanism].cell(
                 examples[task], lambda row, name=name: write({**name, **row})
@@ -116,7 +141,7 @@ def train_all(
 
 
 def earlier(file: Path, config: Config) -> dict[str, Any]:
-    """What an earlier run of the same configuration left.
+    """Returns the record of an earlier run of the same configuration.
 
     Raises:
         ValueError: it had another configuration, or the file is damaged.
@@ -127,7 +152,7 @@ def earlier(file: Path, config: Config) -> dict[str, Any]:
             raise ValueError(
                 f"{file} is of another configuration; leave --resume out to replace it"
             )
-    except (KeyError, json.JSONDecodeError):
+    except (KeyError, TypeError, json.JSONDecodeError):
         raise ValueError(f"{file} is not what this command writes") from None
     return before
 

@@ -1,31 +1,31 @@
 """`python -m experiments.fine_tuning PART`: each part is a module with `add_options` and `run`."""
 
-import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 
-from experiments.command import ended
+from experiments import command
 
 PARTS = {
-    "sentences": "where an English sentence comes from, with a sentence encoder's weights",
-    "pronunciation": "a published GRU from letters to phones, trained on with attention added",
+    "sentences": "tell where an English sentence comes from, with a sentence encoder's weights",
+    "pronunciation": "train a published GRU from letters to phones on, with attention added",
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    options = parser().parse_args(arguments)
-    module = importlib.import_module(f"experiments.fine_tuning.{options.part}.command")
-    program = f"experiments.fine_tuning {options.part}"
-    return ended(program, lambda: module.run(options), out=options.out)
+    return command.run(parser(), arguments)
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.fine_tuning", description=__doc__)
+def parser() -> command.Parser:
+    """Returns the parser of the command."""
+    parser = command.Parser(prog="python -m experiments.fine_tuning", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
     for name, task in PARTS.items():
         module = importlib.import_module(f"experiments.fine_tuning.{name}.command")
-        module.add_options(parts.add_parser(name, help=task, description=task))
+        part = parts.add_parser(name, help=task, description=task)
+        part.set_defaults(work=module.run)
+        module.add_options(part)
     return parser
 
 

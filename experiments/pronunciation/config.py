@@ -1,41 +1,47 @@
-"""What a run is made of, and the two presets."""
+"""The configuration of a run, and the two presets."""
 
 import dataclasses
+
+from experiments.attentions import RENAMED
+from experiments.command import option
+
+# Those that fit sources of any length and decoders of any size, in the order of `--help`.
+ATTENTIONS = (
+    "none", "dot", "scaled-dot-product", "general", "concat", "additive", "location-based",
+    "local-monotonic", "local-predictive", "multi-head",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Model, data and optimisation; every field is an option of the command.
+    """Model, data and optimisation; every field is an option of the command."""
 
-    attention: the mechanism with which the decoder reads the encoder's states, or "none".
-    split: "stem" keeps words of one stem on one side, "word" is the literature's random split.
-    embedding_size, units, decoder_units, score_units: sizes; `units` in each direction.
-    layers: of the encoder.
-    batch_size, steps, learning_rate, warmup: of Adam with a cosine schedule; `warmup` is the part
-        of the steps in which the rate rises.
-    dropout: share of the encoder's outputs and of the decoder's states that is dropped.
-    label_smoothing: share of a target's probability given to all other phones.
-    beam_size: beginnings kept when the test words are pronounced.
-    buckets: shapes that batches are padded to, each compiled once.
-    seed: of everything that is drawn.
-    """
-
-    attention: str = "additive"
-    split: str = "stem"
-    embedding_size: int = 64
-    units: int = 128
-    layers: int = 1
-    decoder_units: int = 128
-    score_units: int = 64
-    batch_size: int = 256
-    steps: int = 1200
-    learning_rate: float = 5e-3
-    warmup: float = 0.1
-    dropout: float = 0.0
-    label_smoothing: float = 0.02
-    beam_size: int = 1
-    buckets: int = 4
-    seed: int = 0
+    attention: str = option(
+        "additive", "mechanism that reads the encoder", choices=ATTENTIONS, renamed=RENAMED
+    )
+    split: str = option(
+        "stem",
+        "stem: words of one stem stay together; word: drawn at random, as in the literature",
+        choices=("stem", "word"),
+    )
+    embedding_size: int = option(64, "features of a letter and of a phone")
+    units: int = option(128, "units of the encoder in each direction")
+    layers: int = option(1, "layers of the encoder")
+    decoder_units: int = option(128, "units of the decoder")
+    score_units: int = option(64, "units of the layer that scores, for some mechanisms")
+    batch_size: int = option(256, "words in a training step")
+    steps: int = option(1200, "training steps", least=0)
+    learning_rate: float = option(5e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
+    dropout: float = option(
+        0.0, "share of encoder outputs and decoder states that is dropped", least=0, below=1
+    )
+    label_smoothing: float = option(
+        0.02, "share of a label's probability given to all phones", least=0, below=1
+    )
+    beam_size: int = option(1, "hypotheses that the search keeps")
+    buckets: int = option(4, "lengths that batches are padded to, each compiled once")
+    seed: int = option(0, "seed of everything that is drawn", least=0)
 
 
 PRESETS = {

@@ -1,4 +1,4 @@
-"""Words pronounced by a model, and how many of them wrongly."""
+"""Words pronounced by a model, and their errors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from experiments.dictionary import Dictionary, Errors
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
 from experiments.pronunciation.data import START, spell
+from experiments.seq2seq import batches_by_width
 from jattn import training
 
 WIDTHS = (8, 12, 20, 40)  # Letters a word is padded to: one compilation each.
-AT_ONCE = 512
+AT_ONCE, FEW = 512, 32  # Words in a batch.
 
 
 class Pronounced(NamedTuple):
@@ -27,35 +28,34 @@ class Pronounced(NamedTuple):
 def pronounce(
     params: model.Params, words: Sequence[str], phones: Sequence[str], config: Config
 ) -> list[Pronounced]:
-    """The likeliest phones of each word, in the order of the words.
+    """Returns the likeliest phones of each word, in the order of the words.
 
     Raises:
         ValueError: if a word has anything but letters and apostrophes, or is too long.
     """
     spelled = [spell(word) for word in words]
-    if max(map(len, spelled)) > WIDTHS[-1]:
+    lengths = list(map(len, spelled))
+    if max(lengths) > WIDTHS[-1]:
         raise ValueError(f"word is {max(words, key=len)!r}, expected at most {WIDTHS[-1]} letters")
-    found: list[Pronounced] = [None] * len(words)  # type: ignore[list-item]
-    below = 0
-    for width in WIDTHS:
-        here = [i for i, letters in enumerate(spelled) if below < len(letters) <= width]
-        below = width
-        for first in range(0, len(here), AT_ONCE):
-            rows = here[first : first + AT_ONCE]
-            # A full batch, so that every call has one of a few shapes.
-            empty = [np.zeros(0, np.int32)] * ((AT_ONCE if len(words) > 32 else 32) - len(rows))
-            letters, lengths = training.pad_to([spelled[i] for i in rows] + empty, width)
-            tokens, counts, weights = map(
-                np.asarray,
-                model.pronounce(params, letters, lengths, config=config, max_steps=width + 4),
-            )
-            for i, token, count, weight in zip(rows, tokens, counts, weights, strict=False):
-                # Neither the start nor a token without a phone is ever learned; leave them out.
-                said = tuple(phones[int(t) - START - 1] for t in token[:count] if t > START)
-                found[i] = Pronounced(words[i], said, weight[: count + 1, ..., : len(words[i])])
-    return found
+    pronounced: list[Pronounced] = [None] * len(words)  # type: ignore[list-item]
+    # Batches are full, so that every call has one of a few shapes.
+    at_once = AT_ONCE if len(words) > FEW else FEW
+    for width, rows in batches_by_width(lengths, WIDTHS, at_once):
+        empty = [np.zeros(0, np.int32)] * (at_once - len(rows))
+        letters, counts = training.pad_to([spelled[row] for row in rows] + empty, width)
+        spoken = model.pronounce(params, letters, counts, config=config, max_steps=width + 4)
+        tokens, ends, weights = map(np.asarray, spoken)
+        for place, row in enumerate(rows):
+            end = ends[place]
+            # The start is never learned as an output, but a new model may say it: no phone.
+            steps = [step for step in range(end) if tokens[place, step] > START]
+            said = tuple(phones[int(tokens[place, step]) - START - 1] for step in steps)
+            steps += [end] if end < weights.shape[1] else []
+            seen = weights[place, steps, : lengths[row]]
+            pronounced[row] = Pronounced(words[row], said, seen)
+    return pronounced
 
 
 def errors(pronounced: Sequence[Pronounced], dictionary: Dictionary) -> Errors:
-    """Errors against the closest of each word's pronunciations."""
-    return dictionaries.errors(((one.word, one.phones) for one in pronounced), dictionary)
+    """Returns errors against the closest of each word's pronunciations."""
+    return dictionaries.errors(((said.word, said.phones) for said in pronounced), dictionary)

@@ -1,12 +1,12 @@
-"""What a run prints and draws: errors beside published ones, attention maps, the learning curve."""
+"""Text and pictures of a run: the gain by attention, attention maps, the learning curve."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
-from experiments.pronunciation.evaluation import pronounce
+from experiments.pronunciation.evaluation import Pronounced, pronounce
 from experiments.pronunciation.train import load_weights
 from jattn import plots
 
@@ -18,7 +18,7 @@ DRAWN = (
 
 
 def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:
-    """How far the model with attention is below the same model without it."""
+    """States how many more words are wrong without attention."""
     gap = without["test"]["words"] - attentive["test"]["words"]
     error = (attentive["standard_error"] ** 2 + without["standard_error"] ** 2) ** 0.5
     return (
@@ -29,17 +29,16 @@ def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:
 
 
 def draw(out: Path) -> Iterator[str]:
-    """Draws a dozen words' attention and the learning curve; says what it wrote."""
+    """Draws the attention of a dozen words and the learning curve; yields a line for each."""
     params, config, phones = load_weights(out)
     maps = [
-        (one.weights, [*one.phones, "·"][: len(one.weights)], list(one.word), one.word)
-        for one in pronounce(params, DRAWN, phones, config)
+        (word.weights, rows_of(word), list(word.word), word.word)
+        for word in pronounce(params, DRAWN, phones, config)
     ]
-    drawn = {
-        "attention.png": lambda: plots.attention_grid(maps),
-        "learning_curve.png": lambda: plots.learning_curve(out / "log.jsonl"),
-    }
-    for name, picture in drawn.items():
+    pictures: dict[str, Callable[[], Any]] = {"attention.png": lambda: plots.attention_grid(maps)}
+    if (out / "log.jsonl").stat().st_size:  # A run of no steps has no curve.
+        pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")
+    for name, picture in pictures.items():
         try:
             plots.save(picture(), out / name)
             yield f"wrote {out / name}"
@@ -50,9 +49,12 @@ def draw(out: Path) -> Iterator[str]:
 def said(
     params: model.Params, config: Config, phones: Sequence[str], words: Sequence[str]
 ) -> Iterator[str]:
-    """Each word's phones, and the letters that each of them attended to, as text."""
-    for one in pronounce(params, words, phones, config):
-        yield f"{one.word}: {' '.join(one.phones)}"
-        yield plots.attention_text(
-            one.weights, [*one.phones, "·"][: len(one.weights)], list(one.word)
-        )
+    """Yields the phones of each word, and the letters that each of them attended to, as text."""
+    for word in pronounce(params, words, phones, config):
+        yield f"{word.word}: {' '.join(word.phones)}"
+        yield plots.attention_text(word.weights, rows_of(word), list(word.word))
+
+
+def rows_of(word: Pronounced) -> list[str]:
+    """Returns the names of the rows of attention: the phones, and the end if it was reached."""
+    return [*word.phones, "·"][: len(word.weights)]

@@ -1,4 +1,4 @@
-"""One run: data, training, errors on the test words, and the files it leaves."""
+"""A run: data, training, errors on the test words, and the files that it writes."""
 
 import dataclasses
 import time
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 
-from experiments import results
+from experiments import results, seq2seq
+from experiments.command import check_count
 from experiments.dictionary import Dictionary, read_dictionary, split
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
 from experiments.pronunciation.data import spell, tokens_of
 from experiments.pronunciation.errors_table import errors_table
 from experiments.pronunciation.evaluation import errors, pronounce
-from experiments.schedule import warmup_cosine
+from experiments.weights import load_config
 from jattn import training
 
 EVALUATIONS = 4  # Of the words to tune on, evenly through the run.
@@ -30,22 +30,29 @@ def run(
     tested: int | None = None,
     command: str = "experiments.pronunciation.train.run",
 ) -> dict:
-    """Trains a model into the folder `out`; returns what it writes to results.json.
+    """Trains a model into the folder `out`; returns the record that it writes to results.json.
 
     Args:
         resume: continue from the checkpoint in `out`.
         tested: number of test words to pronounce, all of them by default.
-        command: what was typed.
+        command: the command line, for the record.
+
+    Raises:
+        ValueError: an option asks for more words than there are or does not fit the model, or a
+            file of an earlier run is damaged or of another configuration.
+        OSError: a file is missing or cannot be written.
+        DataError: the dictionary cannot be had.
     """
     began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     dictionary = read_dictionary()
     words = split(list(dictionary.pronunciations), config.split)
+    check_count("tested", tested, len(words["test"]), "test words")
     batches = examples(dictionary, words["train"], config)
     rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
     init_rng, train_rng = jax.random.split(rng)
     init = jax.jit(model.init, static_argnums=(1, 2))
     params = init(init_rng, config, len(dictionary.phones))
+    out.mkdir(parents=True, exist_ok=True)
     tuned_on = words["valid"][:: max(1, len(words["valid"]) // 1000)]
 
     def evaluate(params: model.Params) -> dict[str, float]:
@@ -55,7 +62,7 @@ def run(
 
     fitted = training.fit(
         partial(model.loss, config=config),
-        optimizer(config),
+        seq2seq.optimizer(config),
         params,
         batches,
         steps=config.steps,
@@ -87,7 +94,7 @@ def run(
             "all": round(time.perf_counter() - began, 1),
         },
     }
-    found = results.record(
+    record = results.record(
         "pronunciation",
         command,
         seeds=[config.seed],
@@ -95,42 +102,39 @@ def run(
         tables=[errors_table(figures)],
         more=figures,
     )
-    results.write(out / "results.json", found)
-    return found
+    results.write(out / "results.json", record)
+    return record
 
 
 def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.BucketedBatches:
-    """Batches of every pronunciation of every word."""
+    """Returns batches of every pronunciation of every word."""
     tokens = tokens_of(dictionary)
     pairs = [
         (spell(word), np.array([tokens[phone] for phone in phones], np.int32))
         for word in words
         for phones in dictionary.pronunciations[word]
     ]
-    columns = {"letters": [p[0] for p in pairs], "phones": [p[1] for p in pairs]}
+    columns = {"letters": [pair[0] for pair in pairs], "phones": [pair[1] for pair in pairs]}
     return training.bucketed_batches(
         columns, config.batch_size, buckets=config.buckets, seed=config.seed
     )
 
 
-def optimizer(config: Config) -> optax.GradientTransformation:
-    schedule = warmup_cosine(config.learning_rate, config.warmup, config.steps)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b2=0.98))
-
-
 def save_weights(out: Path, params: model.Params, config: Config, dictionary: Dictionary) -> None:
+    """Saves the weights with the configuration and the phones that their tokens mean."""
     metadata = {"config": dataclasses.asdict(config), "phones": list(dictionary.phones)}
     training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
 
 
 def load_weights(out: Path) -> tuple[model.Params, Config, list[str]]:
-    """The weights that a run left in `out`, with its configuration and its phones.
+    """Returns the weights that a run left in `out`, its configuration and its phones.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or damaged.
+        FileNotFoundError: there are none.
+        ValueError: the file is damaged or of another experiment.
     """
     path = out / "weights.safetensors"
-    metadata = training.load_checkpoint(path).metadata
-    config, phones = Config(**metadata["config"]), metadata["phones"]
+    config, metadata = load_config(path, Config)
+    phones = metadata["phones"]
     like = jax.eval_shape(lambda: model.init(jax.random.key(0), config, len(phones)))
     return training.load_checkpoint(path, like=like).tree, config, phones

@@ -2,78 +2,79 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import results
-from experiments.command import add_fields, configured, ended
-from experiments.new_testament import BOOKS
+from experiments import command, results
 from experiments.translation import compare, pictures, report, train
-from experiments.translation.attentions import ATTENTIONS
 from experiments.translation.config import Config
-from experiments.translation.corpora import CORPORA
-from experiments.translation.model import TRANSFORMER
 from jattn import plots
 
-MAY_BE_ZERO = ("input_feeding", "seed", "steps")
 RUNS = Path("runs/translation")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    options = parser().parse_args(arguments)
-    work = {"compare": side_by_side, "report": tell}.get(options.command, learn)
-    return ended("experiments.translation", lambda: work(options), out=options.out)
+    return command.run(parser(), arguments)
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> command.Parser:
+    """Returns the parser of the command."""
+    parser = command.Parser(
         prog="python -m experiments.translation",
         description="Translates, and compares attention with human word links where there are.",
     )
-    choices = {
-        "attention": [*ATTENTIONS, TRANSFORMER],
-        "corpus": list(CORPORA),
-        "books": list(BOOKS),
-        "aligned": ["predicts", "reads"],
-    }
-    add_fields(parser, Config, choices)
-    parser.add_argument("--out", type=Path, default=RUNS)
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.set_defaults(work=learn)
+    parser.add_config(Config)
+    parser.add_out(RUNS)
+    parser.add_resume()
     parser.add_argument(
-        "--from", dest="start_from", type=Path, help="begin with this run's weights"
+        "--from", dest="start_from", type=Path, metavar="DIR", help="begin with this run's weights"
     )
-    parser.add_argument("--tested", type=int, help="sentences to test on, all by default")
+    add_tested(parser, None)
     commands = parser.add_subparsers(dest="command")
     again = commands.add_parser("report", help="measure the finished run in --out once more")
-    again.add_argument("--out", type=Path, default=RUNS)
-    again.add_argument("--tested", type=int)
+    again.set_defaults(work=measure_again, takes=("out", "tested"))
+    again.add_out()
+    add_tested(again, argparse.SUPPRESS)
     several = commands.add_parser("compare", help="a table and a picture of finished runs")
+    several.set_defaults(work=side_by_side, takes=("runs", "out"))
     several.add_argument("runs", nargs="+", type=Path, help="their folders, or results as JSON")
-    several.add_argument("--out", type=Path, default=RUNS)
+    several.add_out()
     return parser
 
 
-def learn(options: argparse.Namespace) -> int:
-    config = configured(Config(), options, MAY_BE_ZERO)
-    trained = train.run(config, options.out, resume=options.resume, start_from=options.start_from)
-    return show(trained, options)
+def add_tested(parser: command.Parser, default: str | None) -> None:
+    text = "pairs to test on (default: all)"
+    parser.add_argument("--tested", type=command.whole(), default=default, metavar="N", help=text)
 
 
-def tell(options: argparse.Namespace) -> int:
-    return show(train.load(options.out), options)
+def learn(options: argparse.Namespace) -> None:
+    config = command.configured(Config(), options)
+    trained = train.run(
+        config,
+        options.out,
+        resume=options.resume,
+        start_from=options.start_from,
+        tested=options.tested,
+    )
+    show(trained, options)
 
 
-def show(trained: train.Trained, options: argparse.Namespace) -> int:
+def measure_again(options: argparse.Namespace) -> None:
+    show(train.load(options.out), options)
+
+
+def show(trained: train.Trained, options: argparse.Namespace) -> None:
     record = report.measure(trained, options.out, tested=options.tested)
     for table in record["tables"]:
         print(results.text(table), end="\n\n")
     for line in pictures.draw(trained, options.out):
         print(line)
     print(f"{record['minutes']} minutes in all; everything is in {options.out}")
-    return 0
 
 
-def side_by_side(options: argparse.Namespace) -> int:
+def side_by_side(options: argparse.Namespace) -> None:
     runs = compare.read(options.runs)
     print(results.text(compare.table(runs)), end="\n\n")
     print(results.text(compare.lengths(runs)))
@@ -83,7 +84,6 @@ def side_by_side(options: argparse.Namespace) -> int:
         print(f"wrote {options.out / 'length.png'}")
     except ImportError as error:
         print(f"no length.png: {error}")
-    return 0
 
 
 if __name__ == "__main__":

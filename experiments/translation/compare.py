@@ -1,4 +1,4 @@
-"""Several runs side by side, from the results.json of each: a table and BLEU by length.
+"""Runs side by side, from the results.json of each: a table, and BLEU by length.
 
 Runs that differ by their seed alone are one row: their mean, ± their standard deviation.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.archive import DataError
+from experiments.attentions import RENAMED
 from experiments.results import Table
 from experiments.translation.config import Config
 from experiments.translation.corpora import CORPORA, Corpus
@@ -19,25 +20,26 @@ Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def read(files: Sequence[Path]) -> Runs:
-    """The results of runs, by the name that `named` gives each.
+    """Returns the results of runs, by the name that `named` gives each.
 
     Raises:
         DataError: a file is not what a run of this experiment writes.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for path in files:
         path = path / "results.json" if path.is_dir() else path
         try:
             record = json.loads(path.read_text("utf-8"))
-            found.setdefault(named(record["config"]), []).append(record)
+            runs.setdefault(named(record["config"]), []).append(record)
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}: no results of experiments.translation") from None
-    return found
+    return runs
 
 
 def named(config: Mapping[str, Any]) -> str:
-    """What sets a run apart in a table of runs."""
-    parts = [config["attention"]]
+    """Returns the name of a run in a table: how it differs from the default."""
+    attention = str(config["attention"])
+    parts = [RENAMED.get(attention, attention)]
     parts += ["input feeding"] if config["input_feeding"] else []
     parts += [f"guided {config['guided']:g}"] if config["guided"] else []
     parts += ["aligned when read"] if config.get("aligned") == "reads" else []
@@ -47,7 +49,7 @@ def named(config: Mapping[str, Any]) -> str:
 
 
 def table(runs: Runs) -> Table:
-    """Scores of each run on what is tested, with those of the baselines below.
+    """Returns the scores of each run on the tested pairs, with those of the baselines below.
 
     Raises:
         ValueError: they were tested on different texts.
@@ -70,7 +72,7 @@ def table(runs: Runs) -> Table:
 
 
 def lengths(runs: Runs) -> Table:
-    """BLEU by the reference's words, a column for each row of `table`."""
+    """Returns BLEU by the reference's words, a column for each row of `table`."""
     buckets = next(iter(runs.values()))[0]["lengths"]
     rows = [
         (
@@ -83,7 +85,9 @@ def lengths(runs: Runs) -> Table:
 
 
 def picture(runs: Runs) -> Any:
-    """BLEU by length, a line a row of `table`: Bahdanau et al. (2015), arXiv:1409.0473, figure 2.
+    """Draws BLEU by length, a line for each row of `table`.
+
+    As figure 2 of Bahdanau et al. (2015), arXiv:1409.0473.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -108,14 +112,14 @@ def picture(runs: Runs) -> Any:
 
 
 def _corpus(runs: Runs) -> Corpus:
-    found = {record["config"].get("corpus", "bible") for same in runs.values() for record in same}
-    if len(found) > 1:
-        raise ValueError(f"runs of {' and '.join(sorted(found))} cannot be compared")
-    return CORPORA[found.pop()]
+    names = {record["config"].get("corpus", "bible") for same in runs.values() for record in same}
+    if len(names) > 1:
+        raise ValueError(f"runs of {' and '.join(sorted(names))} cannot be compared")
+    return CORPORA[names.pop()]
 
 
 def _sentences(bucket: Mapping[str, Any]) -> int:
-    """Of a range of lengths; those of the Bible were first called verses."""
+    """Returns the number of sentences in a range of lengths; early records say verses."""
     return bucket.get("sentences", bucket.get("verses"))
 
 

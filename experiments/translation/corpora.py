@@ -1,4 +1,4 @@
-"""What `--corpus` offers: texts to translate, and what can be compared with on them."""
+"""The corpora of `--corpus`: texts to translate, and baselines on them."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -6,16 +6,22 @@ from typing import NamedTuple
 from experiments import held_out, libreoffice_help, new_testament
 from experiments.sentence_pairs import Pair, Parts
 from experiments.translation import alignment, ibm, scores
-from experiments.translation.config import Config
+from experiments.translation.config import TRANSFORMER, Config
 
 Scores = dict[str, dict[str, float]]
 
 
 class Corpus(NamedTuple):
-    """Two languages, what the parts to choose by and to test on are called, and how to read them.
+    """Pairs of two languages.
 
-    `baselines` need no network, and score the tested pairs given those to train on. Those without
-    links have a False `is_linked`. `samples` are the names of pairs that pictures show.
+    source, target: the languages.
+    valid, test: names of the parts to choose by and to test on.
+    is_linked: whether people linked the words.
+    samples: names of the pairs that pictures show.
+    read: returns the pairs.
+    baselines: scores without a network, of the tested pairs given those to train on.
+    reference: returns the place of a pair in its text.
+    version: returns the version of the text.
     """
 
     source: str
@@ -31,11 +37,17 @@ class Corpus(NamedTuple):
 
 
 def check(config: Config) -> None:
-    """Refuses what the corpus has nothing for.
+    """Refuses options that the corpus or the model has no use for.
 
     Raises:
-        ValueError: an option needs links or books that the corpus lacks, or tested links to learn.
+        ValueError: an option needs links or books that the corpus lacks, attention that the model
+            lacks, or the links that are tested.
     """
+    is_luong = config.attention not in ("additive", TRANSFORMER)
+    if config.input_feeding and not is_luong:
+        raise ValueError(f"--input-feeding has no effect on {config.attention}")
+    if config.guided and config.attention == "none":
+        raise ValueError("--guided has no effect on a model without attention")
     for name in () if CORPORA[config.corpus].is_linked else ("guided", "books", "aligned"):
         if getattr(config, name) != getattr(Config(), name):
             raise ValueError(
@@ -50,28 +62,28 @@ def _read_bible(config: Config) -> Parts:
 
 
 def _aligners_and_glosses(verses: Sequence[Pair], train: Sequence[Pair]) -> Scores:
-    """Glosses for translations; IBM Model 1 and the diagonal for links."""
+    """Scores glosses as translations, and the links of IBM Model 1 and of the diagonal."""
     gold = [verse.links for verse in verses]
-    found = {
+    aligned = {
         "IBM Model 1, verses to train on": ibm.align(verses, train),
         "IBM Model 1, all verses": ibm.align(verses, new_testament.read_verses()),
         "diagonal": [alignment.diagonal(verse) for verse in verses],
     }
-    rows = {n: {"aer": alignment.alignment_error_rate(links, gold)} for n, links in found.items()}
+    rows = {n: {"aer": alignment.alignment_error_rate(links, gold)} for n, links in aligned.items()}
     glosses = [scores.gloss(verse) for verse in verses]
     return {"glosses in Greek order": scores.row(glosses, verses), **rows}
 
 
 def _read_help(config: Config) -> Parts:
     paragraphs = libreoffice_help.without_repetitions(libreoffice_help.read_paragraphs())
-    parts = held_out.split(paragraphs, lambda one: one.page)
-    return Parts(**{name: [_pair(one) for one in part] for name, part in parts.items()})
+    parts = held_out.split(paragraphs, lambda paragraph: paragraph.page)
+    return Parts(**{name: list(map(_pair, part)) for name, part in parts.items()})
 
 
-def _pair(one: libreoffice_help.Paragraph) -> Pair:
-    english, german = map(libreoffice_help.words, (one.english, one.german))
+def _pair(paragraph: libreoffice_help.Paragraph) -> Pair:
+    english, german = map(libreoffice_help.words, (paragraph.english, paragraph.german))
     marks = tuple(not word[0].isalnum() for word in german.words)
-    return Pair(f"{one.page}#{one.name}", english, german, marks)
+    return Pair(f"{paragraph.page}#{paragraph.name}", english, german, marks)
 
 
 def _copied(pairs: Sequence[Pair], train: Sequence[Pair]) -> Scores:
@@ -85,7 +97,7 @@ CORPORA = {
         "Hebrews",
         "John",
         is_linked=True,
-        # Of John: short, and about nothing but who went where.
+        # Of John: short, about who went where.
         samples=("43001035", "43002012", "43018018", "43021008"),
         read=_read_bible,
         baselines=_aligners_and_glosses,
@@ -97,7 +109,7 @@ CORPORA = {
         "pages to choose by",
         "LibreOffice's help",
         is_linked=False,
-        samples=(),  # Of a text that changes with its version: whichever come first.
+        samples=(),  # The text changes with its version: the first ones are drawn.
         read=_read_help,
         baselines=_copied,
         reference=lambda pair: pair.name.partition("#")[0],

@@ -1,4 +1,4 @@
-"""What a model is trained on and what it is asked, whichever model `config.attention` names."""
+"""Loss, forced decoding and translation of the model that `config.attention` names."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from experiments import seq2seq
+from experiments.seq2seq import Targets
 from experiments.translation import gru, transformer
-from experiments.translation.config import Config
+from experiments.translation.config import TRANSFORMER, Config
 from experiments.translation.pieces import START, STOP
-from jattn import beam_search, training
+from jattn import training
 
-TRANSFORMER = "transformer"
 LEAST = 1e-6  # A weight below counts as this one: local attention has zeros outside its window.
 
 
 def model(config: Config) -> ModuleType:
-    """The module whose `init`, `decode` and `stepping` make the model."""
+    """Returns the module whose `init`, `decode` and `stepping` make the model."""
     return transformer if config.attention == TRANSFORMER else gru
 
 
@@ -36,45 +37,44 @@ def loss(
     *,
     config: Config,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Cross entropy of each piece given those before it, and of the attention given human links."""
-    before, labels, mask = targets(batch)
-    found = jax.vmap(lambda *one: model(config).decode(params, *one[:3], config, one[3]))(
-        batch["source"], batch["source_length"], before, jax.random.split(rng, len(before))
+    """Returns the cross entropy of each piece given those before it, and metrics.
+
+    With `config.guided`, the cross entropy of attention given human links is added.
+    """
+    wanted = targets(batch)
+    rngs = jax.random.split(rng, len(wanted.inputs))
+    output = jax.vmap(lambda *pair, rng: model(config).decode(params, *pair, config, rng))(
+        batch["source"], batch["source_length"], wanted.inputs, rng=rngs
     )
-    entropy = training.token_cross_entropy(
-        found.logits, labels, mask, label_smoothing=config.label_smoothing
+    entropy, metrics = seq2seq.token_loss(
+        output.logits, wanted, label_smoothing=config.label_smoothing
     )
-    metrics = {"accuracy": training.token_accuracy(found.logits, labels, mask)}
     if config.guided:
-        strayed = guidance(own_rows(found.weights, config), batch)
+        strayed = guidance(own_rows(output.weights, config), batch)
         return entropy + config.guided * strayed, {**metrics, "guidance": strayed}
     return entropy, metrics
 
 
-def targets(batch: Mapping[str, Any]) -> tuple[Array, Array, Array]:
-    """What the decoder reads, what it should say, and which of that counts."""
-    target = jnp.asarray(batch["target"])
-    start, stop = jnp.full_like(target[:, :1], START), jnp.full_like(target[:, :1], STOP)
-    labels = jnp.concatenate([target, stop], axis=1)
-    lengths = (batch["target_length"] + 1) * (batch["source_length"] > 0)
-    mask = training.length_mask(lengths, labels.shape[1])
-    return jnp.concatenate([start, target], axis=1), labels, mask
+def targets(batch: Mapping[str, Any]) -> Targets:
+    """Returns the pieces that the decoder reads and those that it should write."""
+    lengths = batch["target_length"], batch["source_length"]
+    return seq2seq.targets(batch["target"], *lengths, start=START, stop=STOP)
 
 
 def own_rows(weights: Float[Array, "b u s"], config: Config) -> Float[Array, "b t s"]:
-    """The row of each piece: of t + 1 steps the first predicts the first, the second reads it.
+    """Returns the row of each piece: step 0 of t + 1 predicts piece 0, and step 1 reads it.
 
-    That the step that reads a word knows best where it came from: Chen et al. (2020),
-    arXiv:2004.14837.
+    Chen et al. (2020), arXiv:2004.14837, find that the step which reads a word aligns it best.
     """
     return weights[:, :-1] if config.aligned == "predicts" else weights[:, 1:]
 
 
 def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[Array, ""]:
-    """Mean over the linked pieces of -Σ gold log(weights), gold the same for all linked pieces.
+    """Returns the mean over the linked pieces of -Σ gold log(weights).
 
-    Supervised attention: Liu et al. (2016), arXiv:1609.04186; of one head of a transformer, Garg et
-    al. (2019), arXiv:1909.02074. Both learn from links found by a program, this from human ones.
+    `gold` is the same for all source pieces that a target piece is linked to. Supervised attention:
+    Liu et al. (2016), arXiv:1609.04186; of one head of a transformer, Garg et al. (2019),
+    arXiv:1909.02074. Both learn from links found by a program, this from human ones.
     """
     wanted = batch["links"][:, :, None, :] == batch["source_words"][:, None, :, None]
     within = training.length_mask(batch["source_length"], weights.shape[2])[:, None]
@@ -90,12 +90,13 @@ def guidance(weights: Float[Array, "b t s"], batch: Mapping[str, Any]) -> Float[
 def forced(
     params: Any, batch: Mapping[str, Array | np.ndarray], *, config: Config
 ) -> tuple[Float[Array, ""], Float[Array, "b t s"]]:
-    """The plain loss of given translations, and the attention of each step, the end's too."""
-    before, labels, mask = targets(batch)
-    found = jax.vmap(lambda *one: model(config).decode(params, *one, config))(
-        batch["source"], batch["source_length"], before
+    """Returns the loss of given translations, and the attention of each step and of the end."""
+    wanted = targets(batch)
+    output = jax.vmap(lambda *pair: model(config).decode(params, *pair, config))(
+        batch["source"], batch["source_length"], wanted.inputs
     )
-    return training.token_cross_entropy(found.logits, labels, mask), found.weights
+    loss, _ = seq2seq.token_loss(output.logits, wanted)
+    return loss, output.weights
 
 
 @partial(jax.jit, static_argnames=("config", "max_steps"))
@@ -107,19 +108,16 @@ def translate(
     config: Config,
     max_steps: int,
 ) -> tuple[Int[Array, "b m"], Int[Array, " b"]]:
-    """The likeliest target pieces of each sentence, and how many they are."""
+    """Returns the likeliest target pieces of each sentence, and their number."""
 
-    def one(source, length):
-        start, step = model(config).stepping(params, source, length, config, max_steps)
-        found = beam_search(
-            step,
-            start,
+    def translated(source, length):
+        result = seq2seq.search(
+            model(config).stepping(params, source, length, config, max_steps),
             start=START,
             stop=STOP,
             max_steps=max_steps,
             beam_size=config.beam_size,
-            length_penalty=1.0 if config.beam_size > 1 else 0.0,
         )
-        return found.tokens[0], found.lengths[0]
+        return result.tokens[0], result.lengths[0]
 
-    return jax.vmap(one)(source, lengths)
+    return jax.vmap(translated)(source, lengths)

@@ -1,4 +1,4 @@
-"""Pictures of a finished run: what it attended to, beside any human links; how it learned."""
+"""Pictures of a finished run: attention, with any human links, and the learning curve."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ SAMPLES = 4  # Drawn where the corpus names none.
 
 
 def draw(trained: Trained, out: Path) -> Iterator[str]:
-    """Draws the samples' attention with human links, and the learning curve."""
+    """Draws the samples' attention with human links, and the learning curve; yields what it did."""
     params, learned, config, parts, _ = trained
     pairs = shown(parts.test, config)
-    found = evaluation.forced(params, data.encode(pairs, learned), config).weights
-    name = CORPORA[config.corpus].reference
+    weights = evaluation.forced(params, data.encode(pairs, learned), config).weights
+    reference = CORPORA[config.corpus].reference
     maps = [
-        (w, pair.target.words, pair.source.words, name(pair))
-        for w, pair in zip(found, pairs, strict=True)
+        (rows, pair.target.words, pair.source.words, reference(pair))
+        for rows, pair in zip(weights, pairs, strict=True)
     ]
     links = [sorted((target, source) for source, target in pair.links) for pair in pairs]
     pictures: dict[str, Callable[[], Any]] = {}
@@ -39,7 +39,7 @@ def draw(trained: Trained, out: Path) -> Iterator[str]:
 
 
 def shown(pairs: Sequence[Pair], config: Config) -> list[Pair]:
-    """The samples that the corpus names, or short ones."""
+    """Returns the samples that the corpus names, or short ones."""
     samples = CORPORA[config.corpus].samples
     named = [pair for pair in pairs if pair.name in samples]
     short = [pair for pair in pairs if 8 <= len(pair.target.words) <= 12]

@@ -1,9 +1,10 @@
 """Subwords by sentencepiece, one model a language, each word encoded alone.
 
-So every piece belongs to one word. A piece that begins with "▁" has a space before it, which keeps
-punctuation where it stands; what is decoded is text as it is printed.
+So every piece belongs to one word. A piece that begins with "▁" has a space before it, so decoded
+text has its punctuation in the right places.
 """
 
+import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import sentencepiece
 
 from experiments.archive import DataError
 from experiments.sentence_pairs import Pair, Sentence
+from jattn.atomic import write_atomically
 
 STOP, START, UNKNOWN = 0, 1, 2
 NAMES = {"source": "source.model", "target": "target.model"}
@@ -46,7 +48,7 @@ def train(pairs: Sequence[Pair], *, source: int, target: int) -> Pieces:
 
 
 def words(sentence: Sentence) -> list[str]:
-    """Each word with the space before it, if there is one."""
+    """Returns each word with the space before it, if there is one."""
     return [" " * space + word for word, space in zip(*sentence, strict=True)]
 
 
@@ -55,7 +57,7 @@ def processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
 
 
 def encode(model: sentencepiece.SentencePieceProcessor, sentence: Sentence) -> Encoded:
-    """The pieces of each word, one word at a time."""
+    """Returns the pieces of each word, encoded one word at a time."""
     pieces: list[list[int]] = model.encode(words(sentence))
     counts = [len(word) for word in pieces]
     flat = [piece for word in pieces for piece in word]
@@ -65,30 +67,36 @@ def encode(model: sentencepiece.SentencePieceProcessor, sentence: Sentence) -> E
 
 
 def decode(model: sentencepiece.SentencePieceProcessor, pieces: Iterable[int]) -> str:
-    """The text of pieces, as it is printed."""
+    """Returns the text of pieces as it is printed."""
     kept = [int(piece) for piece in pieces if piece > UNKNOWN]
     return "".join(model.id_to_piece(kept)).replace("▁", " ").strip()
 
 
 def save(out: Path, pieces: Pieces) -> None:
+    """Writes both models into a folder, each whole or not at all."""
     for name, model in pieces._asdict().items():
-        (out / NAMES[name]).write_bytes(model)
+        write_atomically(out / NAMES[name], model)
+
+
+def digest(pieces: Pieces) -> str:
+    """Returns a checksum, by which weights know the pieces that they were trained on."""
+    return hashlib.sha256(pieces.source + pieces.target).hexdigest()
 
 
 def load(out: Path) -> Pieces:
-    """What `save` wrote.
+    """Reads what `save` wrote.
 
     Raises:
         DataError: a file is no model of sentencepiece.
         FileNotFoundError: it is missing.
     """
-    found = Pieces(**{name: (out / file).read_bytes() for name, file in NAMES.items()})
-    for name, model in found._asdict().items():
+    pieces = Pieces(**{name: (out / file).read_bytes() for name, file in NAMES.items()})
+    for name, model in pieces._asdict().items():
         try:
             processor(model)
         except RuntimeError:
             raise DataError(f"{out / NAMES[name]}: no model of sentencepiece") from None
-    return found
+    return pieces
 
 
 def _train(words: Iterable[str], size: int) -> bytes:

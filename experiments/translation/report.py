@@ -1,4 +1,4 @@
-"""What a finished run says: scores beside baselines, and samples."""
+"""The record of a finished run: scores beside those of baselines, and samples."""
 
 import dataclasses
 import json
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments import results
+from experiments.command import check_count
 from experiments.results import Table
 from experiments.sentence_pairs import Pair
 from experiments.translation import data, evaluation, scores
 from experiments.translation.config import Config
 from experiments.translation.corpora import CORPORA, Corpus
-from experiments.translation.train import Trained, weights
+from experiments.translation.train import Trained
+from jattn import training
 
 SHIFTS = (-1, 0, 1)
 
@@ -23,10 +25,14 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
 
     Args:
         tested: how many pairs, all of them by default.
+
+    Raises:
+        ValueError: there are fewer pairs than `tested`.
     """
     began = time.perf_counter()
     params, learned, config, parts, start_from = trained
     corpus = CORPORA[config.corpus]
+    check_count("tested", tested, len(parts.test), "pairs to test on")
     choosing = f"this run, {corpus.valid}"
     test, valid = (data.encode(v, learned) for v in (parts.test[:tested], parts.valid[:tested]))
     translated = evaluation.translations(params, test, learned, config)
@@ -34,7 +40,7 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
     forced = evaluation.forced(params, test, config)
     rows = {"this run": scores.row(translated, pairs) | {"loss": forced.loss}}
     rows[choosing] = scores.row(
-        evaluation.translations(params, valid, learned, config), [one.pair for one in valid]
+        evaluation.translations(params, valid, learned, config), [example.pair for example in valid]
     )
     shifted = {}
     if evaluation.is_aligned(config):
@@ -44,7 +50,7 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
     rows |= corpus.baselines(pairs, parts.train)
     lengths = scores.by_length(translated, pairs)
     logged = (out / "log.jsonl").read_text("utf-8").splitlines()
-    training = json.loads(logged[-1])["seconds"] / 60 if logged else 0.0
+    minutes = json.loads(logged[-1])["seconds"] / 60 if logged else 0.0
     record = results.record(
         "translation",
         command(config, start_from),
@@ -52,9 +58,9 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
         began=began,
         tables=_tables(config, rows, lengths, shifted),
         more={
-            "minutes_of_training": round(training, 1),
+            "minutes_of_training": round(minutes, 1),
             "config": dataclasses.asdict(config),
-            "weights": weights(params),
+            "weights": training.parameter_count(params),
             "scores": rows,
             "lengths": [bucket._asdict() for bucket in lengths],
             "shifted": shifted,
@@ -63,13 +69,13 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
             "version": corpus.version(),
         },
     )
-    record["minutes"] = round(record["minutes"] + training, 1)
+    record["minutes"] = round(record["minutes"] + minutes, 1)
     results.write(out / "results.json", record)
     return record
 
 
 def command(config: Config, start_from: str | None) -> str:
-    """What is typed for a run of this configuration that begins with another's weights or none."""
+    """Returns the command line of a run of this configuration, begun from another or not."""
     default = dataclasses.asdict(Config())
     given = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
@@ -80,7 +86,7 @@ def command(config: Config, start_from: str | None) -> str:
 def _samples(
     pairs: Sequence[Pair], translated: Sequence[str], corpus: Corpus
 ) -> list[dict[str, str]]:
-    """Of the corpus's own samples alone: a record holds no text that may not be copied."""
+    """Returns the corpus's samples alone: a record holds no text that may not be copied."""
     return [
         {"place": corpus.reference(pair), "reference": pair.target.text, "translation": text}
         for pair, text in zip(pairs, translated, strict=True)

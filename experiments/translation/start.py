@@ -1,28 +1,29 @@
-"""Where a run begins that goes on from the weights of another."""
+"""Weights of one run as the start of another."""
 
 import jax
 import jax.numpy as jnp
 
+from experiments.seq2seq import Params
 from experiments.translation.config import Config
-from experiments.translation.gru import Params
 
 
 def begun(drawn: Params, config: Config, trained: Params, before: Config) -> Params:
-    """The trained weights, in the form that the model of `config` takes.
+    """Returns the trained weights in the form that the model of `config` takes.
 
-    General attention goes on as local-m, which has the same parameters, and as local-p, whose
-    network for the centre stays as `drawn`. Every other mechanism goes on as itself.
+    General attention can become local-monotonic, which has the same parameters, and
+    local-predictive, whose network for the centre stays as `drawn`. Every other mechanism must be
+    the same in both runs.
 
     Raises:
         ValueError: the models differ in more than that.
     """
-    if (before.attention, config.attention) == ("general", "local-p"):
+    if (before.attention, config.attention) == ("general", "local-predictive"):
         centre, _ = drawn.decoder.attention
         attention = (centre, trained.decoder.attention)
         trained = trained._replace(decoder=trained.decoder._replace(attention=attention))
     elif before.attention != config.attention and (before.attention, config.attention) not in {
-        ("general", "local-m"),
-        ("local-m", "general"),
+        ("general", "local-monotonic"),
+        ("local-monotonic", "general"),
     }:
         raise ValueError(
             f"weights of {before.attention} attention cannot become {config.attention}"

@@ -1,4 +1,4 @@
-"""`pronunciation`: checks the published weights, trains each method, prints both tables."""
+"""`pronunciation`: checks the published weights, trains each method and prints both tables."""
 
 import argparse
 import dataclasses
@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from experiments import results
-from experiments.command import add_fields, configured, typed
+from experiments.command import Parser, configured
 from experiments.fine_tuning.pronunciation import pictures, report, train, words
-from experiments.fine_tuning.pronunciation.config import MAY_BE_ZERO, METHODS, Config
+from experiments.fine_tuning.pronunciation.config import ALL, METHODS, Config
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_fields(parser, Config, {"method": [*METHODS, "all"]})
-    parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-pronunciation"))
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+def add_options(parser: Parser) -> None:
+    parser.add_config(Config)
+    parser.add_out(Path("runs/fine-tuning-pronunciation"))
+    parser.add_resume()
 
 
-def run(options: argparse.Namespace) -> int:
-    """Each method's files are in a folder of its name; results.json has both tables."""
+def run(options: argparse.Namespace) -> None:
+    """Trains each method into a folder of its name, and writes results.json with both tables."""
     began = time.perf_counter()
-    config = configured(Config(), options, MAY_BE_ZERO)
+    config = configured(Config(), options)
     dictionary = words.read_words()
-    names = list(METHODS) if config.method == "all" else [config.method]
+    words.check(dictionary, config)
+    names = list(METHODS) if config.method == ALL else [config.method]
     runs = {}
     for name in names:
         out, of_method = options.out / name, dataclasses.replace(config, method=name)
@@ -39,18 +40,18 @@ def run(options: argparse.Namespace) -> int:
         published = report.of_published(config, dictionary)
         results.write(path, published)
     tables = [results.Table(**published["table"]), report.errors(runs, published)]
-    whole = {"published": published, **runs}
-    more = {"config": as_dict(config)} | {name: figures(one) for name, one in whole.items()}
+    more = {"config": as_dict(config)}
+    more |= {name: figures(part) for name, part in {"published": published, **runs}.items()}
     record = results.record(
         "fine-tuning-pronunciation",
-        typed("experiments.fine_tuning"),
+        options.typed,
         seeds=[config.seed],
         began=began,
         tables=tables,
         more=more,
     )
-    # Also of runs that were done before.
-    trained = sum(one["seconds"]["all"] for one in runs.values())
+    # Runs that were finished before are counted.
+    trained = sum(run["seconds"]["all"] for run in runs.values())
     record["minutes"] = round(max(trained / 60, record["minutes"]), 1)
     results.write(options.out / "results.json", record)
     for table in tables:
@@ -58,7 +59,6 @@ def run(options: argparse.Namespace) -> int:
     if "attention" in runs:
         print(pictures.draw(options.out / "attention", options.out / "attention.png"))
     print(f"everything is in {options.out}")
-    return 0
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -66,13 +66,20 @@ def as_dict(config: Config) -> dict[str, Any]:
 
 
 def done(path: Path, resume: bool, name: str, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What stands in a file, if it is to be used again and was asked the same."""
+    """Returns the content of a file of an earlier run with the same options, if resuming.
+
+    Raises:
+        ValueError: the file is none of this command's.
+    """
     if not resume or not path.exists():
         return None
-    kept = json.loads(path.read_text("utf-8"))
-    return kept if kept[name] == asked else None
+    try:
+        earlier = json.loads(path.read_text("utf-8"))
+        return earlier if earlier[name] == asked else None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not what this command writes") from None
 
 
-def figures(one: dict[str, Any]) -> dict[str, Any]:
-    """Without what stands in the record's tables, and whole lists of words."""
-    return {name: value for name, value in one.items() if name not in ("table", "test_right")}
+def figures(results: dict[str, Any]) -> dict[str, Any]:
+    """Returns the results without those in the record's tables and without lists of words."""
+    return {name: value for name, value in results.items() if name not in ("table", "test_right")}

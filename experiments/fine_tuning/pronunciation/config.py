@@ -1,40 +1,33 @@
-"""What a run is made of."""
+"""The configuration of a run."""
 
 import dataclasses
+
+from experiments.command import option
 
 METHODS = {
     "control": "trained on as it is, without attention",
     "attention": "trained on with attention added",
 }
+ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Method and optimisation; every field is an option of the command.
+    """Method and optimisation; every field is an option of the command."""
 
-    method: one of `METHODS`.
-    score_units: of the attention that is added.
-    batch_size, steps, rate, warmup: of Adam with a cosine schedule; `warmup` is the part of the
-        steps in which the rate rises. `rate` is that of the published weights.
-    added_rate: of what is added to them.
-    buckets: shapes that batches are padded to, each compiled once.
-    tuned, tested: words to look at during training and after it; 0 takes all.
-    drawn: words on which the weights are checked before anything is trained.
-    seed: of everything that is drawn.
-    """
-
-    method: str = "attention"
-    score_units: int = 128
-    batch_size: int = 128
-    steps: int = 1000
-    rate: float = 1e-4
-    added_rate: float = 1e-3
-    warmup: float = 0.1
-    buckets: int = 3
-    tuned: int = 500
-    tested: int = 0
-    drawn: int = 8000
-    seed: int = 0
-
-
-MAY_BE_ZERO = ("tuned", "tested", "seed", "steps")
+    method: str = option(
+        "attention",
+        "control: train on without attention; attention: with it; all: both",
+        choices=(*METHODS, ALL),
+    )
+    score_units: int = option(128, "units of the added attention's hidden layer")
+    batch_size: int = option(128, "words in a training step")
+    steps: int = option(1000, "training steps", least=0)
+    rate: float = option(1e-4, "peak of Adam's rate for the published weights", above=0)
+    added_rate: float = option(1e-3, "peak of Adam's rate for the added weights", above=0)
+    warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
+    buckets: int = option(3, "lengths that batches are padded to, each compiled once")
+    tuned: int = option(500, "words that are pronounced during training, 0 for all", least=0)
+    tested: int = option(0, "words that are pronounced after training, 0 for all", least=0)
+    drawn: int = option(8000, "words on which the published weights are checked first")
+    seed: int = option(0, "seed of everything that is drawn", least=0)

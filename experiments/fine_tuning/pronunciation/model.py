@@ -1,6 +1,7 @@
-"""A GRU over letters, a GRU over phones that starts from its last state, and attention to add."""
+"""A GRU over letters, a GRU over phones that starts from its last state, and added attention."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,14 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from jattn import training
+from experiments import seq2seq
 
 START, STOP = 2, 3  # Tokens of phones.
 LONGEST = 20  # Phones, as the published model has it.
 
 
 class Params(NamedTuple):
-    """The published model's parts, and those of the attention that it has not."""
+    """The parts of the published model, and those of the added attention."""
 
     encoder: jattn.EncoderParams
     embedding: jattn.EmbeddingParams
@@ -26,10 +27,10 @@ class Params(NamedTuple):
 
 
 def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Params:
-    """The same model, bit for bit, able to learn to attend.
+    """Adds attention that changes no bit of the output before it is trained.
 
-    A decoder's state meets what it attends to in `combine [context; state]`, a linear layer that
-    starts as zero for the context and as the identity for the state.
+    `combine [context; state]` is a linear layer that starts as zero for the context and as the
+    identity for the state of the decoder.
     """
     units = params.readout.weight.shape[1]
     attention = jattn.init_additive(
@@ -42,7 +43,7 @@ def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Para
 
 
 def reader(params: Params, memory: jattn.Memory) -> Callable[..., tuple[Array, Array]]:
-    """What the readout sees of states `t n`, and what each of them attends to."""
+    """Returns a function of states `t n` that gives the readout's inputs and attention weights."""
     attention, combine = params.attention, params.combine
     if attention is None or combine is None:
         return lambda hidden: (hidden, jnp.zeros((len(hidden), len(memory.values)), hidden.dtype))
@@ -55,39 +56,33 @@ def reader(params: Params, memory: jattn.Memory) -> Callable[..., tuple[Array, A
     return combined
 
 
-def decoded(params: Params, batch: Mapping[str, Any]) -> Float[Array, "b t w"]:
-    """Logits of each phone given the ones before it, and of the end."""
-    phones = batch["phones"]
-    before = jnp.concatenate([jnp.full_like(phones[:, :1], START), phones], axis=1)
-
-    def one(letters, length, before):
-        memory = jattn.encode(params.encoder, letters, length=length)
-        embedded = jattn.embedding(params.embedding, before)
-        hidden = jattn.gru(params.cell, embedded, initial=memory.summary).outputs
-        return jattn.linear(params.readout, reader(params, memory)(hidden)[0])
-
-    return jax.vmap(one)(batch["letters"], batch["letters_length"], before)
+def decode(
+    params: Params, letters: Int[Array, " s"], length: Int[Array, ""], inputs: Int[Array, " t"]
+) -> Float[Array, "t w"]:
+    """Returns logits of the phone after each of `inputs`."""
+    memory = jattn.encode(params.encoder, letters, length=length)
+    embedded = jattn.embedding(params.embedding, inputs)
+    hidden = jattn.gru(params.cell, embedded, initial=memory.summary).outputs
+    return jattn.linear(params.readout, reader(params, memory)(hidden)[0])
 
 
 def loss(
     params: Params, batch: Mapping[str, Any], _rng: Key[Array, ""]
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Cross entropy of each phone given the ones before it, and how many are guessed right."""
-    phones, lengths = batch["phones"], batch["phones_length"]
-    is_phone = training.length_mask(lengths, phones.shape[1])
-    stop = jnp.full_like(phones[:, :1], STOP)
-    labels = jnp.concatenate([jnp.where(is_phone, phones, STOP), stop], axis=1)
-    scores = decoded(params, batch)
-    mask = training.length_mask((lengths + 1) * (batch["letters_length"] > 0), labels.shape[1])
-    entropy = training.token_cross_entropy(scores, labels, mask)
-    return entropy, {"accuracy": training.token_accuracy(scores, labels, mask)}
+    """Returns the cross entropy of each phone given the ones before it, and the accuracy."""
+    lengths = batch["phones_length"], batch["letters_length"]
+    wanted = seq2seq.targets(batch["phones"], *lengths, start=START, stop=STOP)
+    scores = jax.vmap(partial(decode, params))(
+        batch["letters"], batch["letters_length"], wanted.inputs
+    )
+    return seq2seq.token_loss(scores, wanted)
 
 
 @jax.jit
 def pronounce(params: Params, letters: Int[Array, "b s"], lengths: Int[Array, " b"]) -> Any:
-    """The likeliest phone one after the other: tokens `b m`, lengths, weights `b m s`, scores."""
+    """Searches greedily; returns tokens `b m`, lengths, weights `b m s` and scores."""
 
-    def one(letters, length):
+    def spoken(letters, length):
         memory = jattn.encode(params.encoder, letters, length=length)
         read = reader(params, memory)
 
@@ -97,7 +92,7 @@ def pronounce(params: Params, letters: Int[Array, "b s"], lengths: Int[Array, " 
             scores = jattn.linear(params.readout, seen[0])
             return jax.nn.log_softmax(scores), (hidden, weights[0])
 
-        found = jattn.greedy_search(
+        result = jattn.greedy_search(
             step,
             (memory.summary, jnp.zeros(len(letters), memory.summary.dtype)),
             start=START,
@@ -105,6 +100,6 @@ def pronounce(params: Params, letters: Int[Array, "b s"], lengths: Int[Array, " 
             max_steps=LONGEST,
             collect=lambda state: state[1],
         )
-        return found.tokens, found.lengths, found.collected, found.scores
+        return result.tokens, result.lengths, result.collected, result.scores
 
-    return jax.vmap(one)(letters, lengths)
+    return jax.vmap(spoken)(letters, lengths)

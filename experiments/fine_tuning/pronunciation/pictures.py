@@ -1,4 +1,4 @@
-"""What the added attention looks at."""
+"""Pictures of the added attention."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import jax
 from experiments.fine_tuning.pronunciation import train, words
 from experiments.fine_tuning.pronunciation.config import Config
 from experiments.fine_tuning.pronunciation.pretrained import phones_of
+from experiments.weights import load_config
 from jattn import plots, training
 
 DRAWN = ("jattn", "hieroglyph", "knockoff", "champagne", "psychologist", "axiomatic")
@@ -14,14 +15,14 @@ END = "·"  # Of the letters and of the phones.
 
 
 def draw(run: Path, picture: Path) -> str:
-    """Draws a few words' attention with the weights that a run left; says what it wrote."""
+    """Draws the attention of a few words with the weights of a run; returns a line about it."""
     path = run / "weights.safetensors"
-    config = Config(**training.load_checkpoint(path).metadata)
+    config, _ = load_config(path, Config)
     like = jax.eval_shape(lambda: train.start(config))
     params = training.load_checkpoint(path, like=like).tree
     maps = [
-        (one.weights, [*phones_of(one.tokens), END][: len(one.weights)], [*word, END], word)
-        for word, one in zip(DRAWN, words.pronounce(params, DRAWN), strict=True)
+        (said.weights, [*phones_of(said.tokens), END][: len(said.weights)], [*word, END], word)
+        for word, said in zip(DRAWN, words.pronounce(params, DRAWN), strict=True)
     ]
     try:
         plots.save(plots.attention_grid(maps), picture)

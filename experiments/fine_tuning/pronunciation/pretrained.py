@@ -1,4 +1,4 @@
-"""The published weights of g2p-en, as jattn's parameters, and the tokens that they know."""
+"""The published weights of g2p-en as jattn's parameters, and their tokens."""
 
 import io
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def read_weights() -> Weights:
 
 
 def pretrained(weights: Weights) -> Params:
-    """Its GRUs are stacked like PyTorch's, so they are read as such."""
+    """Converts the weights; the gates of the GRUs are stacked as in PyTorch."""
     return Params(
         jattn.EncoderParams(jattn.EmbeddingParams(weights["enc_emb"]), (_gru(weights, "enc"),)),
         jattn.EmbeddingParams(weights["dec_emb"]),
@@ -47,12 +47,12 @@ def pretrained(weights: Weights) -> Params:
 def _gru(weights: Weights, part: str) -> jattn.GRUParams:
     named = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}
     return convert.gru_from_torch(
-        {f"{theirs}_l0": weights[f"{part}_{own}"] for own, theirs in named.items()}
+        {f"{theirs}_l0": weights[f"{part}_{stored}"] for stored, theirs in named.items()}
     )
 
 
 def spell(word: str) -> np.ndarray:
-    """The tokens of a word's letters and of its end."""
+    """Returns the tokens of a word's letters and of its end."""
     return np.array([*(LETTERS.index(letter) for letter in word), END], np.int32)
 
 

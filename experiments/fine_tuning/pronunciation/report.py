@@ -1,4 +1,4 @@
-"""The two tables: jattn's phones beside the original's, and errors before and after training."""
+"""The two tables: jattn's phones and the original's, and errors before and after training."""
 
 import dataclasses
 import math
@@ -17,14 +17,14 @@ from experiments.fine_tuning.pronunciation.train import figures
 from experiments.results import Table
 from jattn import training
 
-ASKED = ("drawn", "tested", "seed")  # Of the configuration, what the published weights depend on.
-COMPARED = 1000  # Words that the plain equations pronounce as well.
+ASKED = ("drawn", "tested", "seed")  # Options on which the published weights' results depend.
+COMPARED = 1000  # Words that the NumPy equations pronounce too.
 NAMES = ("words_with_stress", "phones_with_stress", "words", "phones")
 COLUMNS = ("words wrong", "phones wrong", "words, stress not counted", "phones, stress not counted")
 
 
 def of_published(config: Config, dictionary: Dictionary) -> dict[str, Any]:
-    """What is asked of the published weights, before anything is trained."""
+    """Measures the published weights, before anything is trained."""
     table, drawn = fidelity(config, dictionary)
     test, right = figures(
         pretrained(read_weights()), words.parts(dictionary, config)["test"], dictionary
@@ -40,17 +40,17 @@ def of_published(config: Config, dictionary: Dictionary) -> dict[str, Any]:
 
 
 def fidelity(config: Config, dictionary: Dictionary) -> tuple[Table, dict[str, Any]]:
-    """The published weights in jattn."""
-    drawn = words.some(list(dictionary.pronunciations), config.drawn, config.seed)
+    """Compares the published weights in jattn with their own equations."""
+    drawn = words.sample(list(dictionary.pronunciations), config.drawn, config.seed)
     weights = read_weights()
-    few = drawn[:COMPARED]
-    theirs = [phones_of(tokens) for tokens in original.pronounce(weights, few)]
-    ours = [phones for _, phones in words.said(pretrained(weights), few)]
-    same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+    compared = drawn[:COMPARED]
+    theirs = [phones_of(tokens) for tokens in original.pronounce(weights, compared)]
+    ours = [phones for _, phones in words.said(pretrained(weights), compared)]
+    same = sum(said == expected for said, expected in zip(ours, theirs, strict=True))
     wrong, _ = figures(pretrained(weights), drawn, dictionary)
-    changed = changed_by_attention(config, few)
+    changed = changed_by_attention(config, compared)
     rows = [
-        [f"words of {len(few):,} with the phones of the equations in NumPy", f"{same:,}"],
+        [f"words of {len(compared):,} with the phones of the equations in NumPy", f"{same:,}"],
         [
             "largest change of their log p by attention that is not trained yet",
             f"{changed:g}",
@@ -64,31 +64,31 @@ def fidelity(config: Config, dictionary: Dictionary) -> tuple[Table, dict[str, A
         ["phones, stress not counted", percent(wrong["phones"])],
     ]
     title = "The published weights in jattn, on words drawn at random from the whole dictionary"
-    found = {"same": same, "of": len(few), "changed": changed, "errors": wrong}
+    found = {"same": same, "of": len(compared), "changed": changed, "errors": wrong}
     return Table(title, ["", "found"], rows), found
 
 
-def changed_by_attention(config: Config, few: Sequence[str]) -> float:
-    """How far apart the words' scores are in the model as published and with attention added."""
+def changed_by_attention(config: Config, compared: Sequence[str]) -> float:
+    """Returns the largest change of a word's log p by attention that is added and not trained."""
     scores = [
-        words.scores(train.start(dataclasses.replace(config, method=method)), few)
+        words.scores(train.start(dataclasses.replace(config, method=method)), compared)
         for method in ("control", "attention")
     ]
     return float(abs(scores[0] - scores[1]).max())
 
 
 def percent(share: float, count: int | None = None) -> str:
-    """With its standard error where it is a share of so many words."""
+    """Formats a share, with its standard error if it is one of `count` words."""
     error = "" if count is None else f" ± {100 * training.standard_error(share, count):.2f} %"
     return f"{100 * share:.2f} %{error}"
 
 
 def errors(runs: Mapping[str, Mapping[str, Any]], published: Mapping[str, Any]) -> Table:
-    """Each method on the same test words, the published model first."""
+    """Returns the errors of each method on the same test words, the published model first."""
     count = len(published["test_right"])
     rows = [row("as published", published["test"], count)]
-    for name, one in runs.items():
-        rows.append(row(f"{name}: {METHODS[name]}", one["test"], count))
+    for name, run in runs.items():
+        rows.append(row(f"{name}: {METHODS[name]}", run["test"], count))
     unseen = f"{count:,} words of letters alone, of whose stems none is trained on here. "
     notes = [
         unseen + "The published model has most likely seen them.",
@@ -103,18 +103,18 @@ def row(title: str, wrong: Mapping[str, float], count: int) -> list[str]:
 
 
 def compared(runs: Mapping[str, Mapping[str, Any]], published: Sequence[bool]) -> list[str]:
-    """Differences in words right with their stress, on the same words, so with a smaller error."""
-    right = {"as published": published, **{name: one["test_right"] for name, one in runs.items()}}
+    """States differences in words right with stress, on the same words: their error is smaller."""
+    right = {"as published": published, **{name: run["test_right"] for name, run in runs.items()}}
     pairs = [("control", "as published"), ("attention", "control")]
     lines = []
-    for one, other in pairs:
-        if one in right and other in right:
-            gained = sum(a and not b for a, b in zip(right[one], right[other], strict=True))
-            lost = sum(b and not a for a, b in zip(right[one], right[other], strict=True))
+    for method, base in pairs:
+        if method in right and base in right:
+            gained = sum(a and not b for a, b in zip(right[method], right[base], strict=True))
+            lost = sum(b and not a for a, b in zip(right[method], right[base], strict=True))
             count = len(published)
             share, error = (gained - lost) / count, math.sqrt(gained + lost) / count
             lines.append(
-                f"{one} against {other}: {gained:,} words more are right and {lost:,} fewer, "
+                f"{method} against {base}: {gained:,} words more are right and {lost:,} fewer, "
                 f"{100 * share:+.1f} ± {100 * error:.1f} points."
             )
     return lines

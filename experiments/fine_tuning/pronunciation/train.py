@@ -1,4 +1,4 @@
-"""One run: training from the published weights, and errors before and after."""
+"""A run: training from the published weights, and errors before and after."""
 
 import dataclasses
 import time
@@ -14,14 +14,14 @@ from experiments.dictionary import Dictionary
 from experiments.fine_tuning.pronunciation import model, words
 from experiments.fine_tuning.pronunciation.config import Config
 from experiments.fine_tuning.pronunciation.pretrained import pretrained, read_weights
-from experiments.schedule import warmup_cosine
+from experiments.optimizer import adam, clipped
 from jattn import training
 
 EVALUATIONS = 4  # Of the words to tune on, evenly through the run.
 
 
 def start(config: Config) -> model.Params:
-    """What the method trains, before its first step."""
+    """Returns the weights that the method trains, before its first step."""
     params = pretrained(read_weights())
     if config.method == "control":
         return params
@@ -29,16 +29,17 @@ def start(config: Config) -> model.Params:
 
 
 def run(config: Config, out: Path, dictionary: Dictionary, *, resume: bool = False) -> dict:
-    """Trains into the folder `out`; returns what it writes to results.json."""
+    """Trains into the folder `out`; returns the results that it writes to results.json."""
     began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     of = words.parts(dictionary, config)
     params = start(config)
+    batches = words.batches(of["train"], dictionary, config)
+    out.mkdir(parents=True, exist_ok=True)
     fitted = training.fit(
         model.loss,
         optimizer(config, params),
         params,
-        words.batches(of["train"], dictionary, config),
+        batches,
         steps=config.steps,
         rng=jax.random.key(config.seed),
         evaluate=lambda params: figures(params, of["valid"], dictionary)[0],
@@ -58,7 +59,7 @@ def run(config: Config, out: Path, dictionary: Dictionary, *, resume: bool = Fal
         out / "weights.safetensors", params, metadata=dataclasses.asdict(config)
     )
     test, right = figures(params, of["test"], dictionary)
-    found = {
+    results = {
         "config": dataclasses.asdict(config),
         "valid": figures(params, of["valid"], dictionary)[0],
         "test": test,
@@ -70,13 +71,13 @@ def run(config: Config, out: Path, dictionary: Dictionary, *, resume: bool = Fal
         },
         "test_right": right,
     }
-    record.write(out / "results.json", found)
-    return found
+    record.write(out / "results.json", results)
+    return results
 
 
-def figures(params: model.Params, given: list[str], dictionary: Dictionary) -> tuple[dict, list]:
-    """Error rates on words, and which of them are right with their stress."""
-    said = words.said(params, given)
+def figures(params: model.Params, tested: list[str], dictionary: Dictionary) -> tuple[dict, list]:
+    """Returns error rates on words, and True for those right with their stress."""
+    said = words.said(params, tested)
     right = [phones in dictionary.pronunciations[word] for word, phones in said]
     return dictionaries.errors(said, dictionary)._asdict(), right
 
@@ -84,10 +85,8 @@ def figures(params: model.Params, given: list[str], dictionary: Dictionary) -> t
 def optimizer(config: Config, params: model.Params) -> optax.GradientTransformation:
     """Adam, with a rate for the published weights and another one for what is added to them."""
 
-    def adam(rate):
-        return optax.adam(warmup_cosine(rate, config.warmup, config.steps), b2=0.98)
-
     added = [name for name in ("attention", "combine") if getattr(params, name) is not None]
     groups = training.label(params, {"added": added} if added else {}, rest="published")
-    rates: Any = {"published": adam(config.rate), "added": adam(config.added_rate)}
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, groups))
+    peaks = {"published": config.rate, "added": config.added_rate}
+    rates: Any = {name: adam(peak, config.warmup, config.steps) for name, peak in peaks.items()}
+    return clipped(optax.partition(rates, groups))

@@ -1,4 +1,4 @@
-"""LoRA's products not merged but run beside the weights: a check of those that are merged."""
+"""LoRA's products computed beside the weights instead of merged into them, as a check."""
 
 from functools import partial
 from typing import Any
@@ -13,16 +13,16 @@ from experiments.fine_tuning.sentences.methods import Parts
 
 
 def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, lengths: Any) -> float:
-    """The largest difference of any entry of any embedding, merged and not merged."""
+    """Returns the largest difference of any entry of any embedding, merged and not merged."""
     scale = config.alpha / config.rank
-    paired = {
-        name: [(getattr(one, name), getattr(low_rank, name), scale) for one, low_rank in layers]
-        for layers in [list(zip(parts.frozen.layers, trained["encoder"].layers, strict=True))]
-        for name in ("attention", "widen", "narrow")
-    }
     layers = tuple(
-        layer._replace(**{name: those[i] for name, those in paired.items()})
-        for i, layer in enumerate(parts.frozen.layers)
+        layer._replace(
+            **{
+                name: (getattr(layer, name), getattr(low_rank, name), scale)
+                for name in ("attention", "widen", "narrow")
+            }
+        )
+        for layer, low_rank in zip(parts.frozen.layers, trained["encoder"].layers, strict=True)
     )
     words = parts.frozen.words, trained["encoder"].words, scale
     apart = parts.frozen._replace(layers=layers, words=words)
@@ -39,7 +39,7 @@ def merged_differs(config: Config, parts: Parts, trained: Any, tokens: Any, leng
 
 
 def embedding_beside(params: Any, tokens: Any) -> Any:
-    """The rows of words' weights, their `LowRank` or none, and the scale."""
+    """Looks up rows; `params` are the weights, their `LowRank` or none, and the scale."""
     weights, low_rank, scale = params
     rows = jattn.embedding(weights, tokens)
     if low_rank.weight is None:
@@ -49,7 +49,7 @@ def embedding_beside(params: Any, tokens: Any) -> Any:
 
 
 def linear_beside(params: Any, states: Any) -> Any:
-    """A linear layer of weights, their `LowRank` or none, and the scale."""
+    """Applies a linear layer; `params` are the weights, their `LowRank` or none, and the scale."""
     weights, low_rank, scale = params
     outputs = jattn.linear(weights, states)
     if low_rank.weight is None:
@@ -59,10 +59,10 @@ def linear_beside(params: Any, states: Any) -> Any:
 
 
 def attend_beside(params: Any, states: Any, mask: Any) -> Any:
-    """Self-attention of the same.
+    """Computes self-attention; `params` are the weights, their `LowRank` and the scale.
 
-    What `down` makes of the inputs stands beside them as further features, and `up` beside the
-    weights; the output's product comes after.
+    The inputs' products with `down` are appended to them as features, and `up` to the weights. The
+    output's low-rank product comes last.
     """
     weights, low_rank, scale = params
     inputs, wider = [], weights

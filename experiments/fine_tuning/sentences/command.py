@@ -1,4 +1,4 @@
-"""`sentences`: trains, tests and prints a table; `--check` compares with the original instead."""
+"""`sentences`: trains, tests and prints a table; `--check` compares with the original weights."""
 
 import argparse
 import dataclasses
@@ -9,77 +9,93 @@ from pathlib import Path
 from typing import Any
 
 from experiments import results
-from experiments.command import add_fields, configured, typed
+from experiments.command import Parser, configured
 from experiments.fine_tuning.sentences import data, report, train
-from experiments.fine_tuning.sentences.config import MAY_BE_ZERO, METHODS, Config
+from experiments.fine_tuning.sentences.config import ALL, METHODS, Config
 from experiments.fine_tuning.sentences.corpora import CORPORA
 
-ALL = "all"
+
+def add_options(parser: Parser) -> None:
+    parser.add_config(Config, several=["method"])
+    parser.add_out(Path("runs/fine-tuning-sentences"))
+    parser.add_resume()
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the original weights instead"
+    )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    choices = {"method": [*METHODS, ALL], "corpus": list(CORPORA)}
-    add_fields(parser, Config, choices, several=["method"])
-    parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning-sentences"))
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument("--check", action="store_true", help="compare with the original, no more")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Each method's files are in a folder of its name; results.json has the table of all."""
+def run(options: argparse.Namespace) -> None:
+    """Trains each method into a folder of its name, and writes results.json with the table."""
     began = time.perf_counter()
     names = chosen(options.method)
     options.method = names[0]
-    config = configured(Config(), options, MAY_BE_ZERO)
+    config = configured(Config(), options)
     shared = dataclasses.asdict(config) | {"method": " ".join(names)}
     if options.check:
-        write(options.out / "check.json", shared, began, check(config), {})
-        return 0
+        write(options, "check.json", shared, began, check(config), {})
+        return
     runs = {}
     for name in names:
         out, of_method = options.out / name, dataclasses.replace(config, method=name)
-        done = out / "results.json"
-        kept = json.loads(done.read_text("utf-8")) if options.resume and done.exists() else None
-        if kept is None or kept["config"] != dataclasses.asdict(of_method):
-            kept = train.run(of_method, out, resume=options.resume)
-        runs[name] = kept
+        finished = earlier(out / "results.json", of_method) if options.resume else None
+        runs[name] = finished or train.run(of_method, out, resume=options.resume)
     figures = {
-        name: {key: value for key, value in one.items() if not key.startswith("test_")}
-        for name, one in runs.items()
+        name: {key: value for key, value in results.items() if not key.startswith("test_")}
+        for name, results in runs.items()
     }
-    write(options.out / "results.json", shared, began, report.accuracies(runs), figures)
-    return 0
+    write(options, "results.json", shared, began, report.accuracies(runs), figures)
+
+
+def earlier(path: Path, config: Config) -> dict[str, Any] | None:
+    """Returns the results of an earlier run of the same configuration, if there are any.
+
+    Raises:
+        ValueError: the file is none of this command's.
+    """
+    if not path.exists():
+        return None
+    try:
+        results = json.loads(path.read_text("utf-8"))
+        return results if results["config"] == dataclasses.asdict(config) else None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not what this command writes") from None
 
 
 def chosen(given: Sequence[str] | None) -> list[str]:
-    """The methods to train, each once; the default one where none is given."""
+    """Returns the methods to train, each once, or the default."""
     if given and ALL in given:
         return list(METHODS)
     return list(dict.fromkeys(given or [Config.method]))
 
 
 def check(config: Config) -> results.Table:
-    """A hundred texts to test on, in both."""
-    config = dataclasses.replace(config, tested=100)
+    """Compares the embeddings of a hundred texts with those of the original."""
+    corpus = CORPORA[config.corpus]()
+    config = dataclasses.replace(config, tested=min(100, len(corpus.split()["test"])))
     tokenize = train.read_pretrained(config.length).tokenize
-    return report.fidelity(config, data.parts(config, CORPORA[config.corpus](), tokenize)["test"])
+    return report.fidelity(config, data.parts(config, corpus, tokenize)["test"])
 
 
 def write(
-    path: Path,
+    options: argparse.Namespace,
+    file: str,
     config: Mapping[str, Any],
     began: float,
     table: results.Table,
     runs: Mapping[str, Any],
 ) -> None:
-    command = typed("experiments.fine_tuning")
-    more = {"config": config, "runs": runs}
+    """Writes the record and prints its table."""
     record = results.record(
-        "fine-tuning", command, seeds=[config["seed"]], began=began, tables=[table], more=more
+        "fine-tuning",
+        options.typed,
+        seeds=[config["seed"]],
+        began=began,
+        tables=[table],
+        more={"config": config, "runs": runs},
     )
-    trained = sum(one["seconds"]["all"] for one in runs.values())
-    if trained:  # Also of runs that were done before.
+    trained = sum(run["seconds"]["all"] for run in runs.values())
+    if trained:  # Runs that were finished before are counted.
         record["minutes"] = round(trained / 60, 1)
-    results.write(path, record)
+    results.write(options.out / file, record)
     print(results.text(table))
-    print(f"everything is in {path.parent}")
+    print(f"everything is in {options.out}")

@@ -1,8 +1,10 @@
-"""What a run is made of."""
+"""The configuration of a run."""
 
 import dataclasses
 
-# What each method trains, and the peak of its learning rate: usual ones, none was searched for.
+from experiments.command import option
+
+# The weights that each method trains, and the peak of its learning rate: usual ones, not tuned.
 METHODS = {
     "frozen": ("the head alone, on embeddings that are computed once", 0.0),
     "last": ("head and last layers", 5e-4),
@@ -12,42 +14,35 @@ METHODS = {
     "full": ("every weight", 2e-4),
     "scratch": ("every weight, from a random start", 5e-4),
 }
+ALL = "all"
 HEAD_RATE = 1e-2
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Method, data and optimisation; every field is an option of the command.
+    """Method, data and optimisation; every field is an option of the command."""
 
-    method: what is trained, one of `METHODS`.
-    corpus: "bible", verses and their groups of books; or "help", paragraphs of LibreOffice's help
-        and their applications.
-    layers: of the encoder, counted from the last, that `last` trains.
-    rank, alpha: of LoRA; its products are scaled by alpha / rank.
-    verses, tuned, tested: texts of each part, drawn once; 0 takes all.
-    length: texts are cut to this many word pieces.
-    buckets: shapes that batches are padded to, each compiled once.
-    batch_size, steps, warmup: of Adam with a cosine schedule; `warmup` is the part of the steps in
-        which the rate rises. `frozen` takes ten times the steps, which cost next to nothing.
-    rate: of everything but the head, 0 takes the method's own.
-    seed: of everything that is drawn.
-    """
-
-    method: str = "lora-words"
-    corpus: str = "bible"
-    layers: int = 2
-    rank: int = 8
-    alpha: float = 16.0
-    verses: int = 6000
-    tuned: int = 600
-    tested: int = 0
-    length: int = 32
-    buckets: int = 2
-    batch_size: int = 32
-    steps: int = 200
-    warmup: float = 0.1
-    rate: float = 0.0
-    seed: int = 0
-
-
-MAY_BE_ZERO = ("verses", "tuned", "tested", "seed", "steps")
+    method: str = option(
+        "lora-words", "weights that are trained, one method or more", choices=(*METHODS, ALL)
+    )
+    corpus: str = option(
+        "bible",
+        "bible: verses and their groups of books; help: paragraphs of LibreOffice's help and their"
+        " applications",
+        choices=("bible", "help"),
+    )
+    layers: int = option(2, "layers of the encoder that `last` trains, counted from the last")
+    rank: int = option(8, "rank of LoRA")
+    alpha: float = option(16.0, "scale of LoRA, whose products are scaled by alpha / rank", above=0)
+    verses: int = option(6000, "texts to train on, 0 for all", least=0)
+    tuned: int = option(600, "texts to validate on, 0 for all", least=0)
+    tested: int = option(0, "texts to test on, 0 for all", least=0)
+    length: int = option(32, "word pieces that texts are cut to", least=3, most=512)
+    buckets: int = option(2, "lengths that batches are padded to, each compiled once")
+    batch_size: int = option(32, "texts in a training step")
+    steps: int = option(200, "training steps; `frozen` takes ten times as many", least=0)
+    warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
+    rate: float = option(
+        0.0, "peak of Adam's rate for all except the head, 0 for the method's own", least=0
+    )
+    seed: int = option(0, "seed of everything that is drawn", least=0)

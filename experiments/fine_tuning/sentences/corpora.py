@@ -1,11 +1,11 @@
-"""What `--corpus` offers: English texts, and what is to be told of each."""
+"""The corpora of `--corpus`: English texts, and the group that each belongs to."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from experiments import english_bible, held_out, libreoffice_help
 
-# By folder of its pages; what is shared by several, and charts, are left out.
+# By folder of the pages. Pages that several applications share, and charts, are left out.
 APPLICATIONS = {
     "swriter": "Writer",
     "scalc": "Calc",
@@ -18,9 +18,9 @@ APPLICATIONS = {
 
 
 class Corpus(NamedTuple):
-    """Texts by reference, and the place in `names` of each one's group.
+    """Texts by reference, and the index in `names` of each text's group.
 
-    `whole` names what a text is held out with: its chapter or page.
+    `whole` names the chapter or page that a text belongs to; these are held out whole.
     """
 
     question: str
@@ -33,7 +33,7 @@ class Corpus(NamedTuple):
     version: str | None = None
 
     def split(self) -> dict[str, list[str]]:
-        """References to train on, to tune on and to test on: wholes stay whole."""
+        """Returns references to train on, to tune on and to test on; no chapter is in two."""
         return held_out.split(self.texts, self.whole)
 
 
@@ -51,18 +51,19 @@ def _bible() -> Corpus:
 
 
 def _help() -> Corpus:
-    """Paragraphs of one application alone, each text once."""
-    found = [p for p in libreoffice_help.read_paragraphs() if p.application in APPLICATIONS]
-    said_in: dict[str, set[str]] = {}
-    for one in found:
-        said_in.setdefault(one.english.lower(), set()).add(APPLICATIONS[one.application])
+    """Reads paragraphs that occur in one application alone, each text once."""
+    paragraphs = [p for p in libreoffice_help.read_paragraphs() if p.application in APPLICATIONS]
+    applications: dict[str, set[str]] = {}
+    for paragraph in paragraphs:
+        of_text = applications.setdefault(paragraph.english.lower(), set())
+        of_text.add(APPLICATIONS[paragraph.application])
     names = tuple(dict.fromkeys(APPLICATIONS.values()))
     texts, groups = {}, {}
-    for one in libreoffice_help.without_repetitions(found):
-        reference = f"{one.page}#{one.name}"
-        if len(said_in[one.english.lower()]) == 1:
-            texts[reference] = one.english
-            groups[reference] = names.index(APPLICATIONS[one.application])
+    for paragraph in libreoffice_help.without_repetitions(paragraphs):
+        reference = f"{paragraph.page}#{paragraph.name}"
+        if len(applications[paragraph.english.lower()]) == 1:
+            texts[reference] = paragraph.english
+            groups[reference] = names.index(APPLICATIONS[paragraph.application])
     return Corpus(
         "Which application a paragraph of its help is about",
         "paragraphs",
@@ -75,5 +76,5 @@ def _help() -> Corpus:
     )
 
 
-# Each reads its texts, and raises DataError where they cannot be had.
+# Each function reads its texts, and raises DataError if they cannot be had.
 CORPORA = {"bible": _bible, "help": _help}

@@ -1,4 +1,4 @@
-"""What the encoder makes of texts: their mean states, and the groups that a head makes of them."""
+"""Mean states of texts by the encoder, and guesses of their groups by the head."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from experiments.fine_tuning.sentences.config import Config
 from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
 from experiments.fine_tuning.sentences.methods import Params
 
-AT_ONCE = 64  # Texts in a batch when nothing is trained.
+AT_ONCE = 64  # Texts in a batch outside of training.
 
 
 @jax.jit
@@ -22,14 +22,14 @@ def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
 
 
 def pooled(encoder: EncoderParams, texts: data.Texts, config: Config) -> np.ndarray:
-    """The encoder's mean state of each text."""
-    every = data.batches(texts, config, min(AT_ONCE, len(texts.tokens)))
-    found = np.zeros((len(texts.tokens), encoder.words.weight.shape[1]), np.float32)
-    for step in range(every.steps_per_epoch):
-        batch = every(step)
+    """Returns the encoder's mean state of each text."""
+    batches = data.batches(texts, config, min(AT_ONCE, len(texts.tokens)))
+    states = np.zeros((len(texts.tokens), encoder.words.weight.shape[1]), np.float32)
+    for step in range(batches.steps_per_epoch):
+        batch = batches(step)
         index = batch.pop("index")
-        found[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
-    return found
+        states[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
+    return states
 
 
 def guesses(params: Params, texts: data.Texts, config: Config) -> np.ndarray:

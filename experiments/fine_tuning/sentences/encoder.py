@@ -1,6 +1,6 @@
 """BERT's encoder on jattn's layers: Devlin et al. (2018), arXiv:1810.04805.
 
-Layer normalization stands after each sum, as in Vaswani et al. (2017), arXiv:1706.03762.
+It is post-norm, as in Vaswani et al. (2017), arXiv:1706.03762.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, Int, Key
 
 import jattn
 
-EPSILON = 1e-12  # What BERT's weights were trained with.
+EPSILON = 1e-12  # As BERT was trained.
 
 
 class LayerParams(NamedTuple):
-    """Attention and two linear layers, each with the normalization of what they add to."""
+    """Attention and two linear layers, and the normalization after each residual sum."""
 
     attention: jattn.MultiHeadParams
     attention_norm: jattn.LayerNormParams
@@ -36,7 +36,7 @@ class EncoderParams(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What the shapes of all weights follow from."""
+    """Sizes that determine the shapes of all weights."""
 
     words: int
     positions: int
@@ -80,7 +80,7 @@ def _shaped(sizes: Sizes) -> EncoderParams:
 
 
 def attend(params: Any, states: Float[Array, "s d"], mask: Any) -> Float[Array, "s d"]:
-    """Self-attention of several heads."""
+    """Computes multi-head self-attention."""
     return jattn.multi_head_attention(params, states, states, states, mask=mask).context
 
 
@@ -93,11 +93,10 @@ def encode(
     linear: Callable[[Any, Any], Any] = jattn.linear,
     embedding: Callable[[Any, Any], Any] = jattn.embedding,
 ) -> Float[Array, " d"]:
-    """The mean of the last layer's states over the first `length` tokens, zero where there is none.
+    """Returns the mean of the last layer's states over the first `length` tokens, zero of none.
 
     Args:
-        attend, linear: what a layer's weights do; others, for weights of another form.
-        embedding: the same for those of the words.
+        attend, linear, embedding: functions that apply weights, for weights of another form.
     """
     states = embedding(params.words, tokens) + params.positions.weight[: len(tokens)]
     states = jattn.layer_norm(params.norm, states + params.segments.weight[:1], epsilon=EPSILON)
@@ -114,5 +113,5 @@ def encode(
 
 
 def normalize(vectors: Float[Array, "b d"]) -> Float[Array, "b d"]:
-    """Each to length one: what the original calls a sentence's embedding."""
+    """Scales vectors to length one; the original calls these the embeddings of sentences."""
     return vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

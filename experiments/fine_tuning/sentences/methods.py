@@ -1,4 +1,4 @@
-"""What each method trains and what it leaves: two trees, and the model that they make."""
+"""The trained and the frozen weights of each method, and the model that the two make."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ import jattn
 from experiments.fine_tuning.sentences.config import HEAD_RATE, METHODS, Config
 from experiments.fine_tuning.sentences.encoder import EncoderParams, init_encoder
 from experiments.fine_tuning.sentences.pretrained import Pretrained, encoder_params, sizes
-from experiments.schedule import warmup_cosine
+from experiments.optimizer import adam, clipped
 from jattn import training
 
 # How the axes of weights make one matrix each, by the method that puts LoRA on them.
@@ -36,7 +36,7 @@ class Params(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A tree to train, one to leave as it is, and what makes `Params` of the two."""
+    """A tree to train, a tree to leave as it is, and a function that joins them to `Params`."""
 
     trained: Any
     frozen: Any
@@ -51,6 +51,9 @@ def parts(
     Args:
         groups: number of the head's outputs.
         encoder: the weights to start from, read from `pretrained` by default.
+
+    Raises:
+        ValueError: the method asks for more layers, or a higher rank, than the encoder has.
     """
     head_rng, encoder_rng, lora_rng = jax.random.split(jax.random.key(config.seed), 3)
     if config.method == "scratch":
@@ -61,6 +64,10 @@ def parts(
     head = jattn.init_linear(head_rng, input_size=features, output_size=groups, dtype=jnp.float32)
     if config.method in LORA_AXES:
         return _low_rank(config, encoder, head, lora_rng)
+    if config.method == "last" and config.layers > len(encoder.layers):
+        raise ValueError(
+            f"--layers is {config.layers}, expected at most {len(encoder.layers)}, all layers"
+        )
     last = [f"encoder/layers/{i}" for i in range(len(encoder.layers))][-config.layers :]
     chosen = {"frozen": ["head"], "last": ["head", *last]}.get(config.method, ["*"])
     params = Params(encoder, head)
@@ -79,15 +86,10 @@ def _low_rank(config: Config, encoder: EncoderParams, head: Any, rng: Key[Array,
 
 
 def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransformation:
-    """Adam, with a rate of its own for the head, which starts from nothing."""
-
-    def adam(peak: float) -> optax.GradientTransformation:
-        return optax.adam(warmup_cosine(peak, config.warmup, steps))
-
-    rate = config.rate or METHODS[config.method][1]
+    """Adam with a separate, higher rate for the head, which is drawn at random."""
+    peaks = {"head": HEAD_RATE, "encoder": config.rate or METHODS[config.method][1]}
     rates: dict[Any, optax.GradientTransformation] = {
-        "head": adam(HEAD_RATE),
-        "encoder": adam(rate),
+        name: adam(peak, config.warmup, steps, decay=0.999) for name, peak in peaks.items()
     }
     labels = training.label(trained, {"head": ["head"]}, rest="encoder")
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.partition(rates, labels))
+    return clipped(optax.partition(rates, labels))

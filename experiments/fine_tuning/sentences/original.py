@@ -1,6 +1,6 @@
-"""The original to compare with: BERT's equations in NumPy on the file's own names; transformers.
+"""The original model for comparison: BERT's equations in NumPy, and `transformers`.
 
-Both read the arrays as they are in the file, so that neither sees how jattn's tree is filled.
+Both read the arrays under the names of the file, independent of the conversion to jattn's tree.
 """
 # pyright: reportMissingImports=false
 
@@ -13,7 +13,7 @@ Weights = Mapping[str, np.ndarray]
 
 
 def embed(weights: Weights, tokens: np.ndarray, heads: int) -> np.ndarray:
-    """One sentence's embedding in float64: layers, mean over tokens, length one."""
+    """Computes the embedding of a sentence in float64: layers, mean over tokens, length one."""
     get = lambda name: weights[name].astype(np.float64)
     linear = lambda name, x: x @ get(f"{name}.weight").T + get(f"{name}.bias")
 
@@ -27,22 +27,22 @@ def embed(weights: Weights, tokens: np.ndarray, heads: int) -> np.ndarray:
     states = states + table("position", np.arange(len(tokens))) + table("token_type", [0])
     states = norm("embeddings.LayerNorm", states)
     for layer in range(sum(name.endswith("intermediate.dense.bias") for name in weights)):
-        here = f"encoder.layer.{layer}"
-        attention = f"{here}.attention"
+        prefix = f"encoder.layer.{layer}"
+        attention = f"{prefix}.attention"
         query, key, value = (
             np.split(linear(f"{attention}.self.{part}", states), heads, axis=1)
             for part in ("query", "key", "value")
         )
-        found = []
+        contexts = []
         for q, k, v in zip(query, key, value, strict=True):
             scores = q @ k.T / math.sqrt(q.shape[1])
             exponentials = np.exp(scores - scores.max(-1, keepdims=True))
-            found.append(exponentials / exponentials.sum(-1, keepdims=True) @ v)
-        attended = linear(f"{attention}.output.dense", np.concatenate(found, axis=1))
+            contexts.append(exponentials / exponentials.sum(-1, keepdims=True) @ v)
+        attended = linear(f"{attention}.output.dense", np.concatenate(contexts, axis=1))
         states = norm(f"{attention}.output.LayerNorm", states + attended)
-        wide = linear(f"{here}.intermediate.dense", states)
+        wide = linear(f"{prefix}.intermediate.dense", states)
         wide = wide * (1 + np.vectorize(math.erf)(wide / math.sqrt(2))) / 2
-        states = norm(f"{here}.output.LayerNorm", states + linear(f"{here}.output.dense", wide))
+        states = norm(f"{prefix}.output.LayerNorm", states + linear(f"{prefix}.output.dense", wide))
     mean = states.mean(0)
     return mean / np.linalg.norm(mean)
 
@@ -50,7 +50,7 @@ def embed(weights: Weights, tokens: np.ndarray, heads: int) -> np.ndarray:
 def embed_with_transformers(
     weights: Weights, sentences: Sequence[np.ndarray], heads: int
 ) -> np.ndarray:
-    """The same from `transformers`' BertModel in float32, a padded batch at once.
+    """Computes the embeddings by `transformers`' BertModel in float32, in a padded batch.
 
     Raises:
         ImportError: transformers or torch is missing.

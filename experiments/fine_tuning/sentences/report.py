@@ -1,4 +1,4 @@
-"""The tables of runs: accuracy beside what was trained, and cosines with the original."""
+"""The tables of runs: accuracies with the numbers of trained weights, and cosines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ COLUMNS = ("method", "right", "trained", "of all", "seconds", "rate", "validatio
 
 
 def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
-    """One row a method, and what needs no encoder below."""
-    one = next(iter(runs.values()))
+    """Returns a row for each method, and baselines without an encoder below."""
+    first = next(iter(runs.values()))
     right = lambda share, error: f"{share:.1%} ± {error:.1%}"
     rows: list[tuple[str, ...]] = [
         (
@@ -33,11 +33,11 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
         )
         for name, run in runs.items()
     ]
-    words = right(one["words_alone"], one["words_alone_standard_error"])
+    words = right(first["words_alone"], first["words_alone_standard_error"])
     rows.append(("naive Bayes over word pieces", words, *"-----"))
-    rows.append(("the largest group", f"{one['largest_group']:.1%}", *"-----"))
-    counts = one["texts"]
-    text, whole = one["text"], one["whole"]
+    rows.append(("the largest group", f"{first['largest_group']:.1%}", *"-----"))
+    counts = first["texts"]
+    text, whole = first["text"], first["whole"]
     low_rank = [name for name in LORA_AXES if name in runs]
     notes = [
         (
@@ -52,29 +52,30 @@ def accuracies(runs: Mapping[str, Mapping[str, Any]]) -> Table:
         f" {runs[name]['merged_differs']:.1e}."
         for name in low_rank
     ]
-    return Table(one["question"], COLUMNS, rows, notes)
+    return Table(first["question"], COLUMNS, rows, notes)
 
 
 def seconds(run: Mapping[str, Any]) -> str:
-    """Of all steps and, where embeddings are computed once, of that; without compilation."""
-    one = run["seconds"]["step"]
-    return "-" if one is None else f"{run['seconds']['batches'] + one * run['steps']:.0f}"
+    """Formats the seconds of all steps and of embeddings computed once, without compilation."""
+    step = run["seconds"]["step"]
+    return "-" if step is None else f"{run['seconds']['batches'] + step * run['steps']:.0f}"
 
 
 def difference(runs: Mapping[str, Mapping[str, Any]], method: str, base: str) -> str:
-    """How far two methods are apart on the same texts, with the error of the difference."""
-    one, other = (np.asarray(runs[name]["test_right"], float) for name in (method, base))
-    error = scores.standard_error(one - other, runs[method]["test_wholes"])
-    return f"{method} less {base}: {100 * (one - other).mean():+.1f} ± {100 * error:.1f} points."
+    """States the difference of two methods on the same texts, with its standard error."""
+    right, right_of_base = (np.asarray(runs[n]["test_right"], float) for n in (method, base))
+    gain = right - right_of_base
+    error = scores.standard_error(gain, runs[method]["test_wholes"])
+    return f"{method} less {base}: {100 * gain.mean():+.1f} ± {100 * error:.1f} points."
 
 
 def fidelity(config: Config, texts: Any) -> Table:
-    """How far from 1 the cosines of embeddings and the original's are, over these texts."""
+    """Returns the cosines of embeddings with the original's on these texts, as 1 - lowest."""
     pretrained = read_pretrained(config.length)
     encoder = encoder_params(pretrained)
     ours = np.asarray(normalize(jnp.asarray(pooled(encoder, texts, config))))
     weights, heads = pretrained.weights, pretrained.heads
-    by_hand = np.array([original.embed(weights, one, heads) for one in texts.tokens])
+    by_hand = np.array([original.embed(weights, tokens, heads) for tokens in texts.tokens])
     rows = [row("BERT's equations in NumPy, float64", ours, by_hand)]
     try:
         theirs = original.embed_with_transformers(weights, texts.tokens, heads)

@@ -1,4 +1,4 @@
-"""How many texts are told right, how sure that is, and what words alone can do."""
+"""Standard errors over chapters or pages, and a naive Bayes baseline."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,14 @@ from experiments.fine_tuning.sentences.data import Texts
 
 
 def standard_error(values: Any, wholes: Sequence[str]) -> float:
-    """Of the mean of `values`, one a text, over wholes: texts of one chapter or page go together.
+    """Returns the standard error of the mean of `values`, clustered by chapter or page.
 
-    The linearised error of a mean whose clusters differ in size, √(c / (c - 1) Σ e²) / n, where e
-    is a whole's sum of differences to the mean and c the number of wholes.
+    It is the linearised error of a mean whose clusters differ in size, √(c / (c - 1) Σ e²) / n,
+    where e is a cluster's sum of differences to the mean and c the number of clusters.
+
+    Args:
+        values: a value for each text.
+        wholes: the chapter or page of each text.
     """
     values = np.asarray(values, np.float64)
     sums: dict[str, float] = {}
@@ -24,7 +28,7 @@ def standard_error(values: Any, wholes: Sequence[str]) -> float:
 
 
 def by_words(train: Texts, test: Texts, vocabulary: int) -> np.ndarray:
-    """Guesses of multinomial naive Bayes over word pieces, with one added to every count."""
+    """Guesses by multinomial naive Bayes over word pieces, with one added to every count."""
     groups = int(train.groups.max()) + 1
     counts = np.ones((groups, vocabulary))
     for tokens, group in zip(train.tokens, train.groups, strict=True):

@@ -1,4 +1,4 @@
-"""One run: data, training, guesses on the tested texts, and the files it leaves."""
+"""A run: data, training, guesses on the tested texts, and the files that it writes."""
 
 import dataclasses
 import time
@@ -23,14 +23,14 @@ from jattn import training
 
 
 def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    """Trains into the folder `out`; returns what it writes to results.json."""
+    """Trains into the folder `out`; returns the results that it writes to results.json."""
     began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     pretrained = read_pretrained(config.length)
     corpus = CORPORA[config.corpus]()
     texts = data.parts(config, corpus, pretrained.tokenize)
     parts = methods.parts(config, pretrained, len(corpus.names))
     steps = config.steps * (10 if config.method == "frozen" else 1)
+    out.mkdir(parents=True, exist_ok=True)
     states = out / "states.safetensors"
     if not resume:
         states.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     right = {name: guess == texts[name].groups for name, guess in guessed.items()}
     words = len(params.encoder.words.weight)
     by_words = scores.by_words(texts["train"], texts["test"], words) == texts["test"].groups
-    found = {
+    results = {
         "config": dataclasses.asdict(config),
         "question": corpus.question,
         "text": corpus.text,
@@ -91,16 +91,18 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
     }
     if config.method in methods.LORA_AXES:
         longest = max(map(len, texts["test"].tokens))
-        some = training.pad_to(texts["test"].tokens[:100], longest)
-        found["merged_differs"] = beside.merged_differs(config, parts, fitted.state.params, *some)
-    record.write(out / "results.json", found)
-    return found
+        padded = training.pad_to(texts["test"].tokens[:100], longest)
+        results["merged_differs"] = beside.merged_differs(
+            config, parts, fitted.state.params, *padded
+        )
+    record.write(out / "results.json", results)
+    return results
 
 
 def seconds_a_step(marks: list[float]) -> float | None:
-    """Of processor time, after those first steps in which every shape is compiled.
+    """Returns seconds of processor time, without the first steps, in which shapes are compiled.
 
-    Training fetches its metrics after each tenth step, so nothing is under way at the twentieth.
+    Training fetches its metrics after each tenth step, so no work is pending at the twentieth.
     """
     first = min(20, len(marks) // 2)
     steps = len(marks) - 1 - first
@@ -110,12 +112,12 @@ def seconds_a_step(marks: list[float]) -> float | None:
 def batches(
     config: Config, parts: methods.Parts, train: data.Texts, kept: Path
 ) -> tuple[Callable[[int], Any], float]:
-    """Of padded texts, or of what a frozen encoder makes of them, which does not change.
+    """Returns batches of padded texts, or of a frozen encoder's states, which do not change.
 
-    Also returns the seconds of processor time that it took to make the latter.
+    Also returns the seconds of processor time that computing the states took.
 
     Args:
-        kept: where the latter is written and, if it is there, read.
+        kept: the file of the states, which is read if it exists.
     """
     if config.method == "frozen":
         if not kept.exists():
@@ -136,7 +138,7 @@ def batches(
 def loss(
     trained: Any, batch: dict[str, Any], rng: Any, *, together: Callable[[Any, Any], methods.Params]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Cross entropy of each text's group, and how many are guessed right."""
+    """Returns the cross entropy of each text's group, and the accuracy."""
     params = together(trained, batch["frozen"])
     states = batch["states"] if "states" in batch else encoded(params.encoder, batch)
     logits = jattn.linear(params.head, states)
