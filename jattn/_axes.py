@@ -1,4 +1,4 @@
-"""Named axes: read from annotations, checked at the call."""
+"""Checks of named axes, which are read from annotations, at every call of a function."""
 
 import functools
 import inspect
@@ -8,9 +8,16 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_ty
 
 import numpy as np
 
-from jattn._options import check_dtype, check_options, is_old_key, named
+from jattn._options import check_array, check_dtype, check_options, is_old_key, named
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class SignatureError(TypeError, ValueError):
+    """An argument that a function does not have, or one that is missing.
+
+    It is a TypeError as Python's own, and a ValueError as every other refused argument.
+    """
 
 
 class Form(NamedTuple):
@@ -21,27 +28,38 @@ class Form(NamedTuple):
     optional: bool
 
 
+class Record(NamedTuple):
+    """An argument, or a field of one, that holds arrays in named fields."""
+
+    classes: tuple[type, ...]
+    optional: bool
+
+
 def named_axes(function: Function) -> Function:
     """Makes `function` raise ValueError when its arguments disagree about a named axis.
 
     Axes come from the annotations (`Float[Array, "t q"]`), also those of a NamedTuple's fields
     (`params.query_weight`). A digit is a fixed size and `q+k` the sum of two named ones. Only
     shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing. Options
-    are checked by their annotations too: `check_options`.
+    are checked by their annotations too (`check_options`), and so are unknown arguments.
     """
     signature = inspect.signature(function)
     forms_of = functools.cache(lambda: forms_of_arguments(function))
-    several = [n for n, p in signature.parameters.items() if p.kind is p.VAR_POSITIONAL]
+    records_of = functools.cache(lambda: records_of_arguments(function))
+    starred = [n for n, p in signature.parameters.items() if p.kind is p.VAR_POSITIONAL]
     hints_of = functools.cache(lambda: get_type_hints(function, include_extras=True))
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        arguments = signature.bind(*args, **kwargs).arguments
-        _check(function.__name__, forms_of(), arguments)
-        with named(function.__name__):
-            for name in several:
-                for value in arguments.pop(name, ()):
-                    check_options(hints_of(), {name: value})
+        name = function.__name__
+        arguments = _bind(name, signature, args, kwargs)
+        for path, record in records_of().items():
+            _check_record(name, path, record, arguments)
+        _check(name, forms_of(), arguments)
+        with named(name):
+            for argument in starred:
+                for value in arguments.pop(argument, ()):
+                    check_options(hints_of(), {argument: value})
             check_options(hints_of(), arguments)
         return function(*args, **kwargs)
 
@@ -51,18 +69,16 @@ def named_axes(function: Function) -> Function:
 def forms_of_arguments(function: Callable[..., Any]) -> dict[str, tuple[Form, ...]]:
     """Maps each array argument, or `argument.field` of a NamedTuple, to the forms it may take."""
     forms: dict[str, tuple[Form, ...]] = {}
-    for name, hint in get_type_hints(function).items():
-        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        optional = type(None) in options
+    for name, options, optional in _choices(function):
         arrays = tuple(
             Form(tuple(option.dim_str.split()), tuple(option.dtypes), optional)
             for option in options
             if hasattr(option, "dim_str")
         )
-        if arrays and name != "return":
+        if arrays:
             forms[name] = arrays
         for option in options:
-            if hasattr(option, "_fields") and name != "return":
+            if hasattr(option, "_fields"):
                 for field, options_of_field in forms_of_arguments(option).items():
                     forms[f"{name}.{field}"] = tuple(
                         form._replace(optional=form.optional or optional)
@@ -71,11 +87,61 @@ def forms_of_arguments(function: Callable[..., Any]) -> dict[str, tuple[Form, ..
     return forms
 
 
+def records_of_arguments(function: Callable[..., Any]) -> dict[str, Record]:
+    """Maps each argument, or `argument.field`, that is a NamedTuple to the classes it may have."""
+    records: dict[str, Record] = {}
+    for name, options, optional in _choices(function):
+        classes = tuple(option for option in options if hasattr(option, "_fields"))
+        if classes and len(classes) == len([x for x in options if x is not type(None)]):
+            records[name] = Record(classes, optional)
+            for one_class in classes:
+                for field, record in records_of_arguments(one_class).items():
+                    records[f"{name}.{field}"] = record
+    return records
+
+
+def _choices(function: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], bool]]:
+    """Yields each argument (or field), the choices of its annotation, and whether None is one."""
+    for name, hint in get_type_hints(function).items():
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if name != "return":
+            yield name, options, type(None) in options
+
+
+def _bind(function: str, signature: inspect.Signature, args: Any, kwargs: Any) -> dict[str, Any]:
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        complaint = str(error)
+        unknown = [name for name in kwargs if name not in signature.parameters]
+        if unknown:
+            complaint = f"unexpected argument {unknown[0]}"
+        expected = ", ".join(signature.parameters)
+        raise SignatureError(f"{function}: {complaint}, expected {expected}") from None
+
+
+def _check_record(function: str, path: str, record: Record, arguments: dict[str, Any]) -> None:
+    name, *fields = path.split(".")
+    if name not in arguments:
+        return
+    value = arguments[name]
+    for field in fields:
+        value = getattr(value, field, None)
+    if isinstance(value, record.classes) or (value is None and (record.optional or fields)):
+        return
+    given = "None" if value is None else f"a {type(value).__name__}"
+    expected = " or ".join(
+        f"{one_class.__name__} with fields {', '.join(one_class._fields)}"  # type: ignore[attr-defined]
+        for one_class in record.classes
+    )
+    raise ValueError(f"{function}: {path} is {given}, expected {expected}")
+
+
 def _check(function: str, forms: dict[str, tuple[Form, ...]], arguments: dict[str, Any]) -> None:
     sizes: dict[str, tuple[int, str]] = {}
-    given = [(path, forms[path], value) for path, value in _values(function, forms, arguments)]
+    arrays = [(path, forms[path], value) for path, value in _values(function, forms, arguments)]
     for sums in (False, True):  # A sum such as q+k is known only once its parts are.
-        for path, options, value in given:
+        for path, options, value in arrays:
             if sums != any("+" in axis for axis in options[0].axes):
                 continue
             shape = _shape(value)
@@ -85,35 +151,30 @@ def _check(function: str, forms: dict[str, tuple[Form, ...]], arguments: dict[st
                 expected = " or ".join(f"({', '.join(form.axes)})" for form in options)
                 raise ValueError(
                     f"{function}: {path} has shape {tuple(shape)}, expected {expected}"
-                    + _known(path, options, sizes)
+                    + _sources(path, options, sizes)
                 )
             allowed = [name for form in options for name in form.dtypes]
-            check_dtype(f"{function}: {path}", allowed, value)
+            if not hasattr(value, "sizes"):
+                check_dtype(f"{function}: {path}", allowed, value)
 
 
 def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for path in forms:
-        name, _, field = path.partition(".")
+        name, *fields = path.split(".")
         value = arguments.get(name)
-        if value is not None and field:
-            try:
-                for part in field.split("."):
-                    value = None if value is None else getattr(value, part)
-            except AttributeError:
-                raise ValueError(
-                    f"{function}: {name} is a {type(value).__name__}, expected fields "
-                    + ", ".join(p.partition(".")[2] for p in forms if p.startswith(f"{name}."))
-                ) from None
+        for field in fields:
+            value = None if value is None else getattr(value, field)
         if isinstance(value, list | tuple | str | dict):
             raise ValueError(f"{function}: {path} is a {type(value).__name__}, expected an array")
         if value is not None:
+            check_array(f"{function}: {path}", value)
             yield path, value
         elif not forms[path][0].optional and name in arguments:
             raise ValueError(f"{function}: {path} is None, expected an array")
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:
-    """The shape of an array, or the sizes that a mask fixes (None where any size will do)."""
+    """Returns the shape of an array, or a mask's sizes, None where any size is allowed."""
     return value.sizes if hasattr(value, "sizes") else np.shape(value)
 
 
@@ -137,8 +198,9 @@ def _fits(axes: tuple[str, ...], shape: tuple, sizes: dict, path: str) -> bool:
     return True
 
 
-def _known(path: str, options: tuple[Form, ...], sizes: dict) -> str:
+def _sources(path: str, options: tuple[Form, ...], sizes: dict) -> str:
+    """Returns the sizes that were expected and the arguments that they come from."""
     axes = dict.fromkeys(part for form in options for axis in form.axes for part in axis.split("+"))
     sources = [(axis, *sizes[axis]) for axis in axes if axis in sizes]
-    known = [f"{axis}={size} (from {source})" for axis, size, source in sources if source != path]
-    return f" with {', '.join(known)}" if known else ""
+    others = [f"{axis}={size} (from {source})" for axis, size, source in sources if source != path]
+    return f" with {', '.join(others)}" if others else ""

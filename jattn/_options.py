@@ -1,28 +1,41 @@
-"""What is checked of an argument beside its axes: options that are no arrays, dtypes, lengths."""
+"""Checks of arguments other than their axes: options, dtypes, lengths and rates of dropout."""
 
 import contextlib
+import math
 import numbers
 from collections.abc import Callable, Iterator
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
+from jaxtyping import Array, Key
 
-Count = Annotated[int, 0]  # With the least that it may be.
+
+class Above(NamedTuple):
+    """The bound of a number that has to be larger."""
+
+    bound: float
+
+
+Count = Annotated[int, 0]  # Annotated with the least value that is allowed.
 Size = Annotated[int, 1]
 NotNegative = Annotated[float, 0]
+Positive = Annotated[float, Above(0)]
 
 EXPECTED = {bool: "True or False", int: "an integer", float: "a number"}
 
 
 def check_options(hints: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Raises ValueError for an option that is not of the kind that its annotation says.
+    """Raises ValueError for an option of another kind than its annotation.
 
-    Kinds are `bool`, `int`, `Size`, `Count`, `float`, `NotNegative`, functions and dtypes, which
-    have to be floating-point. Where the annotation names arrays too, arrays are left to the check
-    of axes; where it does not, what is traced is refused, but for a `float`.
+    Kinds are `bool`, `int`, `Size`, `Count`, `float`, `NotNegative`, `Positive`, functions and
+    dtypes, which have to be floating-point. Every `float` has to be finite. Where the annotation
+    also names arrays, their dtype is left to the check of axes. Elsewhere a traced value is
+    refused, except for a `float`.
     """
     for name, value in arguments.items():
         complaint = _complaint(hints.get(name), value)
@@ -34,12 +47,12 @@ def _complaint(hint: Any, value: Any) -> str:
     if hint == DTypeLike:
         return _complaint_of_dtype(value)
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    least = [own for x in options for own in getattr(x, "__metadata__", ())]
+    bounds = [bound for option in options for bound in getattr(option, "__metadata__", ())]
     options = [get_args(x)[0] if hasattr(x, "__metadata__") else x for x in options]
     plain = [option for option in options if option in EXPECTED]
     functions = [option for option in options if get_origin(option) is Callable]
-    rest = [x for x in options if x not in plain and x not in functions and x is not type(None)]
-    if not plain and (not functions or rest):
+    others = [x for x in options if x not in (*plain, *functions, type(None))]
+    if not plain and (not functions or others):
         return ""
     expected = " or ".join(
         [*(EXPECTED[kind] for kind in plain), *(["a function"] * bool(functions))]
@@ -48,21 +61,39 @@ def _complaint(hint: Any, value: Any) -> str:
         return "" if type(None) in options else f"None, expected {expected}"
     if functions and callable(value):
         return ""
-    if hasattr(value, "dtype") and any(hasattr(option, "dim_str") for option in rest):
-        return ""
+    if hasattr(value, "dtype") and any(hasattr(option, "dim_str") for option in others):
+        return _complaint_of_number(value, bounds) if float in plain and _is(float, value) else ""
     if isinstance(value, Tracer):
         may_be = float in plain and value.ndim == 0  # Where it may not, `check_known` says so.
         return "" if may_be else f"traced, expected {expected} that is known before the run"
-    if any(_is(kind, value) for kind in plain) or isinstance(value, _types(rest)):
-        return f"{value}, expected at least {least[0]}" if least and not value >= least[0] else ""
-    return f"{value!r}, expected {expected}"
+    kinds = [kind for kind in plain if _is(kind, value)]
+    if not kinds and not isinstance(value, _types(others)):
+        return f"{value!r}, expected {expected}"
+    if float in kinds:
+        return _complaint_of_number(value, bounds)
+    return f"{value}, expected at least {bounds[0]}" if bounds and value < bounds[0] else ""
+
+
+def _complaint_of_number(value: Any, bounds: list[Any]) -> str:
+    """The complaint about a number that is known, if it is not finite or out of bounds."""
+    number, words = float(value), ""
+    right = math.isfinite(number)
+    for bound in bounds:
+        if isinstance(bound, Above):
+            right, words = right and number > bound.bound, f" above {bound.bound}"
+        else:
+            right, words = right and number >= bound, f" of at least {bound}"
+    return "" if right else f"{value}, expected a finite number{words}"
 
 
 def _complaint_of_dtype(value: Any) -> str:
-    with contextlib.suppress(TypeError):
-        if str(np.dtype(value)) in ("float16", "bfloat16", "float32", "float64"):
-            return ""
-    return f"{value!r}, expected {floating(value)}"
+    try:
+        name = str(np.dtype(value))
+    except TypeError:
+        return f"{value!r}, expected {floating(value)}"
+    if name in ("float16", "bfloat16", "float32", "float64"):
+        return ""
+    return f"{name}, expected {floating(name)}"
 
 
 def check_known(argument: str, value: Any) -> None:
@@ -72,9 +103,16 @@ def check_known(argument: str, value: Any) -> None:
 
 
 def _is(kind: type, value: Any) -> bool:
-    """Whether `value` is of the kind, as Python's, NumPy's or an array without axes."""
+    """Returns whether `value` is known and a Python or NumPy number, or scalar array, of a kind."""
+    if isinstance(value, Tracer | jax.ShapeDtypeStruct):
+        return False
     if hasattr(value, "dtype") and np.ndim(value) == 0:
-        value = np.asarray(value)[()]
+        try:
+            value = np.asarray(value)[()]
+        except TypeError:  # A key of `jax.random.key`.
+            return False
+        # bfloat16 and the like are not registered as numbers.
+        value = float(value) if jnp.issubdtype(value.dtype, jnp.floating) else value
     if isinstance(value, bool | np.bool_):
         return kind is bool
     if kind is bool:
@@ -89,7 +127,7 @@ def _types(options: list[Any]) -> tuple[type, ...]:
 
 @contextlib.contextmanager
 def named(function: str) -> Iterator[None]:
-    """Puts the name of the function that was called before what is wrong with its arguments."""
+    """Puts the name of the called function before a complaint about its arguments."""
     try:
         yield
     except ValueError as error:
@@ -97,39 +135,104 @@ def named(function: str) -> Iterator[None]:
 
 
 def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
-    """Raises ValueError unless 0 <= length <= longest; a traced length cannot be looked at."""
-    if length is None or isinstance(length, Tracer):
+    """Raises ValueError unless 0 <= length <= longest; the values of a traced one are unknown."""
+    if length is None:
+        return
+    dtype = getattr(length, "dtype", None) or np.asarray(length).dtype
+    if not jnp.issubdtype(dtype, jnp.integer) and np.size(length):
+        raise ValueError(f"{argument} is {length}, expected an integer")
+    if isinstance(length, Tracer):
         return
     known = np.asarray(length)
     if known.size and (known.min() < 0 or known.max() > longest):
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")
 
 
+def check_dropout(function: str, name: str, rate: float, rng: Key[Array, ""] | None) -> None:
+    """Raises ValueError unless `rate` is in [0, 1) and comes with `rng` where it is above 0."""
+    with named(function):
+        check_options({name: float}, {name: rate})
+    check_known(f"{function}: {name}", rate)
+    if rng is not None:
+        check_dtype(f"{function}: rng", ["prng_key"], rng)
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"{function}: {name} is {rate}, expected at least 0 and less than 1")
+    if rate > 0.0 and rng is None:
+        raise ValueError(f"{function}: {name} is {rate} but rng is None, expected a PRNG key")
+
+
 def floating(dtype: Any) -> str:
-    """What is asked of a dtype that is not taken; JAX promotes none of less than 16 bits."""
-    small = str(dtype).startswith(("float4", "float6", "float8"))
-    return "a floating-point dtype" + " of at least 16 bits" * small
+    """Returns the expectation for a dtype that is refused; JAX promotes none below 16 bits."""
+    if str(dtype).startswith(("float4", "float6", "float8")):
+        return "a floating-point dtype of at least 16 bits"
+    long = str(dtype) == str(np.dtype(np.longdouble)) != "float64"
+    return "a floating-point dtype" + " of at most 64 bits" * long
+
+
+def check_array(argument: str, value: Any) -> None:
+    """Raises ValueError for an object with a dtype that is no array with values for JAX."""
+    dtype = getattr(value, "dtype", None)
+    if isinstance(value, np.ma.MaskedArray):
+        expected = "a plain array, with its mask passed as mask"
+        raise ValueError(f"{argument} is a masked array of NumPy, expected {expected}")
+    if isinstance(value, jax.ShapeDtypeStruct):
+        raise ValueError(f"{argument} is a ShapeDtypeStruct, expected an array with values")
+    if dtype is None:
+        return
+    try:
+        native = jnp.issubdtype(dtype, jax.dtypes.extended) or np.dtype(dtype).isnative
+    except TypeError:
+        kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+        raise ValueError(f"{argument} is a {kind}, expected an array of NumPy or JAX") from None
+    if not native:
+        expected = f"the byte order of this machine, as of astype({np.dtype(dtype).name!r})"
+        raise ValueError(f"{argument} has dtype {dtype}, expected {expected}")
 
 
 def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
-    """Raises ValueError unless the value's dtype is one of those allowed; Python's have none."""
+    """Raises ValueError unless the value's dtype, or its kind without one, is allowed.
+
+    An integer argument may have any integer dtype, unsigned ones included.
+    """
     dtype = getattr(value, "dtype", None)
     if "prng_key" in allowed:
         if not is_old_key(value) and not str(dtype).startswith("key<"):
             given = type(value).__name__ if dtype is None else dtype
             raise ValueError(f"{argument} is {given}, expected a key of jax.random.key")
         return
-    if dtype is None or (str(dtype) in allowed and not str(dtype).startswith("float8")):
+    whole = any("int" in name for name in allowed)
+    real = any(name.startswith(("float", "bfloat")) for name in allowed)
+    if dtype is None:
+        kinds = [bool] * ("bool" in allowed) + [int] * whole + [float] * real
+        if not any(_is(kind, value) for kind in kinds):
+            raise ValueError(f"{argument} is {value!r}, expected {EXPECTED[kinds[0]]}")
+        return
+    if whole and jnp.issubdtype(dtype, jnp.integer):
+        return
+    if str(dtype) in allowed and not str(dtype).startswith("float8"):
         return
     if "bool" in allowed:
-        hint = "; pass an additive mask as bias" if "float" in str(dtype) else ""
-        raise ValueError(f"{argument} has dtype {dtype}, expected bool{hint}")
-    whole = any("int" in name for name in allowed)
-    signed = "a signed integer dtype" if str(dtype).startswith("uint") else "an integer dtype"
-    expected = signed if whole else floating(dtype)
+        raise ValueError(f"{argument} has dtype {dtype}, expected bool{mask_hint(value)}")
+    expected = "an integer dtype" if whole and not real else floating(dtype)
     raise ValueError(f"{argument} has dtype {dtype}, expected {expected}")
 
 
+def mask_hint(value: Any) -> str:
+    """Returns advice for a mask that is not boolean, to follow the complaint about its dtype."""
+    if jnp.issubdtype(value.dtype, jnp.integer):
+        return "; pass a mask of 0 and 1 as mask.astype(bool)"
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        return ""
+    if not isinstance(value, Tracer) and np.size(value):
+        entries = np.asarray(value)
+        if np.isin(entries, (0, 1)).all() and entries.any():
+            return "; it holds only 0 and 1, so pass mask.astype(bool) (a bias of 0 hides nothing)"
+    return (
+        "; pass an additive mask as bias, where 0 keeps a key and -inf hides it;"
+        " pass a mask of 0 and 1 as mask.astype(bool)"
+    )
+
+
 def is_old_key(value: Any) -> bool:
-    """Whether it can be a key of `jax.random.PRNGKey`."""
+    """Returns whether `value` can be a key of `jax.random.PRNGKey`."""
     return np.ndim(value) == 1 and str(getattr(value, "dtype", None)) == "uint32"

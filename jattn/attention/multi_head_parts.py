@@ -12,6 +12,7 @@ from jattn.attention.attend import Attended
 from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.scaled_dot_product import scaled_dot_product_attention
 from jattn.normalizers import Normalizer
+from jattn.positions.offsets import positions_from
 
 Turn = Callable[[Float[Array, "t e"], Int[Array, " t"]], Float[Array, "t e"]]
 
@@ -34,8 +35,7 @@ def rotated(
     """Each head rotated by the positions offset, offset + 1, ... of its rows."""
     if turn is None:
         return heads
-    positions = jnp.arange(heads.shape[1], dtype=jnp.int32) + jnp.asarray(offset, jnp.int32)
-    return jax.vmap(turn, (0, None))(heads, positions)
+    return jax.vmap(turn, (0, None))(heads, positions_from(offset, heads.shape[1]))
 
 
 def attend_heads(

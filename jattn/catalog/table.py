@@ -208,12 +208,19 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(epsilon=0.25), case(**{"params.bias": None})),
     ),
     Mechanism(
+        jattn.rms_norm,
+        family="layer",
+        paper="Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4",
+        cost="s d",
+        cases=(case(epsilon=0.25),),
+    ),
+    Mechanism(
         jattn.rotary,
         family="layer",
         paper="Su et al. 2021, arXiv:2104.09864, 3.2.2",
         cost="t k",
-        cases=(case(base=100.0),),
-        sizes={"k": 6},
+        cases=(case(base=100.0), case(frequencies=DRAWN)),
+        sizes={"f": 3},
         draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
     ),
     Mechanism(

@@ -1,4 +1,4 @@
-"""Layers that most models need. Plain functions on NamedTuples."""
+"""Layers that most models need, as plain functions on NamedTuples."""
 
 from jattn.layers.affine import EmbeddingParams as EmbeddingParams
 from jattn.layers.affine import LinearParams as LinearParams
@@ -6,8 +6,10 @@ from jattn.layers.affine import embedding as embedding
 from jattn.layers.affine import init_embedding as init_embedding
 from jattn.layers.affine import init_linear as init_linear
 from jattn.layers.affine import linear as linear
-from jattn.layers.dropping import check_dropout as check_dropout
 from jattn.layers.dropping import dropout as dropout
 from jattn.layers.norms import LayerNormParams as LayerNormParams
+from jattn.layers.norms import RMSNormParams as RMSNormParams
 from jattn.layers.norms import init_layer_norm as init_layer_norm
+from jattn.layers.norms import init_rms_norm as init_rms_norm
 from jattn.layers.norms import layer_norm as layer_norm
+from jattn.layers.norms import rms_norm as rms_norm

@@ -1,4 +1,4 @@
-"""Where a token stands, told to attention: added to features, by turning them, or as a bias."""
+"""Position encodings: sinusoidal and rotary positions, and linear biases (ALiBi)."""
 
 from jattn.positions.alibi import alibi_bias as alibi_bias
 from jattn.positions.alibi import alibi_slopes as alibi_slopes

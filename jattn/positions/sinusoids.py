@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 from jax.dtypes import canonicalize_dtype
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
-from jattn._options import Count
+from jattn._options import Count, Positive, check_known
 from jattn._precision import inner_dtype
-from jattn.positions.angles import check_base, cosines_and_sines, frequencies
+from jattn.positions.angles import cosines_and_sines, frequencies_of
+from jattn.positions.offsets import Offset, check_offset, positions_from
 
 
 @named_axes
@@ -16,16 +17,17 @@ def sinusoidal_positions(
     t: Count,
     d: Count,
     *,
-    offset: Int[Array, ""] | int = 0,
-    base: float = 10000.0,
+    offset: Offset = 0,
+    base: Positive = 10000.0,
     dtype: DTypeLike = float,
 ) -> Float[Array, "t d"]:
-    """A vector of `d` sinusoids for each of `t` positions, to be added to embedded tokens.
+    """Returns a vector of `d` sinusoids for each of `t` positions, to be added to embedded tokens.
 
         outputs[t, 2 i]     = sin((t + offset) base ** (-2 i / d))
         outputs[t, 2 i + 1] = cos((t + offset) base ** (-2 i / d))
 
-    The paper names them PE(pos, 2i) and multiplies the embeddings that they are added to by √d.
+    The paper names them PE(pos, 2i) and PE(pos, 2i+1). It multiplies the embeddings that they are
+    added to by √d.
 
         >>> sinusoidal_positions(2, 4, dtype="float16").round(2)
         Array([[0.  , 1.  , 0.  , 1.  ],
@@ -33,11 +35,16 @@ def sinusoidal_positions(
 
     Args:
         offset: the position of the first vector; a decoder's step passes its own and t = 1.
+        base: sets the wavelengths, which grow from 2 π to 2 π base.
+        dtype: of the result; angles are computed in at least float32.
+
+    Raises:
+        ValueError: if t or d is negative, or base is not a finite number above 0.
     """
-    check_base("sinusoidal_positions", base)
+    check_known("sinusoidal_positions: base", base)
+    check_offset("sinusoidal_positions", offset)
     dtype = canonicalize_dtype(dtype)
-    positions = jnp.arange(t, dtype=jnp.int32) + jnp.asarray(offset, jnp.int32)
-    inner = inner_dtype(dtype)
-    cosines, sines = cosines_and_sines(positions, frequencies(d, base), inner)
+    positions = positions_from(offset, t)
+    cosines, sines = cosines_and_sines(positions, frequencies_of(d, base), inner_dtype(dtype))
     pairs = jnp.stack([sines, cosines], axis=-1).reshape(t, 2 * sines.shape[1])
     return pairs[:, :d].astype(dtype)

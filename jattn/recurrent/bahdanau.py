@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jattn._precision import at_least_float32
 from jattn._varying import scan
-from jattn.layers import check_dropout, dropout, embedding, linear
+from jattn.layers import dropout, embedding, linear
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition

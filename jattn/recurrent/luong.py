@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._options import check_options, named
+from jattn._options import check_dropout, check_options, named
 from jattn._precision import at_least_float32
 from jattn._varying import scan
-from jattn.layers import check_dropout, dropout, embedding, linear
+from jattn.layers import dropout, embedding, linear
 from jattn.recurrent.bahdanau import DecoderOutput
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams

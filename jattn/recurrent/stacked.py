@@ -9,9 +9,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import Count, Size, check_length
+from jattn._options import Count, Size, check_dropout, check_length
 from jattn._precision import at_least_float32
-from jattn.layers import check_dropout, dropout
+from jattn.layers import dropout
 from jattn.recurrent.bidirectional import (
     BidirectionalGRUParams,
     bidirectional_gru,

@@ -8,12 +8,13 @@ import jax
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
+from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import check_heads
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import check_dropout, dropout, layer_norm
+from jattn.layers import dropout, layer_norm
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal
 from jattn.transformer.decoder_params import DecoderBlockParams

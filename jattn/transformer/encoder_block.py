@@ -9,12 +9,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import Size
+from jattn._options import Size, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import LayerNormParams, check_dropout, dropout, init_layer_norm, layer_norm
+from jattn.layers import LayerNormParams, dropout, init_layer_norm, layer_norm
 from jattn.masks.algebra import Mask, as_array
 from jattn.transformer.feed_forward import (
     Activation,
