@@ -39,12 +39,28 @@ def named_axes(function: Function) -> Function:
     """Makes `function` raise ValueError when its arguments disagree about a named axis.
 
     Axes come from the annotations (`Float[Array, "t q"]`), also those of a NamedTuple's fields
-    (`params.query_weight`). A digit is a fixed size and `q+k` the sum of two named ones. Only
-    shapes and dtypes are read, so under `jax.jit` the check costs nothing after tracing. Options
-    are checked by their annotations too (`check_options`), and so are unknown arguments.
+    (`params.query_weight`). A digit is a fixed size, `q+k` the sum of two named ones, and `*b` in
+    front any number of axes. Only shapes and dtypes are read, so under `jax.jit` the check costs
+    nothing after tracing. Options are checked by their annotations too (`check_options`), and so
+    are classes of parameters and unknown arguments.
     """
+    return _checked(function, fields=True)
+
+
+def named_arguments(function: Function) -> Function:
+    """Makes `function` raise ValueError as `named_axes` does, but not for fields of parameters.
+
+    It is for a function whose parameters are those of several others: each of them names the axes
+    of its own part.
+    """
+    return _checked(function, fields=False)
+
+
+def _checked(function: Function, *, fields: bool) -> Function:
     signature = inspect.signature(function)
-    forms_of = functools.cache(lambda: forms_of_arguments(function))
+    forms_of = functools.cache(
+        lambda: {p: x for p, x in forms_of_arguments(function).items() if fields or "." not in p}
+    )
     records_of = functools.cache(lambda: records_of_arguments(function))
     starred = [n for n, p in signature.parameters.items() if p.kind is p.VAR_POSITIONAL]
     hints_of = functools.cache(lambda: get_type_hints(function, include_extras=True))
@@ -181,6 +197,8 @@ def _shape(value: Any) -> tuple[int | None, ...]:
 def _fits(axes: tuple[str, ...], shape: tuple, sizes: dict, path: str) -> bool:
     if axes == ("...",):
         return True
+    if axes and axes[0].startswith("*") and len(shape) >= len(axes) - 1:
+        axes, shape = axes[1:], shape[len(shape) - len(axes) + 1 :]
     if len(axes) != len(shape):
         return False
     for axis, size in zip(axes, shape, strict=True):

@@ -169,13 +169,16 @@ def floating(dtype: Any) -> str:
     return "a floating-point dtype" + " of at most 64 bits" * long
 
 
-def check_array(argument: str, value: Any) -> None:
-    """Raises ValueError for an object with a dtype that is no array with values for JAX."""
+def check_array(argument: str, value: Any, *, shapes_alone: bool = False) -> None:
+    """Raises ValueError for an object with a dtype that is no array with values for JAX.
+
+    `shapes_alone` allows a `jax.ShapeDtypeStruct`, which has none.
+    """
     dtype = getattr(value, "dtype", None)
     if isinstance(value, np.ma.MaskedArray):
         expected = "a plain array, with its mask passed as mask"
         raise ValueError(f"{argument} is a masked array of NumPy, expected {expected}")
-    if isinstance(value, jax.ShapeDtypeStruct):
+    if isinstance(value, jax.ShapeDtypeStruct) and not shapes_alone:
         raise ValueError(f"{argument} is a ShapeDtypeStruct, expected an array with values")
     if dtype is None:
         return
@@ -213,7 +216,9 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
         return
     if "bool" in allowed:
         raise ValueError(f"{argument} has dtype {dtype}, expected bool{mask_hint(value)}")
-    expected = "an integer dtype" if whole and not real else floating(dtype)
+    expected = floating(dtype)
+    if whole:
+        expected = f"an integer or {expected.removeprefix('a ')}" if real else "an integer dtype"
     raise ValueError(f"{argument} has dtype {dtype}, expected {expected}")
 
 

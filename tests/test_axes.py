@@ -243,3 +243,317 @@ def test_sizes_and_dtypes_are_refused_by_name(name):
         message = re.escape(f"{name}: {argument} is {said}, expected {expected}")
         with pytest.raises(ValueError, match=f"^{message}"):
             function(**{**given, argument: wrong})
+
+
+WEIGHT = np.ones((3, 2))
+PROBABILITIES = lambda state, token: (np.zeros(3), state)
+GRU = jattn.init_gru(RNG, input_size=2, units=2)
+ENCODER = jattn.init_encoder(RNG, words=5, embedding_size=3, units=2)
+ADDITIVE = jattn.init_additive(RNG, query_size=2, key_size=2, units=3)
+DECODER = {"words": 3, "embedding_size": 2, "units": 2, "value_size": 2, "summary_size": 2}
+BAHDANAU = jattn.init_bahdanau_decoder(RNG, attention=ADDITIVE, **DECODER)
+LUONG = jattn.init_luong_decoder(RNG, attention=ADDITIVE, **DECODER)
+MEMORY = jattn.encode(ENCODER, np.array([1, 2, 3]))
+HEADS = jattn.init_multi_head(RNG, heads=1, query_size=2)
+BATCHED = np.random.default_rng(0).standard_normal((1, 5, 1, 2))
+EMPTY = jattn.init_cache(1, capacity=8, key_value_heads=1, key_size=2)
+
+
+def attend_in_chunks(size):
+    return jattn.in_chunks(jattn.dot_attention, size)(SEQUENCE, SEQUENCE, SEQUENCE)
+
+
+def search(search, **options):
+    options = {"start": 1, "stop": 0, "max_steps": 2} | options
+    return search(PROBABILITIES, None, **options)
+
+
+def attend_batched(**options):
+    return jattn.dot_product_attention(BATCHED, BATCHED, BATCHED, **options)
+
+
+# Of each argument of integers: its name, a value, and a call with it.
+INTEGERS = {
+    "embedding": ("tokens", [1, 2], lambda x: jattn.embedding(jattn.EmbeddingParams(WEIGHT), x)),
+    "embedding of one": (
+        *("tokens", 2),
+        lambda x: jattn.embedding(jattn.EmbeddingParams(WEIGHT), x),
+    ),
+    "encode": ("tokens", [1, 2], lambda x: jattn.encode(ENCODER, x)),
+    "encode length": ("length", 2, lambda x: jattn.encode(ENCODER, np.arange(3), length=x)),
+    "gru": ("length", 2, lambda x: jattn.gru(GRU, SEQUENCE, length=x)),
+    "bahdanau_decode": (
+        *("tokens", [1, 2]),
+        lambda x: jattn.bahdanau_decode(BAHDANAU, MEMORY, x),
+    ),
+    "luong_decode": ("tokens", [1, 2], lambda x: jattn.luong_decode(LUONG, MEMORY, x)),
+    "local_monotonic_attention": (
+        *("offset", 2),
+        lambda x: jattn.local_monotonic_attention(
+            SEQUENCE, SEQUENCE, SEQUENCE, half_width=1, offset=x
+        ),
+    ),
+    "multi_head_attention": (
+        *("query_offset", 2),
+        lambda x: jattn.multi_head_attention(
+            HEADS, SEQUENCE, SEQUENCE, SEQUENCE, turn=jattn.rotary, query_offset=x
+        ),
+    ),
+    "rotary": ("positions", [0, 1, 2, 3, 4], lambda x: jattn.rotary(SEQUENCE, x)),
+    "sinusoidal_positions": ("offset", 2, lambda x: jattn.sinusoidal_positions(3, 4, offset=x)),
+    "alibi_bias": ("offset", 2, lambda x: jattn.alibi_bias(2, 3, 4, offset=x)),
+    "dot_product_attention": (
+        *("key_value_seq_lengths", [2]),
+        lambda x: attend_batched(key_value_seq_lengths=x),
+    ),
+    "dot_product_attention of some": (
+        *("query_seq_lengths", [2]),
+        lambda x: attend_batched(query_seq_lengths=x),
+    ),
+    "dot_product_attention from": (
+        *("query_offset", 2),
+        lambda x: attend_batched(query_offset=x, is_causal=True),
+    ),
+    "dot_product_attention near": (
+        *("local_window_size", 2),
+        lambda x: attend_batched(local_window_size=x),
+    ),
+    "dot_product_attention by": ("chunk_size", 2, lambda x: attend_batched(chunk_size=x)),
+    "extend_cache": (
+        *("lengths", [2]),
+        lambda x: jattn.extend_cache(EMPTY, BATCHED, BATCHED, lengths=x).length,
+    ),
+    "attend_to_cache": (
+        *("query_offset", 2),
+        lambda x: jattn.attend_to_cache(BATCHED[:, :2], EMPTY, query_offset=x),
+    ),
+    "beam_search": ("beam_size", 2, lambda x: search(jattn.beam_search, beam_size=x)),
+    "greedy_search": ("stop", 2, lambda x: search(jattn.greedy_search, stop=x)),
+    "in_chunks": ("chunk_size", 2, attend_in_chunks),
+    "masks.causal": ("offset", 2, lambda x: masks.causal(x).dense(3, 4)),
+    "masks.lengths": ("key_lengths", 2, lambda x: masks.lengths(x, x).dense(3, 4)),
+    "masks.segments": ("query_ids", [1, 2, 1], lambda x: masks.segments(x).dense(3, 3)),
+    "masks.blocks": ("size", 2, lambda x: masks.blocks(x, x).dense(3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_of_any_dtype_are_the_same_number(name):
+    _, number, call = INTEGERS[name]
+    expected = call(np.asarray(number))
+    for array in (np.asarray, jax.numpy.asarray):
+        given = array(np.asarray(number, "uint8"))
+        assert_trees_are_equal(call(given), expected)
+
+
+def assert_trees_are_equal(actual, expected):
+    for got, wanted in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_booleans_and_fractions_are_no_integers(name):
+    argument, number, call = INTEGERS[name]
+    function = name.partition(" ")[0]
+    wrong = [np.asarray(number, bool)]
+    if name != "rotary":  # Positions may be fractional.
+        wrong += [np.asarray(number, float), np.asarray(number) + 0.5]
+    if not np.ndim(number):
+        wrong += [True, 2.0]
+    for value in wrong:
+        with pytest.raises(
+            ValueError, match=rf"^{function}: .*\b{argument}\b.* expected .*integer"
+        ):
+            call(value)
+
+
+def of_encoder(function, option, **options):
+    """A call of an encoder's block or stack with one option."""
+    sizes = {"size": 2, "heads": 1, "hidden_size": 3}
+    params = {
+        "encoder_block": lambda: jattn.init_encoder_block(RNG, **sizes),
+        "transformer_encoder": lambda: jattn.init_transformer_encoder(RNG, layers=1, **sizes),
+    }[function]()
+    return getattr(jattn, function)(params, SEQUENCE, **option, **options)
+
+
+def of_decoder(function, option, **options):
+    """A call of a decoder's block or stack with one option."""
+    sizes = {"size": 2, "heads": 1, "hidden_size": 3}
+    params = {
+        "decoder_block": lambda: jattn.init_decoder_block(RNG, **sizes),
+        "transformer_decoder": lambda: jattn.init_transformer_decoder(RNG, layers=1, **sizes),
+    }[function]()
+    return getattr(jattn, function)(params, SEQUENCE, SEQUENCE, **option, **options)
+
+
+def of_step(option):
+    params = jattn.init_transformer_decoder(RNG, layers=1, size=2, heads=1, hidden_size=3)
+    memory = jattn.transformer_memory(params, SEQUENCE)
+    state = jattn.transformer_start(params, memory, capacity=2)
+    return jattn.transformer_step(params, state, SEQUENCE[0], memory, **option)
+
+
+LAYERS = jattn.init_stacked_gru(RNG, input_size=2, units=2, layers=2)
+LAYER_NORM, RMS_NORM = jattn.init_layer_norm(size=2), jattn.init_rms_norm(size=2)
+# Of each function with a number among its options, a call with one of them.
+NUMBERS = {
+    "attend_to_cache": lambda option: jattn.attend_to_cache(SEQUENCE[:, None], CACHE, **option),
+    "bahdanau_decode": lambda option: jattn.bahdanau_decode(
+        BAHDANAU, MEMORY, np.arange(2), rng=RNG, **option
+    ),
+    "beam_search": lambda option: search(jattn.beam_search, beam_size=2, **option),
+    "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
+    "dot_product_attention": lambda option: attend_batched(**option),
+    "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
+    "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
+    "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
+    "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
+    "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
+    "luong_decode": lambda option: jattn.luong_decode(
+        LUONG, MEMORY, np.arange(2), rng=RNG, **option
+    ),
+    "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
+    "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
+    "scaled_dot_product_attention": lambda option: jattn.scaled_dot_product_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
+    "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
+    "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
+    "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
+    "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
+    "transformer_step": of_step,
+}
+
+
+def numbers_of(function):
+    """The options of a public function whose annotation names a float."""
+    return [
+        name
+        for name, hint in get_type_hints(function).items()
+        if name != "return" and float in (hint, *get_args(hint))
+    ]
+
+
+def test_every_function_with_a_number_is_in_the_table():
+    functions = {name: exported for name, exported in vars(jattn).items() if callable(exported)}
+    assert {
+        name
+        for name, function in functions.items()
+        if inspect.isfunction(function) and numbers_of(function)
+    } == set(NUMBERS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_finite(name):
+    for argument in numbers_of(getattr(jattn, name)):
+        for wrong in (np.inf, -np.inf, np.nan, np.float32(np.inf)):
+            message = rf"^{name}: {argument} is -?(inf|nan), expected "
+            with pytest.raises(ValueError, match=message):
+                NUMBERS[name]({argument: wrong})
+
+
+def test_arrays_of_one_number_are_finite_too():
+    for scale in (np.asarray(np.inf), jax.numpy.asarray(np.nan)):
+        with pytest.raises(ValueError, match=r"scale is (inf|nan), expected a finite number"):
+            attend_batched(scale=scale)
+    for cap in (0.0, -1.0):
+        with pytest.raises(ValueError, match=f"cap is {cap}, expected a finite number above 0"):
+            attend_batched(logits_soft_cap=cap)
+
+
+def test_arguments_that_a_function_does_not_have_are_named():
+    query = SEQUENCE
+    expected = "expected query, key, value, mask, bias, normalizer"
+    for message, call in {
+        f"unexpected argument temperature, {expected}": lambda: jattn.dot_attention(
+            *(query, query, query), temperature=2.0
+        ),
+        f"missing a required argument: 'value', {expected}": lambda: jattn.dot_attention(
+            query, query
+        ),
+        f"too many positional arguments, {expected}": lambda: jattn.dot_attention(*([query] * 4)),
+    }.items():
+        for kind in (ValueError, TypeError):
+            with pytest.raises(kind, match=f"^dot_attention: {message}$"):
+                call()
+
+
+def test_parameters_of_another_function_are_refused_by_name():
+    """Also where the fields that are read would be there."""
+    for wrong, given in (
+        (None, "None"),
+        ({"scale": np.ones(2)}, "a dict"),
+        (jattn.init_layer_norm(size=2), "a LayerNormParams"),
+    ):
+        message = f"^rms_norm: params is {given}, expected RMSNormParams with fields scale$"
+        with pytest.raises(ValueError, match=message):
+            jattn.rms_norm(wrong, SEQUENCE)
+    block = jattn.init_encoder_block(RNG, size=2, heads=1, hidden_size=3)
+    wrong = block._replace(feed_forward=block.attention)
+    message = "encoder_block: params.feed_forward is a MultiHeadParams, expected FeedForwardParams"
+    with pytest.raises(ValueError, match=message):
+        jattn.encoder_block(wrong, SEQUENCE)
+
+
+class OfAnotherLibrary:
+    """An array whose dtype NumPy does not know."""
+
+    shape, ndim, dtype = (5, 2), 2, "another.float32"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (OfAnotherLibrary(), "is a test_axes.OfAnotherLibrary, expected an array of NumPy or JAX"),
+        (SEQUENCE.astype(">f4"), "has dtype >f4, expected the byte order of this machine"),
+        (np.ma.masked_array(SEQUENCE), "is a masked array of NumPy, expected a plain array"),
+        (SEQUENCE.astype(np.longdouble), f"has dtype {np.dtype(np.longdouble)}, expected a fl"),
+        (jax.ShapeDtypeStruct((5, 2), "float32"), "is a ShapeDtypeStruct, expected an array with"),
+        (SEQUENCE.astype(jax.numpy.float8_e5m2), "has dtype float8_e5m2, expected .* 16 bits"),
+    ],
+)
+def test_arrays_that_jax_does_not_compute_with_are_refused(wrong, message):
+    calls = {
+        "dot_attention": lambda: jattn.dot_attention(wrong, SEQUENCE, SEQUENCE),
+        "linear": lambda: jattn.linear(jattn.LinearParams(wrong), SEQUENCE),
+    }
+    if hasattr(wrong, "__getitem__"):
+        batched = wrong[None, :, None]
+        calls["dot_product_attention"] = lambda: attend_batched(bias=wrong[None, :, :1])
+        calls["attend_to_cache"] = lambda: jattn.attend_to_cache(batched, EMPTY)
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=rf"^{name}: [\w.]+ {message}"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_a_mask_of_zeros_and_ones_is_said_to_be_one(dtype):
+    """A bias of 0 and 1 would hide nothing, in silence."""
+    mask = np.eye(5).astype(dtype)
+    for call in (
+        lambda mask: jattn.dot_attention(SEQUENCE, SEQUENCE, SEQUENCE, mask=mask),
+        lambda mask: attend_batched(mask=mask),
+        masks.dense,
+    ):
+        with pytest.raises(ValueError, match=r"mask\.astype\(bool\)") as caught:
+            call(mask)
+        assert "bias" not in str(caught.value) or "a bias of 0 hides nothing" in str(caught.value)
+
+
+INITS = [name for name in WITH_SIZES if name.startswith("init_")]
+
+
+@pytest.mark.parametrize("name", INITS)
+def test_D1_parameters_are_drawn_in_every_dtype(name):
+    """In the same numbers, rounded."""
+    function = getattr(jattn, name)
+    parameters = inspect.signature(function).parameters.values()
+    required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
+    sizes = {argument: RNG if argument == "rng" else 3 for argument in required}
+    for dtype in ("bfloat16", "float16", "float32", "float64"):
+        drawn = jax.tree.leaves(function(**sizes, dtype=dtype))
+        floats = [x for x in drawn if jax.numpy.issubdtype(x.dtype, jax.numpy.floating)]
+        assert floats
+        assert {x.dtype.name for x in floats} == {dtype}
+        assert all(np.isfinite(np.asarray(x, float)).all() for x in floats)

@@ -431,7 +431,7 @@ def wrong_calls():
     yield f"bias has shape .*, {expected}$", lambda: attend(query, cache, bias=np.zeros((T, T)))
     yield "mask has shape", lambda: attend(query, cache, mask=np.ones((3, H, T, 13), bool))
     yield (
-        "expected bool; pass an additive mask as bias",
+        "expected bool; it holds only 0 and 1, so pass mask.astype",
         lambda: attend(query, cache, mask=np.ones((T, 13))),
     )
     yield "bias has dtype bool", lambda: attend(query, cache, bias=np.ones((T, 13), bool))

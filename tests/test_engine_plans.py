@@ -35,9 +35,9 @@ LEAVES = (
     | some.builds(masks.window, small | some.none(), small | some.none(), some.integers(-5, 5))
     | some.integers(0, 5).map(masks.lengths)
     | some.integers(0, 5).map(masks.prefix)
-    | some.integers(1, 4).map(masks.dilated)
-    | some.integers(1, 4).map(masks.blocks)
-    | some.integers(0, 3).map(masks.global_tokens)
+    | some.builds(masks.dilated, some.integers(1, 4), some.integers(-5, 5))
+    | some.builds(masks.blocks, some.integers(1, 4), some.integers(-5, 5))
+    | some.builds(masks.global_tokens, some.integers(0, 3), some.integers(-5, 5))
 )
 MASKS = some.recursive(
     LEAVES,

@@ -23,6 +23,8 @@ from compiled import (
 
 import jattn
 from jattn import masks, testing
+from jattn.masks.hulls import hull
+from jattn.masks.spans import spans
 from jattn.testing.properties import ROUNDING
 
 T, S = 4, 6
@@ -39,6 +41,10 @@ def assert_is(mask, definition, t=T, s=S):
     dense = mask.dense(t, s)
     assert dense.dtype == bool
     np.testing.assert_array_equal(dense, enumerated(definition, t, s))
+
+
+def multiple_of_three(q, k):
+    return q in (0, 3) or k in (0, 3)
 
 
 # Every factory with a definition of its own.
@@ -61,12 +67,46 @@ DEFINED = {
     "blocks": (masks.blocks(2), lambda q, k: {q, k} in ({0}, {1}, {2}, {3}, {0, 1}, {2, 3})),
     "global tokens": (masks.global_tokens(1), lambda q, k: q == 0 or k == 0),
     "dense": (masks.dense(ARRAY), lambda q, k: ARRAY[q, k]),
+    "dilated, offset": (masks.dilated(3, 4), lambda q, k: k in (q + 1, q + 4, q - 2)),
+    "blocks, offset": (masks.blocks(2, 1), lambda q, k: k in ((0, 1), (2, 3), (2, 3), (4, 5))[q]),
+    "blocks, offset below 0": (masks.blocks(3, -2), lambda q, k: (q >= 2) == (k < 3) and k < 3),
+    "global tokens, offset": (masks.global_tokens(3, 2), lambda q, k: q == 0 or k in range(3)),
+    "global tokens, offset below 0": (
+        masks.global_tokens(2, -1),
+        lambda q, k: q in (1, 2) or k in range(2),
+    ),
+    "rule of one's own": (masks.Mask(lambda q, k, n: (q * k) % n == 0, (3,)), multiple_of_three),
 }
 
 
 @pytest.mark.parametrize("name", DEFINED)
 def test_masks_are_what_they_are_defined_to_be(name):
     assert_is(*DEFINED[name])
+
+
+@pytest.mark.parametrize("name", DEFINED)
+def test_S2_intervals_and_spans_hold_every_key_that_a_mask_shows(name):
+    """For the engine, which skips keys outside of them."""
+    mask, definition = DEFINED[name]
+    pairs = enumerated(definition)
+    rows = jnp.arange(T)
+    start, stop = (np.asarray(x)[:, None] for x in hull(mask, rows, S))
+    keys = np.arange(S)[None]
+    assert not pairs[(keys < start) | (keys >= stop)].any()
+    first, after = spans(mask, np.array([0, 2]), np.array([2, T]), S)
+    for block in range(2):
+        hidden = [key for key in range(S) if not first[block] <= key < after[block]]
+        assert not pairs[2 * block : 2 * block + 2, hidden].any()
+
+
+@pytest.mark.parametrize("number", [int, np.int64, jnp.asarray])
+def test_S2_intervals_of_blocks_are_exact_at_any_offset(number):
+    for size, offset in itertools.product((1, 2, 3, 5, 2**40), (-7, -1, 0, 1, 4, 2**40)):
+        mask = masks.blocks(number(size), number(offset))
+        pairs = enumerated(lambda q, k, n=size, o=offset: k // n == (q + o) // n)
+        np.testing.assert_array_equal(mask.dense(T, S), pairs)
+        start, stop = hull(mask, jnp.arange(T), S)
+        np.testing.assert_array_equal(np.maximum(stop - start, 0), pairs.sum(-1))
 
 
 def test_segments_of_one_sequence_need_one_array_of_ids():
@@ -208,7 +248,7 @@ def test_numbers_of_any_integer_dtype_are_positions(dtype):
         "window": lambda n: masks.window(n, n, n),
         "lengths": lambda n: masks.lengths(n, n),
         "both": lambda n: masks.causal(n) & masks.prefix(n),
-        "others": lambda n: masks.dilated(n) | ~masks.blocks(n) & masks.global_tokens(n),
+        "others": lambda n: masks.dilated(n, n) | ~masks.blocks(n, n) & masks.global_tokens(n, n),
     }
     inputs = [np.random.default_rng(0).standard_normal((size, 1, 3)) for size in (T, S, S)]
 
@@ -240,13 +280,37 @@ MISTAKES = {
     "masks.dense: array is float64[4, 6], expected bool[t, s]; pass an additive mask as bias": (
         lambda: masks.dense(np.zeros((T, S)))
     ),
+    "masks.dense: array is float64[4, 6], expected bool[t, s]; it holds only 0 and 1, so": (
+        lambda: masks.dense(ARRAY * 1.0)
+    ),
+    "masks.dense: array is a masked array of NumPy, expected a plain array": (
+        lambda: masks.dense(np.ma.masked_array(ARRAY))
+    ),
+    "masks.segments: query_ids has dtype bool, expected an integer dtype": (
+        lambda: masks.segments(np.array([True, False]))
+    ),
+    "masks.segments: key_ids has dtype float64, expected an integer dtype": (
+        lambda: masks.segments([0, 1], [0.0, 1.0])
+    ),
+    "masks.segments: query_ids has shape (), expected one id for each position": (
+        lambda: masks.segments(np.array(3))
+    ),
+    "mask has ids of shape (2, 4), expected one for each position; a batch of masks": (
+        lambda: masks.segments(np.zeros((2, T), int), KEY_IDS).dense(T, S)
+    ),
+    "mask has an array of shape (2, 4, 6), expected (t, s); a batch of masks": (
+        lambda: masks.dense(np.stack([ARRAY, ~ARRAY])).dense(T, S)
+    ),
+    "masks.blocks: size is 0, expected at least 1": lambda: masks.blocks(jnp.asarray(0)),
+    "masks.window: left is -3, expected at least 0": lambda: masks.window(np.array(-3), 0),
+    "masks.causal: offset is True, expected an integer": lambda: masks.causal(True),
     "masks.dense: array is bool[6], expected bool[t, s]": lambda: masks.dense(ARRAY[0]),
     "masks.dense: array is list[2, 1], expected bool[t, s]": lambda: masks.dense([[True], [True]]),
     "masks: cannot combine masks for s=6 and s=5": lambda: masks.dense(ARRAY) & ARRAY[:, :5],
     "mask has t=4, expected 3": lambda: masks.dense(ARRAY).dense(3, S),
     "mask has s=6, expected 7": lambda: (masks.causal() | ARRAY).dense(T, 7),
-    "masks.window: left is -1, expected at least 0 or None": lambda: masks.window(-1, 0),
-    "masks.window: right is -2, expected at least 0 or None": lambda: masks.window(None, -2),
+    "masks.window: left is -1, expected at least 0": lambda: masks.window(-1, 0),
+    "masks.window: right is -2, expected at least 0": lambda: masks.window(None, -2),
     "masks.causal: offset is 1.5, expected an integer": lambda: masks.causal(1.5),
     "masks.window: left is a, expected an integer": lambda: masks.window("a", 0),
     "masks.lengths: key_lengths is None, expected an integer": lambda: masks.lengths(None),

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jattn._options import check_known, check_length, check_options, floating
+from jattn._options import (
+    Positive,
+    check_array,
+    check_known,
+    check_length,
+    check_options,
+    floating,
+    mask_hint,
+)
 from jattn.engine import forms
 from jattn.masks.algebra import Mask
 
@@ -26,7 +34,7 @@ class Call(NamedTuple):
     key_value_seq_lengths: Any = None
     local_window_size: Any = None
     query_offset: int | Int[Array, "*b"] = 0
-    logits_soft_cap: float | None = None
+    logits_soft_cap: Positive | None = None
     sinks: Any = None
     dropout_rate: float = 0.0
     dropout_rng: Any = None
@@ -44,8 +52,13 @@ class Call(NamedTuple):
         return math.prod(self.lead), t, s, g, h // g, k, v
 
 
-def check(call: Call) -> Call:
-    """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
+def check(call: Call, *, shapes_alone: bool = False) -> Call:
+    """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays.
+
+    `shapes_alone` allows arrays that are given as `jax.ShapeDtypeStruct`s.
+    """
+    for name, value in call._asdict().items():
+        check_array(name, value, shapes_alone=shapes_alone)
     for name in ("query", "key", "value"):
         call = call._replace(**{name: (array := forms.as_array(name, getattr(call, name)))})
         shape = tuple(array.shape)
@@ -73,7 +86,7 @@ def check(call: Call) -> Call:
             _lead(name, lengths, lead)
             check_length(name, lengths, longest, axis)
     _lead("query_offset", call.query_offset, lead)
-    check_options(get_type_hints(Call), call._asdict())
+    check_options(get_type_hints(Call, include_extras=True), call._asdict())
     forms.check_scale(call.scale)
     for name in ("dropout_rate", "logits_soft_cap"):
         check_known(name, getattr(call, name))
@@ -82,10 +95,9 @@ def check(call: Call) -> Call:
     if rate:
         _require(call.dropout_rng is not None, f"dropout_rate is {rate}, but dropout_rng is None")
         forms.check_rng(call.dropout_rng)
-    for name in ("chunk_size", "logits_soft_cap"):
-        given = getattr(call, name)
-        _require(given is None or given > 0, f"{name} is {given}, expected more than 0")
-    return call
+    size = None if call.chunk_size is None else int(call.chunk_size)
+    _require(size is None or size > 0, f"chunk_size is {size}, expected more than 0")
+    return call._replace(chunk_size=size)
 
 
 def _simplified(call: Call) -> Call:
@@ -123,16 +135,16 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
         fits,
         f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",
     )
-    kind: Any = jnp.bool_ if name == "mask" else jnp.floating
-    hint = "bool; pass an additive mask as bias"
-    hint = hint if name == "mask" else "a floating-point dtype; pass booleans as mask"
-    right = jnp.issubdtype(array.dtype, kind)
-    _require(right, f"{name} has dtype {array.dtype}, expected {hint}")
+    if name == "mask":
+        right = jnp.issubdtype(array.dtype, jnp.bool_)
+        _require(right, f"mask has dtype {array.dtype}, expected bool{mask_hint(array)}")
+    else:
+        _floating(name, array, "; pass booleans as mask")
 
 
-def _floating(name: str, array: Any) -> None:
-    right = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize > 1
-    _require(right, f"{name} has dtype {array.dtype}, expected {floating(array.dtype)}")
+def _floating(name: str, array: Any, hint: str = "") -> None:
+    right = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize in (2, 4, 8)
+    _require(right, f"{name} has dtype {array.dtype}, expected {floating(array.dtype)}{hint}")
 
 
 def _lead(name: str, array: Any, lead: tuple[int, ...]) -> None:

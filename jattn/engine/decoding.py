@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jattn._options import named
+from jattn._options import check_array, named
 from jattn.engine.arguments import Call, check
 from jattn.engine.cache import KeyValueCache, slot_positions
 from jattn.engine.slots import attend_to_slots
@@ -55,6 +55,8 @@ def attend_to_cache(
         ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
     """
     _check(query, cache)
+    for name, array in (("query", query), ("mask", mask), ("bias", bias), ("sinks", sinks)):
+        check_array(f"attend_to_cache: {name}", array)
     key, value = (
         jax.ShapeDtypeStruct((*x.shape[:-3], *(x.shape[axis] for axis in (-2, -3, -1))), x.dtype)
         for x in (cache.key, cache.value)
@@ -70,7 +72,8 @@ def attend_to_cache(
                 logits_soft_cap=logits_soft_cap,
                 sinks=sinks,
                 chunk_size=chunk_size,
-            )
+            ),
+            shapes_alone=True,
         )
     return _attend(
         call.query,

@@ -133,5 +133,5 @@ def plan(
     Arrays may be given as `jax.ShapeDtypeStruct`s.
     """
     with named("plan"):
-        call = check(Call(query, key, value, bias, mask, **options))
+        call = check(Call(query, key, value, bias, mask, **options), shapes_alone=True)
     return plan_of(call, planner)

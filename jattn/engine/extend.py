@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn._options import check_length
+from jattn._options import check_array, check_length
 from jattn.engine.cache import KeyValueCache
 
 
@@ -84,6 +84,7 @@ def _check_chunk(cache: KeyValueCache, key: Array, value: Array) -> int:
     batch, groups = cache.length.shape, cache.key.shape[-3]
     chunk = np.shape(key)[len(batch)] if np.ndim(key) == len(batch) + 3 else -1
     for name, array, stored in (("key", key, cache.key), ("value", value, cache.value)):
+        check_array(f"extend_cache: {name}", array)
         size = stored.shape[-1]
         if np.shape(array) != (*batch, chunk, groups, size):
             raise ValueError(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jattn._options import is_old_key
+from jattn._options import floating, is_old_key
 from jattn.masks.reach import FAR
 
 
@@ -23,7 +23,7 @@ def as_array(name: str, given: Any) -> Any:
         pass
     dtype = getattr(given, "dtype", None)
     if dtype is not None:
-        raise ValueError(f"{name} has dtype {dtype}, expected a floating-point dtype")
+        raise ValueError(f"{name} has dtype {dtype}, expected {floating(dtype)}")
     raise ValueError(f"{name} is a {type(given).__name__}, expected an array")
 
 
@@ -66,7 +66,7 @@ def _side(side: Any, size: Any) -> Any:
         return None
     known = not isinstance(side, Tracer) and np.ndim(side) == 0
     if known and isinstance(np.asarray(side)[()], numbers.Integral) and side >= 0:
-        return int(side) if side < FAR else None
+        return int(side) if int(side) < FAR else None  # A uint8 holds no `FAR` to compare with.
     raise ValueError(f"local_window_size is {size}, expected integers of at least 0, or None")
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jattn._options import check_array
+
 
 class MergedAttention(NamedTuple):
     """What attention over both sets gives: the output, and the log of the sum of exponentials."""
@@ -62,11 +64,13 @@ def merge_attention(
 
 def _check(first_output, first_lse, second_output, second_lse) -> None:
     shape = np.shape(first_output)
+    check_array("merge_attention: first_output", first_output)
     for name, array, expected in (
         ("first_lse", first_lse, shape[:-1]),
         ("second_output", second_output, shape),
         ("second_lse", second_lse, shape[:-1]),
     ):
+        check_array(f"merge_attention: {name}", array)
         if np.shape(array) != expected:
             raise ValueError(
                 f"merge_attention: {name} has shape {np.shape(array)}, expected {expected}"

@@ -1,40 +1,51 @@
 """The patterns in use: causal, window, lengths, segments, prefix, dilated, blocks, global."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jattn.masks.algebra import Mask, first_positions
+from jattn._options import check_array
+from jattn.masks.algebra import OPERAND_AXES, Mask, first_positions
 from jattn.masks.reach import FAR, within_reach
 
 Integer = int | Int[Array, ""]
 
 
 def causal(offset: Integer = 0) -> Mask:
-    """Keys up to the query's own position: key <= query + offset.
+    """Returns the mask of keys up to the query's own position: key <= query + offset.
 
-    Offset 0 is top-left; `s - t` is bottom-right; a cache's length is the third use.
+    Args:
+        offset: position of the first query. 0 is top-left, `s - t` is bottom-right, and the length
+            of a cache is for queries that follow it.
     """
     return Mask(up_to_query, (_whole("causal", "offset", offset),))
 
 
 def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> Mask:
-    """Keys from `left` before to `right` after the query's position, both ends inclusive.
+    """Returns the mask of keys within a distance of the query's own position, query + offset.
 
-    The query's own position, query + offset, is seen beside them; None leaves a side open.
+    Args:
+        left: number of keys before that position; None for all of them.
+        right: number of keys after it; None for all of them. Its own key is always included.
+        offset: position of the first query.
     """
-    given = {"left": left, "right": right}
-    for name, side in given.items():
-        if side is not None:
-            given[name] = side = _whole("window", name, side)
-        if isinstance(side, int | np.integer) and side < 0:
-            raise ValueError(f"masks.window: {name} is {side}, expected at least 0 or None")
-    near = (None if isinstance(x, int) and x == FAR else x for x in given.values())
-    return Mask(near_query, (*near, _whole("window", "offset", offset)))
+    sides: dict[str, Any] = {"left": left, "right": right}
+    for name, side in sides.items():
+        sides[name] = None if side is None else _whole("window", name, side, 0)
+    limits = (None if isinstance(x, int) and x == FAR else x for x in sides.values())
+    return Mask(near_query, (*limits, _whole("window", "offset", offset)))
 
 
 def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
-    """The first `key_lengths` keys, for the first `query_lengths` queries (None: for all)."""
+    """Returns the mask of the first `key_lengths` keys, for the first `query_lengths` queries.
+
+    Args:
+        key_lengths: number of keys before the padding.
+        query_lengths: number of queries before the padding; None for all of them.
+    """
     _whole("lengths", "key_lengths", key_lengths)
     if query_lengths is not None:
         _whole("lengths", "query_lengths", query_lengths)
@@ -42,31 +53,56 @@ def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
 
 
 def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = None) -> Mask:
-    """Keys whose id equals the query's, as for documents packed into one sequence."""
-    both = [
-        x if hasattr(x, "shape") else np.array(x) for x in (query_ids, key_ids) if x is not None
-    ]
-    return Mask(same_segment, (both[0], both[-1]), (both[0].shape[-1], both[-1].shape[-1]))
+    """Returns the mask of keys with the query's id, as for documents packed into one sequence.
+
+    Args:
+        query_ids: an integer for each query. More axes in front are those of `jax.vmap`.
+        key_ids: an integer for each key; None for those of the queries.
+    """
+    queries = _ids("query_ids", query_ids)
+    keys = queries if key_ids is None else _ids("key_ids", key_ids)
+    return Mask(same_segment, (queries, keys), (queries.shape[-1], keys.shape[-1]))
 
 
 def prefix(length: Integer) -> Mask:
-    """The first `length` keys; `prefix(n) | causal()` is a prefix language model's mask."""
+    """Returns the mask of the first `length` keys.
+
+    `prefix(n) | causal()` is the mask of a prefix language model.
+    """
     return Mask(before_length, (_whole("prefix", "length", length, 0),))
 
 
-def dilated(step: Integer) -> Mask:
-    """Every `step`-th key, counted from the query's own position."""
-    return Mask(_dilated, (_whole("dilated", "step", step, 1),))
+def dilated(step: Integer, offset: Integer = 0) -> Mask:
+    """Returns the mask of every `step`-th key, counted from the query's position, query + offset.
+
+    Args:
+        step: distance of neighbouring keys, at least 1.
+        offset: position of the first query.
+    """
+    operands = _whole("dilated", "step", step, 1), _whole("dilated", "offset", offset)
+    return Mask(at_steps, operands)
 
 
-def blocks(size: Integer) -> Mask:
-    """Keys of the query's own block, where blocks of `size` positions tile the sequence."""
-    return Mask(same_block, (_whole("blocks", "size", size, 1),))
+def blocks(size: Integer, offset: Integer = 0) -> Mask:
+    """Returns the mask of keys in the query's block, where blocks of positions tile the sequence.
+
+    Args:
+        size: number of positions in a block, at least 1.
+        offset: position of the first query.
+    """
+    operands = _whole("blocks", "size", size, 1), _whole("blocks", "offset", offset)
+    return Mask(same_block, operands)
 
 
-def global_tokens(count: Integer) -> Mask:
-    """The first `count` positions see every key and are seen by every query."""
-    return Mask(_global_tokens, (_whole("global_tokens", "count", count, 0),))
+def global_tokens(count: Integer, offset: Integer = 0) -> Mask:
+    """Returns the mask by which the first `count` positions attend to all and are seen by all.
+
+    Args:
+        count: number of these positions.
+        offset: position of the first query.
+    """
+    operands = _whole("global_tokens", "count", count, 0), _whole("global_tokens", "offset", offset)
+    return Mask(of_global_tokens, operands)
 
 
 def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integer:
@@ -74,9 +110,23 @@ def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integ
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
         raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")
     value = within_reach(value)
-    if isinstance(value, int | np.integer) and value < least:
+    known = least > -FAR and np.ndim(value) == 0 and not isinstance(value, Tracer)
+    if known and int(value) < least:
         raise ValueError(f"masks.{name}: {argument} is {value}, expected at least {least}")
     return value
+
+
+def _ids(argument: str, ids: Any) -> Any:
+    """Returns ids as an array; an empty list has no dtype of its own and is taken."""
+    check_array(f"masks.segments: {argument}", ids)
+    ids = ids if hasattr(ids, "shape") else np.array(ids, None if len(ids) else int)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        expected = "an integer dtype"
+        raise ValueError(f"masks.segments: {argument} has dtype {ids.dtype}, expected {expected}")
+    if not ids.ndim:
+        expected = "one id for each position"
+        raise ValueError(f"masks.segments: {argument} has shape (), expected {expected}")
+    return ids
 
 
 def up_to_query(queries, keys, offset):
@@ -97,18 +147,23 @@ def before_length(queries, keys, length):
     return keys < length
 
 
-def _dilated(queries, keys, step):
-    return (keys - queries) % step == 0
+def at_steps(queries, keys, step, offset):
+    return (keys - (queries + offset)) % step == 0
 
 
-def same_block(queries, keys, size):
-    return keys // size == queries // size
+def same_block(queries, keys, size, offset):
+    return keys // size == (queries + offset) // size
 
 
-def _global_tokens(queries, keys, count):
-    return (keys < count) | (queries < count)
+def of_global_tokens(queries, keys, count, offset):
+    positions = queries + offset
+    return (keys < count) | ((positions >= 0) & (positions < count))
 
 
 def existing(queries, keys, s):
-    """The rule that keys lie between 0 and s, for blocks that reach past the ends."""
+    """Keeps keys from 0 to before s, for blocks that reach past the ends."""
     return (keys >= 0) & (keys < s)
+
+
+NUMERIC_RULES = (up_to_query, near_query, before_length, at_steps, same_block, of_global_tokens)
+OPERAND_AXES |= dict.fromkeys(NUMERIC_RULES, 0) | {same_segment: 1}

@@ -111,9 +111,10 @@ def _prefix(xp, queries, s, length):
     return xp.zeros_like(queries), xp.full_like(queries, 1) * length
 
 
-def _blocks(xp, queries, s, size):
-    start = queries // size * size
-    return start, start + size
+def _blocks(xp, queries, s, size, offset):
+    start = (queries + offset) // size * size
+    # A start past all keys and a size that is far would overflow together.
+    return start, xp.minimum(start, s) + size
 
 
 _INTERVALS = {

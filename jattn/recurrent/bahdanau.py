@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jattn._axes import named_arguments
+from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
@@ -29,6 +31,7 @@ class DecoderOutput(NamedTuple):
     weights: Float[Array, "t *h s"]
 
 
+@named_arguments
 @at_least_float32
 def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) -> BahdanauState:
     """The state before the first step: hidden = tanh(start(memory.summary)).
@@ -41,6 +44,7 @@ def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) 
     return BahdanauState(hidden, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
 
 
+@named_arguments
 @at_least_float32
 def bahdanau_step(
     params: BahdanauDecoderParams,
@@ -74,6 +78,7 @@ def bahdanau_step(
     return _read_out(params, state.hidden, embedded, context), state
 
 
+@named_arguments
 @at_least_float32
 def bahdanau_decode(
     params: BahdanauDecoderParams,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
 from jattn._options import Count
-from jattn._precision import at_least_float32
+from jattn._precision import at_least_float32, inner_dtype
 
 
 class GRUParams(NamedTuple):
@@ -37,7 +37,8 @@ def init_gru(
     input_weight = jax.random.normal(input_rng, (3, units, input_size), dtype)
     return GRUParams(
         input_weight * max(input_size, 1) ** -0.5,
-        jax.random.orthogonal(hidden_rng, units, (3,), dtype=dtype),
+        # Drawn in at least float32: JAX decomposes no matrix in half precision.
+        jax.random.orthogonal(hidden_rng, units, (3,), dtype=inner_dtype(dtype)).astype(dtype),
         jnp.zeros((3, units), dtype),
         jnp.zeros((3, units), dtype),
     )

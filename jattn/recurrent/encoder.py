@@ -93,7 +93,8 @@ def encode(
     """
     check_length("encode: length", length, len(tokens), "s")
     if length is not None:
-        tokens = jnp.where(jnp.arange(len(tokens)) < length, tokens, 0)
+        valid = jnp.arange(len(tokens)) < jnp.asarray(length).astype(int)
+        tokens = jnp.where(valid, tokens, 0)
     outputs, final = stacked_gru(
         params.layers,
         embedding(params.embedding, tokens),

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._options import check_dropout, check_options, named
+from jattn._axes import named_arguments
+from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
@@ -26,6 +27,7 @@ class LuongState(NamedTuple):
     weights: Float[Array, "*h s"]
 
 
+@named_arguments
 @at_least_float32
 def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> LuongState:
     """The state before the first step: hidden = tanh(start(memory.summary)), the rest zero.
@@ -39,6 +41,7 @@ def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> Luo
     return LuongState(hidden, attentional, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
 
 
+@named_arguments
 @at_least_float32
 def luong_step(
     params: LuongDecoderParams,
@@ -72,6 +75,7 @@ def luong_step(
     return linear(params.readout, state.attentional), state
 
 
+@named_arguments
 @at_least_float32
 def luong_decode(
     params: LuongDecoderParams,
@@ -99,8 +103,6 @@ def luong_decode(
         ValueError: as `luong_step` does, or if dropout_rate is not in [0, 1) or comes without rng.
     """
     check_dropout("luong_decode", "dropout_rate", dropout_rate, rng)
-    with named("luong_decode"):
-        check_options({"input_feeding": bool}, {"input_feeding": input_feeding})
     read = attention(params.attention, memory)
     start = luong_start(params, memory, read)
 

@@ -139,7 +139,7 @@ def zero_padding(inputs, length):
     """The inputs, zero past `length`, and which of them are valid; None if all are."""
     if length is None:
         return inputs, None
-    valid = jnp.arange(len(inputs)) < length
+    valid = jnp.arange(len(inputs)) < jnp.asarray(length).astype(int)
     return jnp.where(valid[:, None], inputs, 0.0), valid
 
 

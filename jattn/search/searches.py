@@ -82,6 +82,7 @@ def beam_search(
         ValueError: if beam_size is not at least 1, max_steps is negative, length_penalty is
             not finite, or start or stop is not a token.
     """
+    start, stop, max_steps, beam_size = map(int, (start, stop, max_steps, beam_size))
     after = jax.eval_shape(step, state, _token(0))
     _check(after[0], length_penalty, start=start, stop=stop)
     spread = lambda leaf: jnp.broadcast_to(leaf, (beam_size, *jnp.shape(leaf)))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn._options import Count, check_options, named
+from jattn._axes import named_arguments
+from jattn._options import Count
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
 from jattn.normalizers import softmax
@@ -28,12 +29,11 @@ class TransformerState(NamedTuple):
     weights: tuple[Float[Array, "h s"], ...]
 
 
+@named_arguments
 def transformer_start(
-    params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: int
+    params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: Count
 ) -> TransformerState:
     """The state before the first step, with room for `capacity` positions."""
-    with named("transformer_start"):
-        check_options({"capacity": Count}, {"capacity": capacity})
     keys, values, weights = [], [], []
     for block, of_memory in zip(params.blocks, memory.keys, strict=True):
         heads, (query, key, value, *_) = block.self_attention, block.self_attention
@@ -44,6 +44,7 @@ def transformer_start(
     return TransformerState(tuple(keys), tuple(values), position, tuple(weights))
 
 
+@named_arguments
 @at_least_float32
 def transformer_step(
     params: TransformerDecoderParams,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Bool, Float, Key
 
+from jattn._axes import named_arguments
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head_parts import Turn
@@ -32,6 +33,7 @@ class TransformerDecoderOutput(NamedTuple):
     cross_weights: tuple[Float[Array, "h t s"], ...]
 
 
+@named_arguments
 @at_least_float32
 def transformer_encoder(
     params: TransformerEncoderParams,
@@ -71,6 +73,7 @@ def transformer_encoder(
     return TransformerEncoderOutput(outputs, tuple(weights))
 
 
+@named_arguments
 @at_least_float32
 def transformer_decoder(
     params: TransformerDecoderParams,
