@@ -60,7 +60,8 @@ def _whole_and_fraction(positions: Any) -> tuple[Any, Any]:
     floor = xp.floor(positions if xp is np else jax.lax.stop_gradient(positions))
     # NaN and infinity have no whole part. Their fraction is NaN, and so is the result.
     whole = xp.where(xp.isfinite(floor), floor, xp.zeros_like(floor))
-    return whole.astype(np.int64 if wide else np.int32), positions - floor
+    with np.errstate(invalid="ignore"):
+        return whole.astype(np.int64 if wide else np.int32), positions - floor
 
 
 def _phase(positions: Any, frequencies: np.ndarray) -> Any:
