@@ -145,12 +145,12 @@ def _check_record(function: str, path: str, record: Record, arguments: dict[str,
         value = getattr(value, field, None)
     if isinstance(value, record.classes) or (value is None and (record.optional or fields)):
         return
-    given = "None" if value is None else f"a {type(value).__name__}"
+    kind = "None" if value is None else f"a {type(value).__name__}"
     expected = " or ".join(
         f"{one_class.__name__} with fields {', '.join(one_class._fields)}"  # type: ignore[attr-defined]
         for one_class in record.classes
     )
-    raise ValueError(f"{function}: {path} is {given}, expected {expected}")
+    raise ValueError(f"{function}: {path} is {kind}, expected {expected}")
 
 
 def _check(function: str, forms: dict[str, tuple[Form, ...]], arguments: dict[str, Any]) -> None:

@@ -135,7 +135,7 @@ def named(function: str) -> Iterator[None]:
 
 
 def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
-    """Raises ValueError unless 0 <= length <= longest; the values of a traced one are unknown."""
+    """Raises ValueError unless length is an integer from 0 to `longest`, as far as it is known."""
     if length is None:
         return
     dtype = getattr(length, "dtype", None) or np.asarray(length).dtype
@@ -143,8 +143,8 @@ def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
         raise ValueError(f"{argument} is {length}, expected an integer")
     if isinstance(length, Tracer):
         return
-    known = np.asarray(length)
-    if known.size and (known.min() < 0 or known.max() > longest):
+    values = np.asarray(length)
+    if values.size and (values.min() < 0 or values.max() > longest):
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")
 
 
@@ -200,8 +200,8 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
     dtype = getattr(value, "dtype", None)
     if "prng_key" in allowed:
         if not is_old_key(value) and not str(dtype).startswith("key<"):
-            given = type(value).__name__ if dtype is None else dtype
-            raise ValueError(f"{argument} is {given}, expected a key of jax.random.key")
+            kind = type(value).__name__ if dtype is None else dtype
+            raise ValueError(f"{argument} is {kind}, expected a key of jax.random.key")
         return
     whole = any("int" in name for name in allowed)
     real = any(name.startswith(("float", "bfloat")) for name in allowed)

@@ -1,4 +1,4 @@
-"""What starts a loop inside `jax.shard_map`, where types say over which mesh axes values vary."""
+"""Starts of loops inside `jax.shard_map`, whose types name the mesh axes that values vary over."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,33 +7,34 @@ import jax
 
 
 def varying_as(start: Any, *others: Any) -> Any:
-    """`start`, marked as varying over the mesh axes of the others; outside of a mesh as it is.
+    """Returns `start` marked as varying over the mesh axes of the others; unchanged outside a mesh.
 
-    A loop whose steps read the others gives back such a type, and JAX wants it from the first.
+    A step that reads the others returns a carry of that type, and JAX requires the type of the
+    start to be the same.
     """
-    every = frozenset().union(*map(_axes, jax.tree.leaves((start, others))))
+    mesh_axes = frozenset().union(*map(_axes, jax.tree.leaves((start, others))))
 
     def marked(leaf: Any) -> Any:
-        missing = tuple(sorted(every - _axes(leaf)))
+        missing = tuple(sorted(mesh_axes - _axes(leaf)))
         return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
 
     return jax.tree.map(marked, start)
 
 
 def scan(step: Callable[..., Any], start: Any, rows: Any, *, reverse: bool = False) -> Any:
-    """`jax.lax.scan` of a step with a caller's function in it, that may read what varies, or not.
+    """Runs `jax.lax.scan` with a step whose caller's function may read varying values.
 
-    What such a function reads cannot be seen, so the types that the step gives say it.
+    The types of the step's results show which mesh axes that function depends on.
     """
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return jax.lax.scan(step, start, rows, reverse=reverse)
     start = varying_as(start, jax.eval_shape(jax.vmap(step, (None, 0)), start, rows)[0])
 
-    def alike(carry: Any, row: Any) -> Any:
-        after, found = step(carry, row)
-        return varying_as(after, start), found
+    def typed_step(carry: Any, row: Any) -> Any:
+        after, output = step(carry, row)
+        return varying_as(after, start), output
 
-    return jax.lax.scan(alike, start, rows, reverse=reverse)
+    return jax.lax.scan(typed_step, start, rows, reverse=reverse)
 
 
 def _axes(leaf: Any) -> frozenset[str]:

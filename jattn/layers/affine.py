@@ -15,7 +15,7 @@ from jattn._precision import at_least_float32
 
 
 class EmbeddingParams(NamedTuple):
-    """One row for each of the `w` words."""
+    """A row of `d` features for each of `w` words."""
 
     weight: Float[Array, "w d"]
 
@@ -31,7 +31,17 @@ class LinearParams(NamedTuple):
 def init_embedding(
     rng: Key[Array, ""], *, words: Count, size: Count, dtype: DTypeLike = float
 ) -> EmbeddingParams:
-    """Draws the rows from a standard normal."""
+    """Draws the rows from a standard normal.
+
+    Args:
+        rng: a key of `jax.random.key`.
+        words: number of rows, the size of the vocabulary.
+        size: number of features.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is negative or dtype is not a floating-point dtype.
+    """
     return EmbeddingParams(jax.random.normal(rng, (words, size), dtype))
 
 
@@ -44,7 +54,18 @@ def init_linear(
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> LinearParams:
-    """Draws the weight from a normal with variance 1 / input_size; the bias starts at zero."""
+    """Draws the weight from a normal with variance 1 / input_size; the bias starts at zero.
+
+    Args:
+        rng: a key of `jax.random.key`.
+        input_size: number of input features.
+        output_size: number of output features.
+        bias: whether there is a bias.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is negative or dtype is not a floating-point dtype.
+    """
     weight = jax.random.normal(rng, (output_size, input_size), dtype) * max(input_size, 1) ** -0.5
     return LinearParams(weight, jnp.zeros(output_size, dtype) if bias else None)
 
@@ -54,13 +75,13 @@ def init_linear(
 def embedding(
     params: EmbeddingParams, tokens: Int[Array, " s"] | Int[Array, ""]
 ) -> Float[Array, "s d"] | Float[Array, " d"]:
-    """The row of each token: outputs[s] = weight[tokens[s]].
+    """Returns the row of each token: outputs[s] = weight[tokens[s]].
 
-    The gradient of a row is a sum over its tokens, added up in at least float32.
+    The gradient of a row is a sum over its tokens, computed in at least float32.
 
     Args:
-        tokens: a sequence, or one token. Traced tokens cannot be looked at: those that are out of
-            range then give a row of NaN, so that the mistake shows, and no gradient.
+        tokens: a sequence, or one token, in any integer dtype. The values of traced tokens are
+            unknown: one that is out of range gives a row of NaN and no gradient.
 
     Raises:
         ValueError: if a token is negative or not less than the number of words.
@@ -80,7 +101,7 @@ def embedding(
 def linear(
     params: LinearParams, inputs: Float[Array, "s i"] | Float[Array, " i"]
 ) -> Float[Array, "s o"] | Float[Array, " o"]:
-    """An affine map: outputs[s] = weight inputs[s] + bias, of a sequence or of one vector.
+    """Computes an affine map of a sequence or of one vector: outputs[s] = weight inputs[s] + bias.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

@@ -1,9 +1,9 @@
 """Masks as functions of position: small values that combine with `&`, `|` and `~`.
 
-True means that a query may attend to a key. A mask is a rule and its operands and knows no number
-of queries and keys until `.dense(t, s)` or `.at(queries, keys)` asks, so it can be evaluated a
-block at a time. Masks are pytrees: Python integers in them are static, arrays are leaves, and so
-batch under `jax.vmap`. Positions count from 0.
+True means that a query may attend to a key. A mask is a rule and its operands. It has no fixed
+number of queries and keys: `.dense(t, s)` and `.at(queries, keys)` evaluate it at positions, so a
+block at a time is possible. Masks are pytrees: Python integers in them are static, and arrays are
+leaves, which batch under `jax.vmap`. Positions count from 0. `Mask` takes a rule of one's own.
 
     >>> print(window(left=1, right=0).dense(3, 4).astype(int))
     [[1 0 0 0]

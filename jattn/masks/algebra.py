@@ -119,9 +119,9 @@ def dense(array: Bool[Array, "t s"]) -> Mask:
     check_array("masks.dense: array", array)
     dtype = getattr(array, "dtype", None)
     if str(dtype) != "bool" or array.ndim < 2:
-        given = f"{dtype or type(array).__name__}{list(np.shape(array))}"
+        described = f"{dtype or type(array).__name__}{list(np.shape(array))}"
         hint = "" if dtype is None else mask_hint(array)
-        raise ValueError(f"masks.dense: array is {given}, expected bool[t, s]{hint}")
+        raise ValueError(f"masks.dense: array is {described}, expected bool[t, s]{hint}")
     return Mask(array_rule, (array,), (array.shape[-2], array.shape[-1]))
 
 

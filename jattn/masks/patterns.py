@@ -110,8 +110,8 @@ def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integ
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
         raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")
     value = within_reach(value)
-    known = least > -FAR and np.ndim(value) == 0 and not isinstance(value, Tracer)
-    if known and int(value) < least:
+    is_known = least > -FAR and np.ndim(value) == 0 and not isinstance(value, Tracer)
+    if is_known and int(value) < least:
         raise ValueError(f"masks.{name}: {argument} is {value}, expected at least {least}")
     return value
 

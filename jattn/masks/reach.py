@@ -1,4 +1,4 @@
-"""Numbers of masks, such that no sum of them and of positions overflows an int32."""
+"""Limits on the numbers of masks, so that sums with positions do not overflow an int32."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ FAR = 2**30  # Beyond every sequence, and still an int32 when another position i
 
 
 def within_reach(number: Any) -> Any:
-    """The same, but one that no sequence reaches as one that no sum of positions overflows.
+    """Returns the number clipped to ±`FAR`, which no sequence reaches.
 
-    An array of JAX's is left to `numbers_like`, since it may be traced.
+    An array of JAX is left to `numbers_like`, since it may be traced.
     """
     if isinstance(number, int | np.integer):
         return max(min(number, FAR), -FAR)
@@ -19,7 +19,7 @@ def within_reach(number: Any) -> Any:
 
 
 def numbers_like(positions: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands; integers that are arrays within reach, in the dtype of the positions."""
+    """Returns the operands, scalar integer arrays clipped and in the dtype of `positions`."""
     if not hasattr(positions, "dtype"):
         return operands
     integer = lambda x: np.ndim(x) == 0 and jnp.issubdtype(getattr(x, "dtype", bool), jnp.integer)
@@ -29,5 +29,5 @@ def numbers_like(positions: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
 def _clipped(number: Any) -> Any:
     if not jnp.issubdtype(number.dtype, jnp.integer):
         return number
-    size = jnp.iinfo(number.dtype)  # NumPy refuses bounds that the dtype does not hold.
-    return number.clip(max(int(size.min), -FAR), min(int(size.max), FAR))
+    limits = jnp.iinfo(number.dtype)  # NumPy refuses bounds that the dtype does not hold.
+    return number.clip(max(int(limits.min), -FAR), min(int(limits.max), FAR))

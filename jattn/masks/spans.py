@@ -1,7 +1,7 @@
-"""What a mask is known to show: to each query an interval of keys, to a block of queries a span.
+"""Bounds, known before the run, on the keys of each query and of each block of queries.
 
-A rule that is not in the tables here shows everything, as far as is known. Operands that are
-traced, or arrays where a number is expected, are not known before the run.
+A rule that is not in the table here is assumed to show every key. Operands that are traced, or
+arrays where a number is expected, are unknown before the run.
 """
 
 from types import ModuleType
@@ -15,16 +15,16 @@ from jattn.masks.reach import numbers_like
 
 
 class Interval(NamedTuple):
-    """For each query the first key that it may see, and the one after the last."""
+    """The first key of each query, or block of queries, and the key after the last one."""
 
     start: Any
     stop: Any
 
 
 def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | None:
-    """The keys that each query sees, if these are always an interval; None if they need not be.
+    """Returns the keys of each query if they always form an interval, None if they need not.
 
-    `xp` is NumPy where all is known, jax.numpy where operands are traced.
+    `xp` is NumPy if all operands are known, jax.numpy if some are traced.
     """
     if mask.rule is all_of:
         left, right = (interval(part, queries, s, xp) for part in mask.operands)
@@ -38,10 +38,10 @@ def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | Non
 
 
 def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> Interval:
-    """A span of keys outside of which no query of a block sees any, for each block of queries.
+    """Returns a span of keys for each block of queries that holds every key of its queries.
 
-    Block i holds the queries from `starts[i]` to before `stops[i]`. What is not known before the
-    run is taken to be seen. A block that sees nothing has an empty span.
+    Block i holds the queries from `starts[i]` to before `stops[i]`. A mask that is unknown before
+    the run is assumed to show every key. A block without keys has an empty span.
     """
     everything = Interval(np.zeros_like(starts), np.full_like(starts, s))
     if mask is None:
@@ -64,7 +64,7 @@ def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> I
         return _tidy(first, after)
     if mask.rule not in _INTERVALS:
         return everything
-    # Intervals move one way as the query moves, so that the ends of a block tell of all of it.
+    # Intervals are monotonic in the query, so the first and last query bound the whole block.
     first = interval(mask, starts, s, np)
     last = interval(mask, np.maximum(stops - 1, starts), s, np)
     assert first is not None
@@ -77,9 +77,11 @@ def _tidy(start: np.ndarray, stop: np.ndarray) -> Interval:
 
 
 def is_known(mask: Mask) -> bool:
-    """Whether all that the mask depends on is there before the run."""
-    known = (int, np.integer, np.ndarray, type(None))
-    return all(is_known(x) if isinstance(x, Mask) else isinstance(x, known) for x in mask.operands)
+    """Returns whether every operand of the mask is known before the run."""
+    known_types = (int, np.integer, np.ndarray, type(None))
+    return all(
+        is_known(x) if isinstance(x, Mask) else isinstance(x, known_types) for x in mask.operands
+    )
 
 
 def _seen_by(mask: Mask, start: int, stop: int, s: int) -> np.ndarray:

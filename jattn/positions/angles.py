@@ -27,7 +27,7 @@ def cosines_and_sines(
 
     A product in float32 has lost the angle long before position 1,000,000. So the angle of a whole
     position is counted in fractions of a turn, by integers of 32 bits, and only the remainder is
-    rounded. Traced frequencies are not known in such detail and are multiplied in `dtype`.
+    rounded. Traced frequencies are multiplied in `dtype`.
     """
     positions = positions if isinstance(positions, jax.Array) else np.asarray(positions)
     positions = positions[:, None] if positions.ndim == 1 else positions

@@ -151,15 +151,15 @@ MUTANTS = (
     Mutant(
         "an interval of an array without its last key",
         "jattn.masks.hulls",
-        "jnp.where(some, keys + 1, 0)",
-        "jnp.where(some, keys, 0)",
+        "jnp.where(seen_by_group, keys + 1, 0)",
+        "jnp.where(seen_by_group, keys, 0)",
         SPANS,
         given={"name": "dense"},
     ),
     Mutant(
         "offsets out of reach that overflow",
         "jattn.masks.reach",
-        "    return number.clip(max(int(size.min), -FAR), min(int(size.max), FAR))",
+        "    return number.clip(max(int(limits.min), -FAR), min(int(limits.max), FAR))",
         "    return number",
         "test_masks.test_I2_nor_do_arrays_of_them",
         given={"make": np.asarray},
@@ -275,8 +275,8 @@ MUTANTS = (
     Mutant(
         "a loop that starts as varying over nothing",
         "jattn._varying",
-        "    every = frozenset().union(*map(_axes, jax.tree.leaves((start, others))))\n",
-        "    every = frozenset()\n",
+        "    mesh_axes = frozenset().union(*map(_axes, jax.tree.leaves((start, others))))\n",
+        "    mesh_axes = frozenset()\n",
         "test_varying.test_T2_a_start_varies_over_the_axes_of_all_that_its_loop_reads",
     ),
     Mutant(
@@ -297,8 +297,8 @@ MUTANTS = (
     Mutant(
         "a length of one key too many",
         "jattn._options",
-        "    if known.size and (known.min() < 0 or known.max() > longest):\n",
-        "    if known.size and (known.min() < 0 or known.max() > longest + 1):\n",
+        "    if values.size and (values.min() < 0 or values.max() > longest):\n",
+        "    if values.size and (values.min() < 0 or values.max() > longest + 1):\n",
         "test_masks.test_mistakes_in_masks_are_named",
         given={"message": "masks.lengths: key_lengths is 7, expected 0 to 6 (s)"},
     ),
