@@ -122,7 +122,8 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
     if dtype is None or (str(dtype) in allowed and not str(dtype).startswith("float8")):
         return
     if "bool" in allowed:
-        hint = "; pass an additive mask as bias" if "float" in str(dtype) else ""
+        additive = argument.endswith("mask") and "float" in str(dtype)
+        hint = "; pass an additive mask as bias" if additive else ""
         raise ValueError(f"{argument} has dtype {dtype}, expected bool{hint}")
     whole = any("int" in name for name in allowed)
     signed = "a signed integer dtype" if str(dtype).startswith("uint") else "an integer dtype"
