@@ -101,7 +101,11 @@ def truncated(
     top_p: float | Float[Array, ""] | None,
 ) -> Float[Array, " w"]:
     """Returns the logits to draw from, -inf for each token that is ruled out."""
-    # Relative to the maximum, which stays 0 at any temperature, even one that rounds to 0.
+    if not isinstance(temperature, Tracer):
+        # Neither 0 nor infinite in a narrower dtype.
+        limits = jnp.finfo(following.dtype)
+        temperature = min(max(float(temperature), float(limits.tiny)), float(limits.max))
+    # Relative to the maximum, which stays 0 at any temperature.
     maximum = following.max()
     logits = following - jnp.where(jnp.isfinite(maximum), maximum, 0.0)
     logits = jnp.where(logits == 0.0, 0.0, logits / jnp.asarray(temperature, logits.dtype))

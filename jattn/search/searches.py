@@ -213,7 +213,7 @@ def _prompt(function, start, start_length, words):
         check_length("start_length", start_length, len(tokens), "start")
         if not isinstance(start_length, Tracer) and not start_length >= 1:
             raise ValueError(f"start_length is {start_length}, expected at least 1")
-    return tokens, start_length
+    return tokens, jnp.asarray(start_length, jnp.int32)
 
 
 def _read_prompt(step, state, tokens, length):
