@@ -93,7 +93,7 @@ POSITIONAL: dict[str, Any] = {
     "mask of additive": (jattn.additive_attention, ADDITIVE, {"mask": masks.causal()}),
     "array": (jattn.general_attention, GENERAL, {"mask": np.tri(4, 7, 2, dtype=bool)}),
     "bias": (jattn.concat_attention, CONCAT, {"bias": HEAD_BIAS[0]}),
-    "own": (own_mechanism, None, {"position_argument": "start_at"}),
+    "own": (own_mechanism, None, {"positions": ["start_at"]}),
 }
 
 
@@ -198,7 +198,7 @@ def test_a_step_reads_at_the_position_that_it_has_in_the_whole_pass(kind):
     mechanism, params, options = POSITIONAL[kind]
     read_memory = jattn.read_by(mechanism, **options)
     # All queries at once, by the mechanism alone, with the memory's mask.
-    options = {name: option for name, option in options.items() if name != "position_argument"}
+    options = {name: option for name, option in options.items() if name != "positions"}
     mask = masks.lengths(LENGTH)
     options["mask"] = mask & options["mask"] if "mask" in options else mask
     if "attention" in options:
@@ -440,7 +440,7 @@ def mistakes():
         ),
         (
             "start is an option, expected an argument of dot_attention",
-            lambda: jattn.read_by(jattn.dot_attention, position_argument="start"),
+            lambda: jattn.read_by(jattn.dot_attention, positions=["start"]),
         ),
         (
             "length is an option, expected in the Memory",

@@ -1,7 +1,7 @@
 """Attention in a decoder: a mechanism bound once to the memory that its queries read."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ Attention = Callable[[Any, Memory], Reader]
 
 
 def read_by(
-    mechanism: Callable[..., Any], *, position_argument: str | None = None, **options: Any
+    mechanism: Callable[..., Any], *, positions: Iterable[str] = (), **options: Any
 ) -> Attention:
     """Adapts an attention mechanism for use in a decoder, as its `attention`.
 
@@ -76,8 +76,8 @@ def read_by(
     Args:
         mechanism: a function of query, keys, values and perhaps parameters before them, with
             `mask=` or `length=` as keyword arguments.
-        position_argument: the mechanism's argument for the position of the first query, where it
-            has another name.
+        positions: names of further arguments of the mechanism that are the position of the first
+            query.
         options: further keyword arguments of the mechanism, as in
             `read_by(local_monotonic_attention, half_width=2)`. A `mask` [t s] is combined with the
             mask of the memory. In a `mask` or a `bias` given as an array, row i belongs to the
@@ -94,13 +94,13 @@ def read_by(
         mechanism, options = mechanism.func, {**mechanism.keywords, **options}
     accepted, takes_any = _accepted(mechanism)
     name = getattr(mechanism, "__name__", type(mechanism).__name__)
-    wanted = [*options, *([position_argument] if position_argument else [])]
-    for option in wanted:
+    positions = (positions,) if isinstance(positions, str) else tuple(positions)
+    for option in (*options, *positions):
         if option not in accepted and not takes_any:
             raise ValueError(f"read_by: {option} is an option, expected an argument of {name}")
     if "length" in options:
         raise ValueError("read_by: length is an option, expected in the Memory")
-    return partial(_bind, mechanism, options, position_argument)
+    return partial(_bind, mechanism, options, positions)
 
 
 def _accepted(mechanism: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
@@ -112,7 +112,7 @@ def _accepted(mechanism: Callable[..., Any]) -> tuple[dict[str, inspect.Paramete
     return parameters, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def _bind(mechanism, options, position_argument, params, memory) -> Reader:
+def _bind(mechanism, options, positions, params, memory) -> Reader:
     check_kind("read_by", "memory", memory, Memory)
     options = dict(options)
     if mechanism is local_monotonic_attention and params is not None:
@@ -128,7 +128,7 @@ def _bind(mechanism, options, position_argument, params, memory) -> Reader:
 
     values = (memory.values,) * (1 if mechanism is location_based_attention else 2)
     leading = () if params is None else (params,)
-    at = _options_at(mechanism, options, position_argument, memory)
+    at = _options_at(mechanism, options, positions, memory)
 
     def read(query, position):
         return mechanism(*leading, query, *values, **at(position, len(query)))
@@ -142,7 +142,7 @@ def _with_params(options, params):
     return partial(options["attention"], params)
 
 
-def _options_at(mechanism, options, position_argument, memory):
+def _options_at(mechanism, options, positions, memory):
     """The function from the first query's position and the number of queries to keywords."""
     accepted, takes_any = _accepted(mechanism)
     hides = "mask" in accepted or takes_any
@@ -153,7 +153,7 @@ def _options_at(mechanism, options, position_argument, memory):
         raise ValueError("read_by: memory has valid positions, expected length or a mask argument")
 
     def at(position, t):
-        moved = {**options, **_positions(mechanism, options, position, position_argument)}
+        moved = {**options, **_moved(mechanism, options, position, positions)}
         if hides:
             moved["mask"] = _mask_at(options.get("mask"), memory, position, t)
         if options.get("bias") is not None:
@@ -162,21 +162,20 @@ def _options_at(mechanism, options, position_argument, memory):
             moved["length"] = memory.length
         if callable(options.get("attention")):
             attention = options["attention"]
-            moved["attention"] = partial(attention, **_positions(attention, {}, position))
+            moved["attention"] = partial(attention, **_moved(attention, {}, position))
         return moved
 
     return at
 
 
-def _positions(function, options, position, position_argument=None):
+def _moved(function, options, position, positions=()):
     """The arguments of `function` that are the position of its first query, moved to `position`."""
     accepted, _ = _accepted(function)
     moved = {}
-    for name in (*POSITIONS, *([position_argument] if position_argument else [])):
-        if name == position_argument or name in accepted:
-            default = accepted[name].default if name in accepted else 0
-            default = 0 if default in (inspect.Parameter.empty, None) else default
-            moved[name] = position + options.get(name, default)
+    for name in (*(name for name in POSITIONS if name in accepted), *positions):
+        default = accepted[name].default if name in accepted else 0
+        default = 0 if default in (inspect.Parameter.empty, None) else default
+        moved[name] = position + options.get(name, default)
     return moved
 
 

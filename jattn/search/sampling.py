@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Key
 
+from jattn._dropout import threefry_key
 from jattn._options import Size, check_dtype, check_options, named
 from jattn.search.arguments import Tokens, check_finite
 from jattn.search.beam import SearchResult, Step
@@ -68,7 +69,7 @@ def sample(
         check_finite("temperature", temperature, above=0)
         if top_p is not None and not isinstance(top_p, Tracer) and not 0.0 < top_p <= 1.0:
             raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
-    key = _threefry_key(rng)
+    key = threefry_key(rng)
 
     def drawn(following, count):
         """The log-probabilities with all but one token at -inf."""
@@ -122,12 +123,3 @@ def truncated(
         enough = jnp.asarray(top_p, before.dtype)
         keeps = keeps & ((before < enough) | (enough >= 1.0))
     return jnp.where(jnp.zeros_like(keeps).at[order].set(keeps), logits, -jnp.inf)
-
-
-def _threefry_key(rng: Key[Array, ""]) -> Key[Array, ""]:
-    """Returns a key that gives the same bits under `jax.vmap`; those of `rbg` keys do not."""
-    first, second, *others = jax.random.key_data(rng)
-    key = jax.random.wrap_key_data(jnp.stack([first, second]), impl="threefry2x32")
-    for word in others:
-        key = jax.random.fold_in(key, word)
-    return key

@@ -138,9 +138,9 @@ MUTANTS = (
     Mutant(
         "the padding reversed too",
         UNROLL,
-        "    every = states(",
+        "    after_steps = states(",
         "    valid = valid[::-1] if reverse[0] and valid is not None else valid\n"
-        "    every = states(",
+        "    after_steps = states(",
         VALUE,
         "gru",
     ),
