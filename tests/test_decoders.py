@@ -11,6 +11,8 @@ from compiled import assert_same_bits
 
 import jattn
 from jattn import masks, testing
+from jattn.oracle.attention.additive import additive_attention as additive_oracle
+from jattn.oracle.recurrent import cells
 
 N, WORDS = 6, 11
 RNG = np.random.default_rng(0)
@@ -143,6 +145,52 @@ def test_a_whole_target_is_its_steps(order, kind):
     params, at_once, by_steps = both_ways(order, kind)
     actual, expected = (jax.jit(function)(params, MEMORY) for function in (at_once, by_steps))
     testing.assert_close(actual, expected, 1e-13)
+
+
+@pytest.mark.parametrize("order", ["bahdanau", "luong", "luong feeding"])
+def test_R3_a_target_is_decoded_by_the_equations_of_the_paper(order):
+    """One token after the other in NumPy, with the oracles of the cell and of attention."""
+    params, _, _, _, decode = decoder(order, "additive")
+    exact: Any = jax.tree.map(np.asarray, params)
+    values, summary = np.asarray(MEMORY.values)[:LENGTH], np.asarray(MEMORY.summary)
+    affine = lambda part, inputs: part.weight @ inputs + part.bias
+    read = lambda state: additive_oracle(exact.attention, state[None], values, values)[0]
+    hidden = np.tanh(affine(exact.start, summary))
+    attentional, logits, weights = np.zeros(N), [], []
+    for token in TARGET:
+        embedded = exact.embedding.weight[token]
+        if order == "bahdanau":
+            context, weight = read(hidden)
+            inputs = np.concatenate([embedded, context[0]])
+            hidden, _ = cells.reset_before_gru_cell(exact.cell, hidden, inputs)
+            logits.append(affine(exact.readout, np.concatenate([hidden, inputs])))
+        else:
+            fed = [attentional] if order == "luong feeding" else []
+            hidden, _ = cells.gru_cell(exact.cell, hidden, np.concatenate([embedded, *fed]))
+            context, weight = read(hidden)
+            attentional = np.tanh(affine(exact.combine, np.concatenate([context[0], hidden])))
+            logits.append(affine(exact.readout, attentional))
+        weights.append(np.pad(weight[0], (0, len(SOURCE) - LENGTH)))
+    decoded = jax.jit(decode)(params, MEMORY, TARGET)
+    testing.assert_close(decoded, (np.array(logits), np.array(weights)), 1e-13)
+
+
+def test_decoders_have_the_sizes_that_were_asked_for():
+    sizes: dict[str, Any] = {"words": 11, "embedding_size": 2, "units": 3}
+    sizes |= {"value_size": 5, "summary_size": 7}
+    shapes = lambda init, **options: jax.tree.map(
+        lambda leaf: leaf.shape,
+        jax.eval_shape(partial(init, **sizes, **options), jax.random.key(0)),
+    )
+    cell = lambda inputs: ((3, 3, inputs), (3, 3, 3), (3, 3), (3, 3))
+    bahdanau = (((11, 2),), ((3, 7), (3,)), cell(2 + 5), ((11, 3 + 2 + 5), (11,)), None)
+    assert shapes(jattn.init_bahdanau_decoder) == bahdanau
+    for feeding, attentional in ((False, None), (True, 4), (True, None)):
+        options: dict[str, Any] = {"input_feeding": feeding, "attentional_size": attentional}
+        size = attentional or 3
+        combine, readout = ((size, 5 + 3), (size,)), ((11, size), (11,))
+        luong = (*bahdanau[:2], cell(2 + size * feeding), combine, readout, None)
+        assert shapes(jattn.init_luong_decoder, **options) == luong
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ def test_broken_beginnings_come_after_all_others():
     result = jattn.beam_search(step, None, beam_size=2, **options)
     assert result.tokens.tolist() == [[2, 0], [2, 1]]
     result = jattn.beam_search(step, None, beam_size=12, **options)
+    assert [1, 0] in result.tokens.tolist()
     row = result.tokens.tolist().index([1, 0])
     assert result.lengths[row] == 1
     np.testing.assert_allclose(result.scores[row], np.log(0.8), rtol=1e-12)
@@ -213,7 +214,7 @@ def truncated(probabilities, temperature, top_k, top_p):
     return expected
 
 
-DRAWN = [(1.0, None, 1.0), (0.5, 3, 1.0), (2.0, None, 0.7), (1.3, 4, 0.8), (1.0, None, 1e-9)]
+DRAWN = [(1.0, None, 1.0), (0.5, 2, 1.0), (2.0, None, 0.7), (1.3, 4, 0.8), (1.0, None, 1e-9)]
 
 
 @pytest.mark.parametrize(("temperature", "top_k", "top_p"), DRAWN)
@@ -246,6 +247,25 @@ def test_samples_are_of_the_distribution_that_temperature_top_k_and_top_p_define
     assert np.all(shares[expected == 0.0] == 0.0)
     assert np.all(np.abs(shares - expected) <= 4 * np.sqrt(expected * (1 - expected) / draws))
     np.testing.assert_allclose(scores, np.log(probabilities)[tokens], rtol=1e-12)
+
+
+def test_tokens_of_a_sample_are_drawn_one_by_one():
+    """Of 600 tokens, each as likely as two others, a third follows a token like itself."""
+    table = jnp.log(jnp.full(4, 1 / 4))
+    result = jattn.sample(
+        lambda state, token: (table, state),
+        None,
+        rng=jax.random.PRNGKey(3),
+        start=0,
+        stop=0,
+        max_steps=600,
+        min_length=600,
+    )
+    tokens = np.asarray(result.tokens)
+    deviation = np.sqrt(2 / 9 / 600)
+    for token in (1, 2, 3):
+        assert abs(np.mean(tokens == token) - 1 / 3) < 4 * deviation
+    assert abs(np.mean(tokens[1:] == tokens[:-1]) - 1 / 3) < 4 * deviation
 
 
 @pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
