@@ -271,7 +271,7 @@ def test_D1_valid_steps_keep_the_dtype(dtype):
         valid=HOLES,
     )
     assert {leaf.dtype for leaf in found} == {jnp.dtype(dtype)}
-    testing.assert_close(found, exact, 8 * testing.ROUNDING[dtype])
+    testing.assert_close(found, exact, 8 * float(jnp.finfo(dtype).eps))
 
 
 @each_cell
