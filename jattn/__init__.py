@@ -85,6 +85,7 @@ from jattn.recurrent.encoder import AttentiveGRUParams as AttentiveGRUParams
 from jattn.recurrent.encoder import EncoderParams as EncoderParams
 from jattn.recurrent.encoder import attentive_gru as attentive_gru
 from jattn.recurrent.encoder import encode as encode
+from jattn.recurrent.encoder import init_attentive_gru as init_attentive_gru
 from jattn.recurrent.encoder import init_encoder as init_encoder
 from jattn.recurrent.luong import LuongState as LuongState
 from jattn.recurrent.luong import luong_decode as luong_decode
@@ -98,6 +99,7 @@ from jattn.recurrent.stacked import stacked_gru as stacked_gru
 from jattn.recurrent.unroll import GRUOutput as GRUOutput
 from jattn.recurrent.unroll import gru as gru
 from jattn.search.beam import SearchResult as SearchResult
+from jattn.search.sampling import sample as sample
 from jattn.search.searches import beam_search as beam_search
 from jattn.search.searches import greedy_search as greedy_search
 from jattn.tracing import Trace as Trace

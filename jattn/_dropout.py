@@ -27,14 +27,14 @@ def kept_pairs(
         keys: positions of the keys.
     """
     fold_each = jax.vmap(jax.random.fold_in, (None, 0))
-    rows = jax.vmap(fold_each, (0, None))(fold_each(_threefry(rng), heads), queries)
+    rows = jax.vmap(fold_each, (0, None))(fold_each(threefry_key(rng), heads), queries)
     pairs = jax.vmap(jax.vmap(fold_each, (0, None)), (0, None))(rows, keys)
     bits = jax.random.key_data(pairs)[..., 0]
     return bits >= jnp.uint32(min(round(rate * 2.0**32), 2**32 - 1))
 
 
-def _threefry(rng: Key[Array, ""]) -> Key[Array, ""]:
-    """A threefry key made of all words of a key: `fold_in` of other generators is no hash."""
+def threefry_key(rng: Key[Array, ""]) -> Key[Array, ""]:
+    """Returns a threefry key from all words of a key: `fold_in` of other generators is no hash."""
     words = rng if is_old_key(rng) else jax.random.key_data(rng)
     words = jnp.concatenate([words, jnp.zeros(max(2 - len(words), 0), "uint32")])
     key = jax.random.wrap_key_data(words[:2], impl=THREEFRY)

@@ -215,7 +215,8 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
     if str(dtype) in allowed and not str(dtype).startswith("float8"):
         return
     if "bool" in allowed:
-        raise ValueError(f"{argument} has dtype {dtype}, expected bool{mask_hint(value)}")
+        hint = mask_hint(value) if argument.endswith("mask") else ""
+        raise ValueError(f"{argument} has dtype {dtype}, expected bool{hint}")
     expected = floating(dtype)
     if whole:
         expected = f"an integer or {expected.removeprefix('a ')}" if real else "an integer dtype"

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import assert_same_bits
 
 import jattn
-from jattn import testing
+from jattn import masks, testing
+from jattn.oracle.attention.additive import additive_attention as additive_oracle
+from jattn.oracle.recurrent import cells
 
 N, WORDS = 6, 11
 RNG = np.random.default_rng(0)
@@ -27,16 +30,13 @@ TARGET = jnp.array([1, 5, 2, 7])
 MEMORY = jattn.encode(ENCODER, SOURCE, length=LENGTH)
 GENERAL = drawn(jattn.init_general, query_size=N, key_size=N)
 PREDICTIVE = drawn(jattn.init_local_predictive, query_size=N, units=4)
+CONCAT = drawn(jattn.init_concat, query_size=N, key_size=N, units=4)
 ADDITIVE = drawn(jattn.init_additive, query_size=N, key_size=N, units=4, bias=True)
 MECHANISMS = {
     "dot": (jattn.dot_attention, None, {}),
     "scaled": (jattn.scaled_dot_product_attention, None, {}),
     "general": (jattn.general_attention, GENERAL, {}),
-    "concat": (
-        jattn.concat_attention,
-        drawn(jattn.init_concat, query_size=N, key_size=N, units=4),
-        {},
-    ),
+    "concat": (jattn.concat_attention, CONCAT, {}),
     "additive": (jattn.additive_attention, ADDITIVE, {}),
     "additive, sparse": (jattn.additive_attention, ADDITIVE, {"normalizer": jattn.sparsemax}),
     "location": (
@@ -61,6 +61,41 @@ MECHANISMS = {
         drawn(jattn.init_multi_head, heads=2, query_size=N),
         {},
     ),
+}
+
+
+def own_mechanism(query, key, value, *, mask=None, bias=None, start_at=0):
+    """Scores fall with the distance from the query's position, under a name of its own."""
+    places = jnp.arange(len(query))[:, None] + start_at - jnp.arange(len(key))[None]
+    near = -jnp.abs(places).astype(query.dtype) / 2
+    bias = near if bias is None else bias + near
+    return jattn.dot_attention(query, key, value, mask=mask, bias=bias)
+
+
+# What makes a read depend on the query's position, and the same for all queries at once.
+ROTARY = drawn(jattn.init_multi_head, heads=3, query_size=N)
+HEAD_BIAS = RNG.standard_normal((3, 4, 7))
+POSITIONAL: dict[str, Any] = {
+    "rotary": (jattn.multi_head_attention, ROTARY, {"turn": jattn.rotary}),
+    "rotary, later": (
+        jattn.multi_head_attention,
+        ROTARY,
+        {"turn": jattn.rotary, "query_offset": 3},
+    ),
+    "rotary, bound": (partial(jattn.multi_head_attention, turn=jattn.rotary), ROTARY, {}),
+    "bias of heads": (jattn.multi_head_attention, ROTARY, {"bias": HEAD_BIAS}),
+    "local-m": (jattn.local_monotonic_attention, None, {"half_width": 1, "offset": 1}),
+    "local-m, bound": (partial(jattn.local_monotonic_attention, half_width=2), None, {}),
+    "local-m of rotary": (
+        jattn.local_monotonic_attention,
+        ROTARY,
+        {"half_width": 3, "attention": partial(jattn.multi_head_attention, turn=jattn.rotary)},
+    ),
+    "mask": (jattn.dot_attention, None, {"mask": masks.window(1, 0) | masks.prefix(1)}),
+    "mask of additive": (jattn.additive_attention, ADDITIVE, {"mask": masks.causal()}),
+    "array": (jattn.general_attention, GENERAL, {"mask": np.tri(4, 7, 2, dtype=bool)}),
+    "bias": (jattn.concat_attention, CONCAT, {"bias": HEAD_BIAS[0]}),
+    "own": (own_mechanism, None, {"positions": ["start_at"]}),
 }
 
 
@@ -112,6 +147,52 @@ def test_a_whole_target_is_its_steps(order, kind):
     testing.assert_close(actual, expected, 1e-13)
 
 
+@pytest.mark.parametrize("order", ["bahdanau", "luong", "luong feeding"])
+def test_R3_a_target_is_decoded_by_the_equations_of_the_paper(order):
+    """One token after the other in NumPy, with the oracles of the cell and of attention."""
+    params, _, _, _, decode = decoder(order, "additive")
+    exact: Any = jax.tree.map(np.asarray, params)
+    values, summary = np.asarray(MEMORY.values)[:LENGTH], np.asarray(MEMORY.summary)
+    affine = lambda part, inputs: part.weight @ inputs + part.bias
+    read = lambda state: additive_oracle(exact.attention, state[None], values, values)[0]
+    hidden = np.tanh(affine(exact.start, summary))
+    attentional, logits, weights = np.zeros(N), [], []
+    for token in TARGET:
+        embedded = exact.embedding.weight[token]
+        if order == "bahdanau":
+            context, weight = read(hidden)
+            inputs = np.concatenate([embedded, context[0]])
+            hidden, _ = cells.reset_before_gru_cell(exact.cell, hidden, inputs)
+            logits.append(affine(exact.readout, np.concatenate([hidden, inputs])))
+        else:
+            fed = [attentional] if order == "luong feeding" else []
+            hidden, _ = cells.gru_cell(exact.cell, hidden, np.concatenate([embedded, *fed]))
+            context, weight = read(hidden)
+            attentional = np.tanh(affine(exact.combine, np.concatenate([context[0], hidden])))
+            logits.append(affine(exact.readout, attentional))
+        weights.append(np.pad(weight[0], (0, len(SOURCE) - LENGTH)))
+    decoded = jax.jit(decode)(params, MEMORY, TARGET)
+    testing.assert_close(decoded, (np.array(logits), np.array(weights)), 1e-13)
+
+
+def test_decoders_have_the_sizes_that_were_asked_for():
+    sizes: dict[str, Any] = {"words": 11, "embedding_size": 2, "units": 3}
+    sizes |= {"value_size": 5, "summary_size": 7}
+    shapes = lambda init, **options: jax.tree.map(
+        lambda leaf: leaf.shape,
+        jax.eval_shape(partial(init, **sizes, **options), jax.random.key(0)),
+    )
+    cell = lambda inputs: ((3, 3, inputs), (3, 3, 3), (3, 3), (3, 3))
+    bahdanau = (((11, 2),), ((3, 7), (3,)), cell(2 + 5), ((11, 3 + 2 + 5), (11,)), None)
+    assert shapes(jattn.init_bahdanau_decoder) == bahdanau
+    for feeding, attentional in ((False, None), (True, 4), (True, None)):
+        options: dict[str, Any] = {"input_feeding": feeding, "attentional_size": attentional}
+        size = attentional or 3
+        combine, readout = ((size, 5 + 3), (size,)), ((11, size), (11,))
+        luong = (*bahdanau[:2], cell(2 + size * feeding), combine, readout, None)
+        assert shapes(jattn.init_luong_decoder, **options) == luong
+
+
 @pytest.mark.parametrize(
     ("order", "kind"),
     [("bahdanau", "additive"), ("luong feeding", "local-p general")],
@@ -158,6 +239,103 @@ def test_any_mechanism_reads_a_memory(kind):
     own = {"local-m": None, "local-p": PREDICTIVE}.get(kind.split()[0], own)
     arrays = [*([] if own is None else [own]), query, *([values] * (1 + (kind != "location")))]
     testing.assert_close(found, mechanism(*arrays, **where, **options), 1e-15)
+
+
+@pytest.mark.parametrize("kind", POSITIONAL)
+def test_a_step_reads_at_the_position_that_it_has_in_the_whole_pass(kind):
+    mechanism, params, options = POSITIONAL[kind]
+    read_memory = jattn.read_by(mechanism, **options)
+    # All queries at once, by the mechanism alone, with the memory's mask.
+    options = {name: option for name, option in options.items() if name != "positions"}
+    mask = masks.lengths(LENGTH)
+    options["mask"] = mask & options["mask"] if "mask" in options else mask
+    if "attention" in options:
+        options["attention"], leading = partial(options["attention"], params), ()
+    else:
+        leading = () if params is None else (params,)
+
+    @jax.jit
+    def run(queries):
+        read = read_memory(params, MEMORY)
+        steps = [read(queries[t : t + 1], jnp.asarray(t)) for t in range(4)]
+        context = jnp.concatenate([step.context for step in steps])
+        weights = jnp.concatenate([step.weights for step in steps], axis=-2)
+        expected = mechanism(*leading, queries, MEMORY.values, MEMORY.values, **options)
+        return (context, weights), tuple(read(queries, 0)), tuple(expected)
+
+    by_step, whole, expected = run(jnp.asarray(RNG.standard_normal((4, N))))
+    testing.assert_close(by_step, expected, 1e-14)
+    testing.assert_close(whole, expected, 1e-14)
+
+
+def test_a_query_past_the_rows_of_a_mask_or_a_bias_does_not_read_another_row():
+    query = MEMORY.values[:1]
+    read = jattn.read_by(jattn.dot_attention, mask=np.ones((4, 7), bool))(None, MEMORY)
+    assert np.any(read(query, 3).weights)
+    assert not np.any(read(query, 4).weights)
+    read = jattn.read_by(jattn.dot_attention, bias=np.zeros((4, 7)))(None, MEMORY)
+    assert np.all(np.isfinite(read(query, 3).context))
+    assert np.all(np.isnan(read(query, 4).context))
+
+
+@pytest.mark.parametrize("kind", [*MECHANISMS, "own", "rotary", "mask of additive"])
+def test_C1_padding_of_the_memory_changes_no_value_and_no_gradient(kind):
+    mechanism, params, options = (MECHANISMS | POSITIONAL)[kind]
+    read_memory = jattn.read_by(mechanism, **options)
+    query = MEMORY.values[:2]
+
+    @jax.jit
+    def run(params, query, values):
+        def total(params, query, values):
+            found = read_memory(params, MEMORY._replace(values=values))(query, 1)
+            return jnp.sum(jnp.sin(found.context)), found
+
+        return jax.value_and_grad(total, (0, 1, 2), has_aux=True)(params, query, values)
+
+    clean = run(params, query, MEMORY.values)
+    for poison in (np.nan, np.inf):
+        assert_same_bits(run(params, query, MEMORY.values.at[LENGTH:].set(poison)), clean)
+    assert np.any(clean[1][2])
+
+
+@pytest.mark.parametrize("kind", ["additive", "dot", "local-p"])
+def test_a_memory_with_holes_is_read_where_it_is_valid(kind):
+    """Except local-p, whose centre is a share of all positions."""
+    mechanism, params, options = MECHANISMS[kind]
+    valid = np.array([False, True, True, False, True, False, True])
+    dirty = jnp.where(valid[:, None], 1.0, jnp.nan) * RNG.standard_normal((7, N))
+    found = jattn.read_by(mechanism, **options)(
+        params, jattn.Memory(dirty, MEMORY.summary, valid=valid)
+    )(MEMORY.values[:2], 0)
+    assert np.all(np.isfinite(found.context))
+    assert not np.any(found.weights[:, ~valid])
+    if kind != "local-p":
+        alone = jattn.Memory(dirty[valid], MEMORY.summary)
+        expected = jattn.read_by(mechanism, **options)(params, alone)(MEMORY.values[:2], 0)
+        testing.assert_close(found.context, expected.context, 1e-14)
+        testing.assert_close(found.weights[:, valid], expected.weights, 1e-14)
+
+
+@pytest.mark.parametrize(("order", "kind"), [("bahdanau", "dot"), ("luong", "general")])
+def test_R2_tokens_past_the_length_of_a_target_give_nothing_and_no_gradient(order, kind):
+    """Also where they are no words and cannot be checked."""
+    params, _, _, _, decode = decoder(order, kind)
+
+    @jax.jit
+    def run(tokens):
+        def total(params):
+            found = decode(params, MEMORY, tokens, length=3)
+            return jnp.sum(jnp.sin(found.logits)), found
+
+        return jax.value_and_grad(total, has_aux=True)(params)
+
+    clean = run(jnp.concatenate([TARGET[:3], jnp.zeros(2, int)]))
+    assert_same_bits(run(jnp.concatenate([TARGET[:3], jnp.array([-1, WORDS])])), clean)
+    (_, found), _ = clean
+    assert not np.any(found.logits[3:])
+    assert not np.any(found.weights[3:])
+    alone = decode(params, MEMORY, TARGET[:3])
+    testing.assert_close((found.logits[:3], found.weights[:3]), tuple(alone), 1e-13)
 
 
 def test_bahdanau_drops_what_it_embeds_and_what_it_reads_out():
@@ -239,17 +417,6 @@ def test_the_smallest_model_with_attention():
     assert not np.any(padded.weights[LENGTH:])
 
 
-def test_what_stands_past_the_length_has_no_gradient_even_where_it_is_nan():
-    dirty = jnp.asarray(MEMORY.values).at[LENGTH:].set(jnp.nan)
-
-    def total(params, values):
-        read = jattn.read_by(jattn.additive_attention)(params, MEMORY._replace(values=values))
-        return read(values[:2], 0).context.sum()
-
-    for leaf in jax.tree.leaves(jax.grad(total, (0, 1))(ADDITIVE, dirty)):
-        assert jnp.isfinite(leaf).all()
-
-
 def test_what_the_memory_is_not_is_refused_by_name():
     attention = jattn.read_by(jattn.additive_attention)
     with pytest.raises(ValueError, match=r"^project_memory: values has shape \(7, 5\)"):
@@ -257,3 +424,89 @@ def test_what_the_memory_is_not_is_refused_by_name():
     decoder = jattn.TransformerDecoderParams(())
     with pytest.raises(ValueError, match=r"^transformer_memory: memory_mask has dtype float64"):
         jattn.transformer_memory(decoder, MEMORY.values, memory_mask=jnp.ones((1, 7)))
+
+
+def mistakes():
+    """Calls with a mistake, each with what is said of it."""
+    for order, other in (("bahdanau", "luong"), ("luong", "bahdanau")):
+        params, attend, start, step, decode = decoder(order, "additive")
+        name = type(params).__name__
+        read = attend(params.attention, MEMORY)
+        state = jax.eval_shape(lambda: start(params, MEMORY, read))  # noqa: B023
+        state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
+        of_other = decoder(other, "additive")[0]
+        words = f"0 to {WORDS - 1}"
+        for function, call in (
+            ("decode", lambda p=params, m=MEMORY, *, f=decode, **o: f(p, m, TARGET, **o)),
+            ("start", lambda p=params, m=MEMORY, *, f=start, r=read: f(p, m, r)),
+        ):
+            function = f"{order}_{function}"
+            yield f"{function}: params is a dict, expected a {name}", partial(call, {})
+            yield f"{function}: params is a {type(of_other).__name__}", partial(call, of_other)
+            broken = params._replace(embedding=params.readout)
+            broken = broken._replace(start=3.0)
+            yield f"{function}: params.start is a float, expected fields", partial(call, broken)
+            wrong = partial(call, params, MEMORY.values)
+            yield f"{function}: memory is a .*, expected a Memory", wrong
+        decode_it = lambda f=decode, p=params, **given: f(
+            p, MEMORY, given.pop("tokens", TARGET), **given
+        )
+        for message, given in (
+            ("attention is 'additive', expected a function", {"attention": "additive"}),
+            ("cell is 'gru', expected a function", {"cell": "gru"}),
+            ("tokens is a list, expected an array", {"tokens": [1, 2]}),
+            (r"tokens has shape \(1, 4\), expected \(t\)", {"tokens": TARGET[None]}),
+            ("tokens has dtype float64, expected an integer", {"tokens": np.ones(4)}),
+            ("tokens has dtype bool, expected an integer", {"tokens": np.ones(4, bool)}),
+            (f"tokens holds 20, expected {words}", {"tokens": TARGET.at[0].set(20)}),
+            ("length is 5, expected 0 to 4", {"length": 5}),
+        ):
+            yield f"{order}_decode: {message}", partial(decode_it, **given)
+        step_it = lambda f=step, p=params, s=state, r=read, **given: f(
+            p, given.get("state", s), given.get("token", 1), given.get("read", r)
+        )
+        for message, given in (
+            (f"state is a NoneType, expected a {type(state).__name__}", {"state": None}),
+            ("state is a tuple, expected", {"state": tuple(state)}),
+            (f"token is -1, expected {words}", {"token": -1}),
+            ("token has dtype float64, expected an integer dtype", {"token": 1.0}),
+            ("token has dtype bool, expected an integer dtype", {"token": True}),
+            (r"token has shape \(4,\), expected \(\)", {"token": TARGET}),
+            ("read is None, expected a function", {"read": None}),
+        ):
+            yield f"{order}_step: {message}", partial(step_it, **given)
+        unbound = partial(step_it, read=jattn.read_by(jattn.dot_attention))
+        yield "read_by: memory is a .*, expected a Memory", unbound
+        if order == "luong":
+            fed = partial(step, params, state, 1, read, input_feeding="no")
+            yield "luong_step: input_feeding is 'no', expected True or False", fed
+    for message, call in (
+        ("mechanism is 'dot', expected a function", lambda: jattn.read_by("dot")),  # type: ignore
+        (
+            "half_width is an option, expected an argument of dot_attention",
+            lambda: jattn.read_by(jattn.dot_attention, half_width=1),
+        ),
+        (
+            "start is an option, expected an argument of dot_attention",
+            lambda: jattn.read_by(jattn.dot_attention, positions=["start"]),
+        ),
+        (
+            "length is an option, expected in the Memory",
+            lambda: jattn.read_by(jattn.local_predictive_attention, half_width=1, length=2),
+        ),
+        (
+            "nothing has no argument mask or length, expected one of them",
+            lambda: jattn.read_by(nothing)(None, MEMORY),
+        ),
+    ):
+        yield f"read_by: {message}", call
+
+
+def nothing(query, key, value):
+    return jattn.dot_attention(query, key, value)
+
+
+def test_mistakes_are_named_with_their_function_and_argument():
+    for message, call in mistakes():
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call()

@@ -204,6 +204,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 SEARCHES = {
     "greedy_search": functools.partial(searched, jattn.greedy_search),
     "beam_search": functools.partial(searched, jattn.beam_search, beam_size=2),
+    "sample": functools.partial(searched, jattn.sample, rng=jax.random.key(0), top_k=2),
 }
 
 

@@ -203,6 +203,77 @@ def test_R2_what_stands_in_padding_changes_no_value_and_no_gradient(cell, revers
     assert np.any(d_inputs)
 
 
+HOLES = np.array([False, True, True, False, False, True, False])
+
+
+def own_cell(params, hidden, inputs):
+    return jattn.gru_cell(params, hidden, inputs)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reverse"), [(CELLS[0], False), (CELLS[1], True), (own_cell, True)]
+)
+def test_R1_steps_that_are_not_valid_are_as_if_they_were_not_there(cell, reverse):
+    """Padding before the sequence, inside of it and after it, which holds NaN."""
+
+    def run(params, inputs, initial, valid):
+        return jattn.gru(params, inputs, initial=initial, valid=valid, cell=cell, reverse=reverse)
+
+    dirty = np.where(HOLES[:, None], INPUTS[0], np.nan)
+    scattered = lambda outputs: jnp.zeros((S, N)).at[np.flatnonzero(HOLES)].set(outputs)
+
+    def compact(params, inputs, initial):
+        outputs, final = run(params, inputs[HOLES], initial, None)
+        return jattn.GRUOutput(scattered(outputs), final)
+
+    cotangent = jattn.GRUOutput(draw(S, N), draw(N))
+    found, pullback = jax.vjp(lambda *inputs: run(*inputs, HOLES), PARAMS, dirty, INITIAL[0])
+    expected, expected_pullback = jax.vjp(compact, PARAMS, INPUTS[0], INITIAL[0])
+    testing.assert_close(found, expected, 1e-14)
+    testing.assert_close(pullback(cotangent), expected_pullback(cotangent), 1e-13)
+    # The first steps are what a length says.
+    testing.assert_close(
+        run(PARAMS, INPUTS[0], INITIAL[0], np.arange(S) < 4),
+        jattn.gru(PARAMS, INPUTS[0], initial=INITIAL[0], length=4, cell=cell, reverse=reverse),
+        1e-15,
+    )
+
+
+def test_R1_layers_encoder_and_tagger_skip_steps_that_are_not_valid():
+    layers = (jattn.BidirectionalGRUParams(draw_gru(), draw_gru()), draw_gru(2 * N))
+    whole = jattn.stacked_gru(layers, np.where(HOLES[:, None], INPUTS[0], np.inf), valid=HOLES)
+    alone = jattn.stacked_gru(layers, INPUTS[0, HOLES])
+    testing.assert_close(whole.outputs[HOLES], alone.outputs, 1e-14)
+    testing.assert_close(whole.final, alone.final, 1e-14)
+    assert not np.any(whole.outputs[~HOLES])
+    sizes: dict[str, Any] = {"words": 5, "embedding_size": 3, "units": 4, "bidirectional": True}
+    tokens = np.where(HOLES, [1, 2, 3, 4, 0, 1, 2], -1)
+    params = jattn.init_attentive_gru(jax.random.key(0), output_size=2, attention_units=3, **sizes)
+    memory = jattn.encode(params.encoder, tokens, valid=HOLES)
+    expected = jattn.encode(params.encoder, tokens[HOLES])
+    testing.assert_close(memory.values[HOLES], expected.values, 1e-14)
+    testing.assert_close(memory.summary, expected.summary, 1e-14)
+    assert np.array_equal(memory.mask.dense(2, S), np.stack([HOLES, HOLES]))
+    tagged = jattn.attentive_gru(params, tokens, valid=HOLES)
+    expected = jattn.attentive_gru(params, tokens[HOLES])
+    testing.assert_close(tagged.outputs[HOLES], expected.outputs, 1e-14)
+    testing.assert_close(tagged.weights[HOLES][:, HOLES], expected.weights, 1e-14)
+    assert not np.any(tagged.outputs[~HOLES])
+    assert not np.any(tagged.weights[~HOLES])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_D1_valid_steps_keep_the_dtype(dtype):
+    cast = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
+    found = jattn.gru(cast(PARAMS), cast(INPUTS[0]), valid=HOLES)
+    exact = jattn.gru(
+        *jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), cast((PARAMS, INPUTS[0]))),
+        valid=HOLES,
+    )
+    assert {leaf.dtype for leaf in found} == {jnp.dtype(dtype)}
+    testing.assert_close(found, exact, 8 * float(jnp.finfo(dtype).eps))
+
+
 @each_cell
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("steps", [0, 3])
@@ -210,7 +281,8 @@ def test_E2_no_step_gives_back_the_initial_state(cell, reverse, steps):
     """With no inputs, and with inputs of which none is valid."""
 
     def function(params, inputs, initial):
-        options: Any = {"length": 0} if steps else {}
+        options: Any = {"valid": np.zeros(steps, bool)} if reverse else {"length": 0}
+        options = options if steps else {}
         return jattn.gru(params, inputs, initial=initial, cell=cell, reverse=reverse, **options)
 
     output, pullback = jax.vjp(function, PARAMS, INPUTS[0, :steps], INITIAL[0])
@@ -279,6 +351,36 @@ def test_a_length_outside_its_axis_is_refused_by_name():
         jattn.stacked_gru(layers, INPUTS[0])
     with pytest.raises(ValueError, match=r"^stacked_gru: initial has 1 states, expected 2"):
         jattn.stacked_gru(layers, INPUTS[0], initial=(INITIAL[0],))
+
+
+def test_steps_and_layers_of_another_kind_are_refused_by_name():
+    valid = np.ones(S, bool)
+    functions: dict[str, Any] = {
+        "gru": partial(jattn.gru, PARAMS),
+        "bidirectional_gru": partial(
+            jattn.bidirectional_gru, jattn.BidirectionalGRUParams(PARAMS, PARAMS)
+        ),
+        "stacked_gru": partial(jattn.stacked_gru, (PARAMS,)),
+    }
+    mistakes = {
+        "valid is given beside length, expected one of them": {"valid": valid, "length": 2},
+        r"valid has shape \(3,\), expected \(s\) with s=7": {"valid": valid[:3]},
+        "valid has dtype float64, expected bool": {"valid": valid * 1.0},
+        f"length is {S + 1}, expected 0 to {S}": {"length": S + 1},
+        "cell is 'gru', expected a function": {"cell": "gru"},
+    }
+    for name, function in functions.items():
+        for message, options in mistakes.items():
+            with pytest.raises(ValueError, match=f"^{name}: {message}"):
+                function(INPUTS[0], **options)
+    for message, layers, options in (
+        ("layers is a GRUParams, expected a tuple or a list of layers", PARAMS, {}),
+        ("layers is a dict, expected a tuple or a list of layers", {}, {}),
+        (r"layers\[1\] is a int, expected GRUParams or Bidirectional", (PARAMS, 3), {}),
+        ("initial is a float, expected a state for each layer", (PARAMS,), {"initial": 1.0}),
+    ):
+        with pytest.raises(ValueError, match=f"^stacked_gru: {message}"):
+            jattn.stacked_gru(layers, INPUTS[0], **options)
 
 
 def test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key():
@@ -374,3 +476,10 @@ def test_initial_weights_keep_the_scale_of_what_comes_in():
         assert np.abs(gate @ gate.T - np.eye(25)).max() < 1e-6
     assert not np.any(params.input_bias)
     assert not np.any(params.hidden_bias)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_D1_weights_in_half_precision_are_those_of_float32_rounded(dtype):
+    init = partial(jattn.init_gru, jax.random.key(0), input_size=3, units=4)
+    single, half = init(dtype="float32"), init(dtype=dtype)
+    assert_same_bits(half, jax.tree.map(lambda leaf: leaf.astype(dtype), single))

@@ -43,6 +43,7 @@ PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 
 # Three gates and two directions are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
+HOLES = np.array([False, True, False, True])  # Steps that are valid.
 
 MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
@@ -266,6 +267,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(),
             case(initial=DRAWN, length=0),
             case(initial=DRAWN, length=3, hidden_scale=DRAWN),
+            case(initial=DRAWN, valid=HOLES, reverse=True),
             case(initial=DRAWN, length=3, reverse=True, cell=jattn.reset_before_gru_cell),
         ),
         sizes=RECURRENT,
@@ -275,7 +277,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="recurrent",
         paper="Schuster & Paliwal 1997, doi:10.1109/78.650093",
         cost="s (i n + n²)",
-        cases=(case(), case(initial=DRAWN, length=3, cell=jattn.reset_before_gru_cell)),
+        cases=(
+            case(),
+            case(initial=DRAWN, valid=HOLES),
+            case(initial=DRAWN, length=3, cell=jattn.reset_before_gru_cell),
+        ),
         sizes=RECURRENT,
     ),
 )

@@ -12,12 +12,14 @@ from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
+from jattn.recurrent.checking import check_functions, check_kind, check_token, valid_tokens
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
+from jattn.recurrent.padding import valid_steps
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
 
 
 class BahdanauState(NamedTuple):
-    """The state between two steps, and the weights of the step before it."""
+    """The state between two steps, and the attention weights of the previous step."""
 
     hidden: Float[Array, " n"]
     position: Int[Array, ""]
@@ -25,7 +27,7 @@ class BahdanauState(NamedTuple):
 
 
 class DecoderOutput(NamedTuple):
-    """Unnormalised log-probabilities of the next token after each one, and the weights used."""
+    """Unnormalized log-probabilities of the next token after each token, and the weights used."""
 
     logits: Float[Array, "t w"]
     weights: Float[Array, "t *h s"]
@@ -34,11 +36,20 @@ class DecoderOutput(NamedTuple):
 @named_arguments
 @at_least_float32
 def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) -> BahdanauState:
-    """The state before the first step: hidden = tanh(start(memory.summary)).
+    """Returns the state before the first step: hidden = tanh(start(memory.summary)).
 
-    The paper's s_0 reads the backward state alone: here the weights decide. `read` is what
-    `attention(params.attention, memory)` returned.
+    In the paper, s_0 reads the backward state alone; here the weights of `start` decide.
+
+    Args:
+        read: the result of `attention(params.attention, memory)`.
+
+    Raises:
+        ValueError: if an argument is of another type, or the summary has not the size that
+            `params.start` reads.
     """
+    check_kind("bahdanau_start", "params", params, BahdanauDecoderParams)
+    check_kind("bahdanau_start", "memory", memory, Memory)
+    check_functions("bahdanau_start", read=read)
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     return BahdanauState(hidden, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
@@ -54,25 +65,29 @@ def bahdanau_step(
     *,
     cell: Cell = reset_before_gru_cell,
 ) -> tuple[Float[Array, " w"], BahdanauState]:
-    """Attends with the state before the step, and steps with what it found.
+    """Attends with the state before the step, then updates the state with the context.
 
         context = read(hidden)
         hidden  = cell(hidden, [embedding(token); context])
         logits  = readout([hidden; embedding(token); context])
 
-    The paper's appendix A.2.2 names these c_i, s_i and, for what follows the readout, t_i. Its
-    readout is a maxout layer that reads the state before the step; this one is linear and has the
+    The paper's appendix A.2.2 names these c_i, s_i and, for the readout's result, t_i. Its
+    readout is a maxout layer that reads the state before the step. This one is linear and has the
     arguments of the paper's equation 4: the previous word, the new state, the context.
 
     Args:
         token: the previous token of the target.
-        read: what `attention(params.attention, memory)` returned.
-        cell: the paper's by default.
+        read: the result of `attention(params.attention, memory)`.
+        cell: `reset_before_gru_cell`, the paper's, or a function with its arguments.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis, or the token is not a row
-            of the embedding.
+        ValueError: if an argument is of another type, two arguments disagree about the size of an
+            axis, or the token is not a row of the embedding.
     """
+    check_kind("bahdanau_step", "params", params, BahdanauDecoderParams)
+    check_kind("bahdanau_step", "state", state, BahdanauState)
+    check_token("bahdanau_step", token, len(params.embedding.weight))
+    check_functions("bahdanau_step", read=read, cell=cell)
     embedded = embedding(params.embedding, token)
     state, context = _advance(params, state, embedded, read, cell)
     return _read_out(params, state.hidden, embedded, context), state
@@ -85,25 +100,35 @@ def bahdanau_decode(
     memory: Memory,
     tokens: Int[Array, " t"],
     *,
+    length: int | Int[Array, ""] | None = None,
     attention: Attention = by_addition,
     cell: Cell = reset_before_gru_cell,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> DecoderOutput:
-    """`bahdanau_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
+    """Runs `bahdanau_step` over a whole target: `logits[t]` predict the token after `tokens[t]`.
 
-    Start `tokens` with the token that begins every target. Padding after the target changes
+    `tokens` begin with the token that begins every target. Padding after the target changes
     nothing before it.
 
     Args:
-        dropout_rate: share that is dropped of the embedded tokens and of the states and contexts
-            before the readout; what the recurrence carries is left alone.
-        rng: what dropout is drawn from.
+        length: number of valid tokens, all of them by default. Tokens past it may be any number;
+            their logits and weights are zero and give no gradient.
+        attention: how the decoder reads the memory, from `read_by`; additive attention by
+            default.
+        cell: as in `bahdanau_step`.
+        dropout_rate: share that is dropped of the embedded tokens, and of the states and contexts
+            before the readout. The state that the recurrence carries is whole.
+        rng: the key that dropout is drawn from.
 
     Raises:
-        ValueError: as `bahdanau_step` does, or if dropout_rate is not in [0, 1) or comes without
-            rng.
+        ValueError: as `bahdanau_step` does, or if length is negative or more than the number of
+            tokens, or dropout_rate is not in [0, 1) or comes without rng.
     """
+    check_kind("bahdanau_decode", "params", params, BahdanauDecoderParams)
+    check_kind("bahdanau_decode", "memory", memory, Memory)
+    check_functions("bahdanau_decode", attention=attention, cell=cell)
+    tokens = valid_tokens("bahdanau_decode", tokens, len(params.embedding.weight), length)
     check_dropout("bahdanau_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)
 
@@ -121,7 +146,22 @@ def bahdanau_decode(
     start = bahdanau_start(params, memory, read)
     _, (hidden, context, weights) = scan(step, start, embedded)
     hidden, context = drop(1, hidden), drop(2, context)
-    return DecoderOutput(_read_out(params, hidden, embedded, context), weights)
+    return decoder_output(_read_out(params, hidden, embedded, context), weights, length)
+
+
+def decoder_output(
+    logits: Float[Array, "t w"],
+    weights: Float[Array, "t *h s"],
+    length: int | Int[Array, ""] | None,
+) -> DecoderOutput:
+    """Returns logits and weights, zero past `length`."""
+    valid = valid_steps(len(logits), length, None)
+    if valid is not None:
+        logits, weights = (
+            jnp.where(valid.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0.0)
+            for rows in (logits, weights)
+        )
+    return DecoderOutput(logits, weights)
 
 
 def _advance(params, state, embedded, read, cell):

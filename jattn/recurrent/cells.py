@@ -1,4 +1,4 @@
-"""GRU cells, resetting after the product or before it: Cho et al. (2014), arXiv:1406.1078."""
+"""GRU cells that reset after the product or before it: Cho et al. (2014), arXiv:1406.1078."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,14 +31,18 @@ def init_gru(
 ) -> GRUParams:
     """Draws input weights from a normal with variance 1 / input_size; biases start at zero.
 
-    Each gate's hidden weight is a random orthogonal matrix.
+    The hidden weight of each gate is a random orthogonal matrix. Weights in half precision are
+    drawn in float32 and rounded once.
+
+    Raises:
+        ValueError: if a size is negative or `dtype` is not a floating-point dtype.
     """
     input_rng, hidden_rng = jax.random.split(rng)
-    input_weight = jax.random.normal(input_rng, (3, units, input_size), dtype)
+    inner = inner_dtype(dtype)  # JAX factorizes no matrix in half precision.
+    input_weight = jax.random.normal(input_rng, (3, units, input_size), inner)
     return GRUParams(
-        input_weight * max(input_size, 1) ** -0.5,
-        # Drawn in at least float32: JAX decomposes no matrix in half precision.
-        jax.random.orthogonal(hidden_rng, units, (3,), dtype=inner_dtype(dtype)).astype(dtype),
+        (input_weight * max(input_size, 1) ** -0.5).astype(dtype),
+        jax.random.orthogonal(hidden_rng, units, (3,), dtype=inner).astype(dtype),
         jnp.zeros((3, units), dtype),
         jnp.zeros((3, units), dtype),
     )
@@ -49,7 +53,7 @@ def init_gru(
 def gru_cell(
     params: GRUParams, hidden: Float[Array, " n"], inputs: Float[Array, " i"]
 ) -> Float[Array, " n"]:
-    """One step of a GRU whose reset gate acts after the product with the hidden state.
+    """Computes one step of a GRU whose reset gate acts after the product with the hidden state.
 
         reset     = sigmoid(input_weight[0] inputs + input_bias[0]
                             + hidden_weight[0] hidden + hidden_bias[0])
@@ -58,9 +62,9 @@ def gru_cell(
                          + reset ∘ (hidden_weight[2] hidden + hidden_bias[2]))
         new       = (1 - update) ∘ candidate + update ∘ hidden
 
-    This is the form of cuDNN, of PyTorch's GRU and of Keras by default. It is that of the first
-    version of arXiv:1406.1078; later versions and Bahdanau reset before the product:
-    `reset_before_gru_cell`.
+    cuDNN, PyTorch's GRU and Keras by default use this form, as does the first version of
+    arXiv:1406.1078. Later versions and Bahdanau et al. reset before the product, as
+    `reset_before_gru_cell` does.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
@@ -77,14 +81,14 @@ def gru_cell(
 def reset_before_gru_cell(
     params: GRUParams, hidden: Float[Array, " n"], inputs: Float[Array, " i"]
 ) -> Float[Array, " n"]:
-    """One step of a GRU whose reset gate acts on the hidden state before the product.
+    """Computes one step of a GRU whose reset gate acts on the hidden state before the product.
 
         candidate = tanh(input_weight[2] inputs + input_bias[2]
                          + hidden_weight[2] (reset ∘ hidden) + hidden_bias[2])
 
-    and all else as in `gru_cell`. This is the form of Cho et al. (2014) from the third version on,
-    and of Bahdanau et al. (2015), arXiv:1409.0473, appendix A.1.1, whose update gate z is the
-    complement of this one: it multiplies the candidate. Only the sum of the two biases counts.
+    and all else as in `gru_cell`. Cho et al. (2014) use this form from the third version on, and
+    so do Bahdanau et al. (2015), arXiv:1409.0473, appendix A.1.1. Bahdanau's update gate z is 1
+    minus this one, since it multiplies the candidate. Only the sum of the two biases matters.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
@@ -98,5 +102,5 @@ def reset_before_gru_cell(
 
 
 def _project(params: GRUParams, inputs: Float[Array, " i"]) -> Float[Array, "3 n"]:
-    # The vector stands first: under `jax.vmap` nothing is transposed then.
+    # With the vector first, `jax.vmap` transposes nothing.
     return jnp.einsum("i,gni->gn", inputs, params.input_weight) + params.input_bias

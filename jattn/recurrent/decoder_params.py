@@ -1,4 +1,4 @@
-"""The weights of both decoders: an embedding, a start, a cell, and what reads the output off."""
+"""The weights of both decoders: an embedding, a start, a cell and the layers of the output."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from jattn.recurrent.cells import GRUParams, init_gru
 
 
 class BahdanauDecoderParams(NamedTuple):
-    """Weights of the decoder; `attention` holds the mechanism's own, None where it has none."""
+    """Weights of the decoder; `attention` holds the mechanism's parameters, None if it has none."""
 
     embedding: EmbeddingParams
     start: LinearParams
@@ -23,7 +23,7 @@ class BahdanauDecoderParams(NamedTuple):
 
 
 class LuongDecoderParams(NamedTuple):
-    """Weights of the decoder; `attention` holds the mechanism's own, None where it has none."""
+    """Weights of the decoder; `attention` holds the mechanism's parameters, None if it has none."""
 
     embedding: EmbeddingParams
     start: LinearParams
@@ -45,7 +45,17 @@ def init_bahdanau_decoder(
     attention: Any = None,
     dtype: DTypeLike = float,
 ) -> BahdanauDecoderParams:
-    """Draws each part as its own `init` does; `attention` is what the caller drew for it."""
+    """Draws each part as `init_embedding`, `init_linear` and `init_gru` do.
+
+    Args:
+        words: size of the vocabulary.
+        value_size: features of the memory's values, or of the context that the mechanism returns.
+        summary_size: features of the memory's summary.
+        attention: the mechanism's parameters, drawn by the caller; None if it has none.
+
+    Raises:
+        ValueError: if a size is negative or `dtype` is not a floating-point dtype.
+    """
     keys = jax.random.split(rng, 4)
     read_size = units + embedding_size + value_size
     return BahdanauDecoderParams(
@@ -71,17 +81,26 @@ def init_luong_decoder(
     attention: Any = None,
     dtype: DTypeLike = float,
 ) -> LuongDecoderParams:
-    """Draws each part as its own `init` does; `attention` is what the caller drew for it.
+    """Draws each part as `init_embedding`, `init_linear` and `init_gru` do.
 
-    attentional_size is units unless given.
+    Args:
+        words: size of the vocabulary.
+        value_size: features of the memory's values, or of the context that the mechanism returns.
+        summary_size: features of the memory's summary.
+        attentional_size: features of the attentional vector, `units` by default.
+        input_feeding: whether the cell also reads the attentional vector, as in `luong_step`.
+        attention: the mechanism's parameters, drawn by the caller; None if it has none.
+
+    Raises:
+        ValueError: if a size is negative or `dtype` is not a floating-point dtype.
     """
     keys = jax.random.split(rng, 5)
     size = units if attentional_size is None else attentional_size
-    fed = embedding_size + (size if input_feeding else 0)
+    cell_inputs = embedding_size + (size if input_feeding else 0)
     return LuongDecoderParams(
         init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
         init_linear(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
-        init_gru(keys[2], input_size=fed, units=units, dtype=dtype),
+        init_gru(keys[2], input_size=cell_inputs, units=units, dtype=dtype),
         init_linear(keys[3], input_size=value_size + units, output_size=size, dtype=dtype),
         init_linear(keys[4], input_size=size, output_size=words, dtype=dtype),
         attention,

@@ -1,22 +1,28 @@
-"""Tokens to states: an encoder of embedding and GRU layers, and self-attention on top of it."""
+"""An encoder of embedding and GRU layers, and a tagger with self-attention on top of it."""
 
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import Count, Size, check_length
+from jattn._options import Count, Size
 from jattn._precision import at_least_float32
-from jattn.attention.additive import AdditiveParams, additive_attention
-from jattn.layers import EmbeddingParams, LinearParams, embedding, init_embedding, linear
-from jattn.masks import lengths
+from jattn.attention.additive import AdditiveParams, additive_attention, init_additive
+from jattn.layers import (
+    EmbeddingParams,
+    LinearParams,
+    embedding,
+    init_embedding,
+    init_linear,
+    linear,
+)
 from jattn.recurrent.cells import Cell, gru_cell
+from jattn.recurrent.checking import valid_tokens
+from jattn.recurrent.padding import valid_steps, zero_padding
 from jattn.recurrent.reading import Memory
 from jattn.recurrent.stacked import Layer, init_stacked_gru, stacked_gru
-from jattn.recurrent.unroll import zero_padding
 
 
 class EncoderParams(NamedTuple):
@@ -27,7 +33,7 @@ class EncoderParams(NamedTuple):
 
 
 class AttentiveGRUParams(NamedTuple):
-    """An encoder, the scores with which its states attend to each other, and the output layer."""
+    """An encoder, the scoring network of self-attention over its states, and the output layer."""
 
     encoder: EncoderParams
     attention: AdditiveParams
@@ -35,7 +41,7 @@ class AttentiveGRUParams(NamedTuple):
 
 
 class AttentiveGRUOutput(NamedTuple):
-    """What each position says, and which positions it looked at."""
+    """An output for each position, and the weights of the positions that it attended to."""
 
     outputs: Float[Array, "s o"]
     weights: Float[Array, "s s"]
@@ -52,7 +58,17 @@ def init_encoder(
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> EncoderParams:
-    """Draws the embedding as `init_embedding` and the layers as `init_stacked_gru` does."""
+    """Draws the embedding as `init_embedding` and the layers as `init_stacked_gru` does.
+
+    Args:
+        words: size of the vocabulary.
+        units: the size of each layer's state, in one direction.
+        bidirectional: whether each layer reads in both directions.
+
+    Raises:
+        ValueError: if a size is negative, `layers` is not at least 1, or `dtype` is not a
+            floating-point dtype.
+    """
     embedding_rng, layers_rng = jax.random.split(rng)
     return EncoderParams(
         init_embedding(embedding_rng, words=words, size=embedding_size, dtype=dtype),
@@ -74,6 +90,7 @@ def encode(
     tokens: Int[Array, " s"],
     *,
     length: int | Int[Array, ""] | None = None,
+    valid: Bool[Array, " s"] | None = None,
     cell: Cell = gru_cell,
     dropout_rate: float = 0.0,
     recurrent_dropout_rate: float = 0.0,
@@ -81,30 +98,80 @@ def encode(
 ) -> Memory:
     """Embeds the tokens and runs the GRU layers over them.
 
-    The memory's values are the outputs of the last layer; its summary is that layer's final state,
-    forward then backward where it has both. Bahdanau et al. (2015) call the values annotations.
+    The memory's values are the outputs of the last layer. Its summary is the final state of that
+    layer, forward then backward where it has both. Bahdanau et al. (2015) call the values
+    annotations.
 
     Args:
-        length: number of valid tokens, all of them by default; tokens past it may be any number.
+        length: number of valid tokens, which come first; all tokens by default. Tokens that are
+            not valid may be any number.
+        valid: True for each valid token, as in `gru`. Excludes `length`.
         cell, dropout_rate, recurrent_dropout_rate, rng: as in `stacked_gru`.
 
     Raises:
-        ValueError: as `embedding` and `stacked_gru` do.
+        ValueError: if a valid token is not a row of the embedding, and as `stacked_gru` does.
     """
-    check_length("encode: length", length, len(tokens), "s")
-    if length is not None:
-        valid = jnp.arange(len(tokens)) < jnp.asarray(length).astype(int)
-        tokens = jnp.where(valid, tokens, 0)
+    words = len(params.embedding.weight)
+    tokens = valid_tokens("encode", tokens, words, length, valid, axis="s")
     outputs, final = stacked_gru(
         params.layers,
         embedding(params.embedding, tokens),
         length=length,
+        valid=valid,
         cell=cell,
         dropout_rate=dropout_rate,
         recurrent_dropout_rate=recurrent_dropout_rate,
         rng=rng,
     )
-    return Memory(outputs, final[-1].reshape(-1), length)
+    return Memory(outputs, final[-1].reshape(-1), length, valid)
+
+
+@named_axes
+def init_attentive_gru(
+    rng: Key[Array, ""],
+    *,
+    words: Count,
+    embedding_size: Count,
+    units: Size,
+    output_size: Count,
+    attention_units: Size | None = None,
+    layers: Size = 1,
+    bidirectional: bool = False,
+    dtype: DTypeLike = float,
+) -> AttentiveGRUParams:
+    """Draws each part as `init_encoder`, `init_additive` and `init_linear` do.
+
+    Args:
+        words: size of the vocabulary.
+        units: the size of each layer's state, in one direction.
+        output_size: number of outputs for each position, such as the number of tags.
+        attention_units: units of the scoring network, `units` by default.
+        layers: number of GRU layers.
+        bidirectional: whether each layer reads in both directions.
+
+    Raises:
+        ValueError: if a size is out of range or `dtype` is not a floating-point dtype.
+    """
+    encoder_rng, attention_rng, readout_rng = jax.random.split(rng, 3)
+    encoder = init_encoder(
+        encoder_rng,
+        words=words,
+        embedding_size=embedding_size,
+        units=units,
+        layers=layers,
+        bidirectional=bidirectional,
+        dtype=dtype,
+    )
+    state_size = units * (2 if bidirectional else 1)
+    attention = init_additive(
+        attention_rng,
+        query_size=state_size,
+        key_size=state_size,
+        units=units if attention_units is None else attention_units,
+        dtype=dtype,
+    )
+    readout = init_linear(readout_rng, input_size=state_size, output_size=output_size, dtype=dtype)
+    return AttentiveGRUParams(encoder, attention, readout)
 
 
 @named_axes
@@ -114,20 +181,30 @@ def attentive_gru(
     tokens: Int[Array, " s"],
     *,
     length: int | Int[Array, ""] | None = None,
+    valid: Bool[Array, " s"] | None = None,
     cell: Cell = gru_cell,
 ) -> AttentiveGRUOutput:
-    """Encodes tokens, lets every state attend to all of them, and reads an output off each context.
+    """Encodes tokens, lets each state attend to all states, and projects each context to outputs.
 
         outputs[s] = readout(additive_attention(states[s], states, states))
 
     Embedding, GRU, additive attention, linear: the smallest whole model with attention, for
-    tagging or predicting each position. Outputs and weights past `length` are zero.
+    tagging or predicting each position. Outputs and weights of positions that are not valid are
+    zero.
+
+    Args:
+        length: number of valid tokens, as in `encode`.
+        valid: True for each valid token, as in `gru`. Excludes `length`.
+        cell: as in `gru`.
 
     Raises:
         ValueError: as `encode`, `additive_attention` and `linear` do.
     """
-    states = encode(params.encoder, tokens, length=length, cell=cell).values
-    mask = None if length is None else lengths(length, length)
+    words = len(params.encoder.embedding.weight)
+    tokens = valid_tokens("attentive_gru", tokens, words, length, valid, axis="s")
+    states = encode(params.encoder, tokens, length=length, valid=valid, cell=cell).values
+    usable = valid_steps(len(tokens), length, valid)
+    mask = None if usable is None else usable[:, None] & usable[None]
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
     outputs = linear(params.readout, context)
-    return AttentiveGRUOutput(zero_padding(outputs, length)[0], weights)
+    return AttentiveGRUOutput(zero_padding(outputs, length, valid)[0], weights)

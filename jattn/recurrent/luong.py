@@ -11,15 +11,16 @@ from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
-from jattn.recurrent.bahdanau import DecoderOutput
+from jattn.recurrent.bahdanau import DecoderOutput, decoder_output
 from jattn.recurrent.cells import Cell, gru_cell
+from jattn.recurrent.checking import check_functions, check_kind, check_token, valid_tokens
 from jattn.recurrent.decoder_params import LuongDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
 from jattn.recurrent.unroll import gru
 
 
 class LuongState(NamedTuple):
-    """The state between two steps, and the attentional vector and weights of the last one."""
+    """The state between two steps, and the previous step's attentional vector and weights."""
 
     hidden: Float[Array, " n"]
     attentional: Float[Array, " a"]
@@ -30,11 +31,20 @@ class LuongState(NamedTuple):
 @named_arguments
 @at_least_float32
 def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> LuongState:
-    """The state before the first step: hidden = tanh(start(memory.summary)), the rest zero.
+    """Returns the state before the first step: hidden = tanh(start(memory.summary)), others zero.
 
-    The paper copies the encoder's last state; a layer between them allows for other sizes.
-    `read` is what `attention(params.attention, memory)` returned.
+    The paper copies the encoder's last state; the layer `start` allows for other sizes.
+
+    Args:
+        read: the result of `attention(params.attention, memory)`.
+
+    Raises:
+        ValueError: if an argument is of another type, or the summary has not the size that
+            `params.start` reads.
     """
+    check_kind("luong_start", "params", params, LuongDecoderParams)
+    check_kind("luong_start", "memory", memory, Memory)
+    check_functions("luong_start", read=read)
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
@@ -52,7 +62,7 @@ def luong_step(
     input_feeding: bool = False,
     cell: Cell = gru_cell,
 ) -> tuple[Float[Array, " w"], LuongState]:
-    """Steps, then attends with the new state.
+    """Updates the state, then attends with the new state.
 
         hidden      = cell(hidden, embedding(token)), with input feeding [embedding; attentional]
         context     = read(hidden)
@@ -60,17 +70,23 @@ def luong_step(
         logits      = readout(attentional)
 
     The paper names these h_t, c_t and h̃_t (equations 5 and 6); its cell is an LSTM. Input feeding
-    (its section 3.3) tells the next step what this one attended to.
+    (section 3.3) passes the attentional vector, and so the past alignment, to the next step.
 
     Args:
         token: the previous token of the target.
-        read: what `attention(params.attention, memory)` returned.
+        read: the result of `attention(params.attention, memory)`.
         input_feeding: whether the cell also reads the attentional vector of the step before.
+        cell: `gru_cell`, `reset_before_gru_cell` or a function with their arguments.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis, or the token is not a row
-            of the embedding.
+        ValueError: if an argument is of another type, two arguments disagree about the size of an
+            axis, or the token is not a row of the embedding.
     """
+    check_kind("luong_step", "params", params, LuongDecoderParams)
+    check_kind("luong_step", "state", state, LuongState)
+    check_token("luong_step", token, len(params.embedding.weight))
+    check_functions("luong_step", read=read, cell=cell)
+    _check_feeding("luong_step", input_feeding)
     state = _advance(params, state, embedding(params.embedding, token), read, input_feeding, cell)
     return linear(params.readout, state.attentional), state
 
@@ -82,26 +98,39 @@ def luong_decode(
     memory: Memory,
     tokens: Int[Array, " t"],
     *,
+    length: int | Int[Array, ""] | None = None,
     attention: Attention = by_addition,
     input_feeding: bool = False,
     cell: Cell = gru_cell,
     dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> DecoderOutput:
-    """`luong_step` over a whole target: `logits[t]` are of the token after `tokens[t]`.
+    """Runs `luong_step` over a whole target: `logits[t]` predict the token after `tokens[t]`.
 
-    Start `tokens` with the token that begins every target. Padding after the target changes
-    nothing before it. Without input feeding no step waits for attention, so all states attend at
-    once: that is much faster.
+    `tokens` begin with the token that begins every target. Padding after the target changes
+    nothing before it. Without input feeding no step depends on attention, so all states attend at
+    once, which is much faster.
 
     Args:
+        length: number of valid tokens, all of them by default. Tokens past it may be any number;
+            their logits and weights are zero and give no gradient.
+        attention: how the decoder reads the memory, from `read_by`; additive attention by
+            default.
+        input_feeding: as in `luong_step`.
+        cell: as in `luong_step`.
         dropout_rate: share that is dropped of the embedded tokens, of the attentional vectors
             before the readout and, without input feeding, of the states that attend.
-        rng: what dropout is drawn from.
+        rng: the key that dropout is drawn from.
 
     Raises:
-        ValueError: as `luong_step` does, or if dropout_rate is not in [0, 1) or comes without rng.
+        ValueError: as `luong_step` does, or if length is negative or more than the number of
+            tokens, or dropout_rate is not in [0, 1) or comes without rng.
     """
+    check_kind("luong_decode", "params", params, LuongDecoderParams)
+    check_kind("luong_decode", "memory", memory, Memory)
+    check_functions("luong_decode", attention=attention, cell=cell)
+    _check_feeding("luong_decode", input_feeding)
+    tokens = valid_tokens("luong_decode", tokens, len(params.embedding.weight), length)
     check_dropout("luong_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)
     start = luong_start(params, memory, read)
@@ -117,14 +146,20 @@ def luong_decode(
         hidden = drop(1, hidden)
         context, weights = read(hidden, 0)
         attentional = drop(2, _combine(params, context, hidden))
-        return DecoderOutput(linear(params.readout, attentional), jnp.moveaxis(weights, -2, 0))
+        logits = linear(params.readout, attentional)
+        return decoder_output(logits, jnp.moveaxis(weights, -2, 0), length)
 
     def step(state, embedded):
         state = _advance(params, state, embedded, read, input_feeding, cell)
         return state, (state.attentional, state.weights)
 
     _, (attentional, weights) = scan(step, start, embedded)
-    return DecoderOutput(linear(params.readout, drop(2, attentional)), weights)
+    return decoder_output(linear(params.readout, drop(2, attentional)), weights, length)
+
+
+def _check_feeding(function, input_feeding):
+    with named(function):
+        check_options({"input_feeding": bool}, {"input_feeding": input_feeding})
 
 
 def _advance(params, state, embedded, read, input_feeding, cell):

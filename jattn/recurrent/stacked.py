@@ -1,4 +1,4 @@
-"""GRUs in layers, each reading the outputs of the one before, with dropout on both axes."""
+"""GRUs in layers, each reading the outputs of the one below, with dropout on both axes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._axes import named_axes
-from jattn._options import Count, Size, check_dropout, check_length
+from jattn._options import Count, Size, check_dropout
 from jattn._precision import at_least_float32
 from jattn.layers import dropout
 from jattn.recurrent.bidirectional import (
@@ -18,6 +18,7 @@ from jattn.recurrent.bidirectional import (
     init_bidirectional_gru,
 )
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
+from jattn.recurrent.padding import check_steps
 from jattn.recurrent.unroll import gru
 
 Layer = GRUParams | BidirectionalGRUParams
@@ -41,7 +42,16 @@ def init_stacked_gru(
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> tuple[Layer, ...]:
-    """Draws each layer as `init_gru` or `init_bidirectional_gru` does."""
+    """Draws each layer as `init_gru` or `init_bidirectional_gru` does.
+
+    Args:
+        units: the size of each layer's state, in one direction.
+        bidirectional: whether each layer reads in both directions.
+
+    Raises:
+        ValueError: if a size is negative, `layers` is not at least 1, or `dtype` is not a
+            floating-point dtype.
+    """
     init = init_bidirectional_gru if bidirectional else init_gru
     sizes = [input_size] + [units * (2 if bidirectional else 1)] * (layers - 1)
     return tuple(
@@ -58,6 +68,7 @@ def stacked_gru(
     *,
     initial: Sequence[State | None] | None = None,
     length: int | Int[Array, ""] | None = None,
+    valid: Bool[Array, " s"] | None = None,
     cell: Cell = gru_cell,
     dropout_rate: float = 0.0,
     recurrent_dropout_rate: float = 0.0,
@@ -66,47 +77,44 @@ def stacked_gru(
     """Runs GRUs one on top of the other, each in one direction or in both.
 
     Args:
-        layers: the parameters, first layer first; their type says in how many directions each
-            reads. A layer on top of a bidirectional one takes twice its units as inputs.
+        layers: the parameters, first layer first; their type determines in how many directions
+            each reads. A layer on top of a bidirectional one has twice its units as inputs.
         initial: one state for each layer, in the form of `final`; None is zero.
-        length: number of valid steps, all of them by default, as in `gru`.
+        length: number of valid steps, which come first; all steps by default, as in `gru`.
+        valid: True for each valid step, as in `gru`. Excludes `length`.
         cell: as in `gru`.
-        dropout_rate: share of each layer's outputs that the next layer does not see. Those of the
-            last layer are whole.
-        recurrent_dropout_rate: share of the hidden state that the products of a layer's gates do
-            not see. The mask is drawn once and serves all time steps and all gates, and the state
+        dropout_rate: share of each layer's outputs that is dropped before the next layer. Outputs
+            of the last layer are not dropped.
+        recurrent_dropout_rate: share of the hidden state that is dropped before the products of a
+            layer's gates. The mask is drawn once for all time steps and all gates, and the state
             that the update gate keeps is whole: Gal & Ghahramani (2016), arXiv:1512.05287, with
-            the weights that they call tied. Keras draws one mask a gate.
-        rng: what both are drawn from. What is kept is divided by 1 - rate.
+            the weights that they call tied. Keras draws one mask for each gate.
+        rng: the key that both are drawn from. Kept entries are divided by 1 - rate.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis or the number of layers,
-            length is negative or more than the number of inputs, a rate is not in [0, 1), or a
-            rate above 0 comes without rng.
+            a layer has other parameters than a GRU's, length is negative or more than the number
+            of inputs, both length and valid are given, a rate is not in [0, 1), or a rate above 0
+            comes without rng.
     """
-    check_length("stacked_gru: length", length, len(inputs), "s")
+    check_steps("stacked_gru", length, valid, len(inputs))
     check_dropout("stacked_gru", "dropout_rate", dropout_rate, rng)
     check_dropout("stacked_gru", "recurrent_dropout_rate", recurrent_dropout_rate, rng)
-    starts = [None] * len(layers) if initial is None else list(initial)
-    if len(starts) != len(layers):
-        raise ValueError(
-            f"stacked_gru: initial has {len(starts)} states, expected {len(layers)} (from layers)"
-        )
+    _check_layers(layers)
+    starts = _initial_states(initial, len(layers))
     final: list[Any] = []
     for index, (layer, start) in enumerate(zip(layers, starts, strict=True)):
-        own_rng = None if rng is None else jax.random.fold_in(rng, index)
-        below, hidden = (None, None) if own_rng is None else jax.random.split(own_rng)
+        layer_rng = None if rng is None else jax.random.fold_in(rng, index)
+        below, hidden = (None, None) if layer_rng is None else jax.random.split(layer_rng)
         if index and dropout_rate:
             inputs = dropout(below, inputs, dropout_rate)
         scale = None
         if recurrent_dropout_rate:
             scale = dropout(hidden, _ones(layer), recurrent_dropout_rate)
-        options = {"initial": start, "length": length, "cell": cell, "hidden_scale": scale}
+        options = {"initial": start, "length": length, "valid": valid, "cell": cell}
+        run = bidirectional_gru if isinstance(layer, BidirectionalGRUParams) else gru
         try:
-            if isinstance(layer, BidirectionalGRUParams):
-                inputs, last = bidirectional_gru(layer, inputs, **options)
-            else:
-                inputs, last = gru(layer, inputs, **options)
+            inputs, last = run(layer, inputs, hidden_scale=scale, **options)
         except ValueError as error:
             complaint = str(error).partition(": ")[2]
             raise ValueError(f"stacked_gru: layers[{index}]: {complaint}") from None
@@ -114,8 +122,31 @@ def stacked_gru(
     return StackedOutput(inputs, tuple(final))
 
 
+def _check_layers(layers: Any) -> None:
+    kinds = (GRUParams, BidirectionalGRUParams)
+    if not isinstance(layers, list | tuple) or isinstance(layers, kinds):
+        given = f"stacked_gru: layers is a {type(layers).__name__}"
+        raise ValueError(f"{given}, expected a tuple or a list of layers")
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, kinds):
+            given = f"stacked_gru: layers[{index}] is a {type(layer).__name__}"
+            raise ValueError(f"{given}, expected {' or '.join(kind.__name__ for kind in kinds)}")
+
+
+def _initial_states(initial: Any, layers: int) -> list[Any]:
+    if initial is None:
+        return [None] * layers
+    if not hasattr(initial, "__len__"):
+        given = f"stacked_gru: initial is a {type(initial).__name__}"
+        raise ValueError(f"{given}, expected a state for each layer")
+    if len(initial) != layers:
+        given = f"stacked_gru: initial has {len(initial)} states"
+        raise ValueError(f"{given}, expected {layers} (from layers)")
+    return list(initial)
+
+
 def _ones(layer: Layer) -> State:
-    """One for each unit of the layer's state."""
+    """Returns one for each unit of the layer's state."""
     if isinstance(layer, BidirectionalGRUParams):
         return jnp.stack([jnp.ones_like(params.hidden_bias[0]) for params in layer])
     return jnp.ones_like(layer.hidden_bias[0])

@@ -1,1 +1,1 @@
-"""Greedy and beam search over any step function."""
+"""Greedy search, beam search and sampling with any step function."""

@@ -1,4 +1,4 @@
-"""The beam of a search: beginnings of sequences, and how each came about."""
+"""The beam of a search: the beginnings of sequences, and the parent of each."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +13,10 @@ Step = Callable[[Any, Int[Array, ""]], tuple[Float[Array, " w"], Any]]
 
 
 class SearchResult(NamedTuple):
-    """Sequences of up to `m` tokens, the best first; greedy search finds one, without axis `b`."""
+    """Sequences of up to `m` tokens, the best first; greedy search and sampling have no axis `b`.
+
+    Scores are sums in at least float32, whatever dtype the step returns.
+    """
 
     tokens: Int[Array, "b m"]
     lengths: Int[Array, " b"]
@@ -21,50 +24,99 @@ class SearchResult(NamedTuple):
     collected: Any
 
 
+class Rules(NamedTuple):
+    """The words that end a sequence, the words that may be taken, and the order of beginnings.
+
+    `narrow(log_probabilities, count)` may rule out further words of the next token.
+    """
+
+    fill: Int[Array, ""]  # The token of places past a sequence's end.
+    is_stop: Bool[Array, " w"]
+    usable: Bool[Array, " w"]
+    min_length: int
+    length_penalty: float | Float[Array, ""]
+    narrow: Callable[[Float[Array, " w"], Int[Array, ""]], Float[Array, " w"]]
+
+
 class Beam(NamedTuple):
-    """What the search knows of its hypotheses, and how it got to each."""
+    """The hypotheses of a search after `count` tokens, and the history of each.
+
+    `totals` is -inf where there is no hypothesis. A hypothesis that has stopped took a stop token;
+    one that is broken has no next token. `lengths` exclude the stop token, `counts` include it.
+    """
 
     count: Int[Array, ""]
     states: Any
     last: Int[Array, " b"]
-    finished: Bool[Array, " b"]
+    stopped: Bool[Array, " b"]
+    broken: Bool[Array, " b"]
     lengths: Int[Array, " b"]
+    counts: Int[Array, " b"]
     totals: Float[Array, " b"]
     tokens: Int[Array, "m b"]
     parents: Int[Array, "m b"]
     collected: Any
 
+    @property
+    def goes_on(self) -> Bool[Array, ""]:
+        return jnp.any(~self.stopped & ~self.broken & (self.totals > -jnp.inf))
 
-def extend(beam: Beam, step: Step, stop: int, length_penalty: float, collect: Any) -> Beam:
-    """One more token for each beginning, of all that any of them could take."""
+
+def extend(beam: Beam, step: Step, rules: Rules, collect: Callable[[Any], Any]) -> Beam:
+    """Adds one token to each hypothesis: the best of all continuations of all hypotheses."""
     following, states = jax.vmap(step)(beam.states, beam.last)
     size, words = following.shape
-    stays = jnp.where(jnp.arange(words) == stop, 0.0, -jnp.inf).astype(following.dtype)
-    following = jnp.where(beam.finished[:, None], stays[None], following)
+    following, broken = _usable(following.astype(beam.totals.dtype), beam, rules)
     totals = beam.totals[:, None] + following
-    counts = jnp.where(beam.finished, beam.lengths, beam.count) + 1
-    scores = _score(totals, counts[:, None], length_penalty)
-    _, best = jax.lax.top_k(scores.reshape(-1), size)
-    parents, tokens = best // words, best % words
+    counts = jnp.where(beam.stopped, beam.counts, beam.count + 1)
+    scores = score(totals, counts[:, None], rules.length_penalty)
+    best_scores, best = jax.lax.top_k(scores.reshape(-1), size)
+    broken_scores = jnp.where(
+        broken, score(beam.totals, beam.counts, rules.length_penalty), -jnp.inf
+    )
+    # Beginnings that are broken come after all others, so that none takes the place of another.
+    ranks = jnp.concatenate([jnp.where(best_scores > -jnp.inf, 0, 2), jnp.where(broken, 1, 2)])
+    order = jnp.lexsort((-jnp.concatenate([best_scores, broken_scores]), ranks))[:size]
+    chosen = lambda living, others: jnp.concatenate([living, others])[order]
+    parents = chosen(best // words, jnp.arange(size, dtype=best.dtype))
+    tokens = chosen(best % words, jnp.broadcast_to(rules.fill, size))
+    breaks = order >= size
+    ended = breaks | beam.stopped[parents]
+    stops = rules.is_stop[tokens]
     states = jax.tree.map(lambda leaf: leaf[parents], states)
-    stopped = tokens == stop
-    lengths = jnp.where(stopped, beam.count, beam.count + 1)
     write = lambda rows, row: rows.at[beam.count].set(row)
     return Beam(
         count=beam.count + 1,
         states=states,
         last=tokens,
-        finished=stopped,
-        lengths=jnp.where(beam.finished[parents], beam.lengths[parents], lengths),
-        totals=totals.reshape(-1)[best],
+        stopped=~breaks & (stops | beam.stopped[parents]),
+        broken=breaks,
+        lengths=jnp.where(ended, beam.lengths[parents], beam.count + 1 - stops.astype(jnp.int32)),
+        counts=jnp.where(ended, beam.counts[parents], beam.count + 1),
+        totals=chosen(totals.reshape(-1)[best], beam.totals),
         tokens=write(beam.tokens, tokens),
         parents=write(beam.parents, parents),
         collected=jax.tree.map(write, beam.collected, jax.vmap(collect, axis_size=size)(states)),
     )
 
 
-def trace_back(beam: Beam, stop: int, length_penalty: float) -> SearchResult:
-    """Follows each sequence from its last token to its first, through the places it had."""
+def _usable(
+    following: Float[Array, "b w"], beam: Beam, rules: Rules
+) -> tuple[Float[Array, "b w"], Bool[Array, " b"]]:
+    """Returns the log-probabilities of words that may come next, and the broken hypotheses."""
+    usable = rules.usable & (~rules.is_stop | (beam.count >= rules.min_length))
+    following = jnp.where(usable[None], following, -jnp.inf)
+    # A comparison with NaN is false.
+    broken = ~((following < jnp.inf).all(-1) & (following > -jnp.inf).any(-1))
+    broken = ~beam.stopped & (broken | beam.broken) & (beam.totals > -jnp.inf)
+    following = jax.vmap(rules.narrow, (0, None))(following, beam.count)
+    stays = jnp.where(jnp.arange(following.shape[1], dtype=jnp.int32) == rules.fill, 0.0, -jnp.inf)
+    following = jnp.where(beam.stopped[:, None], stays[None].astype(following.dtype), following)
+    return jnp.where(broken[:, None], -jnp.inf, following), broken
+
+
+def trace_back(beam: Beam, rules: Rules) -> SearchResult:
+    """Follows each sequence from its last token to its first, through its places in the beam."""
     size = len(beam.totals)
 
     def back(places, row):
@@ -75,20 +127,26 @@ def trace_back(beam: Beam, stop: int, length_penalty: float) -> SearchResult:
     places = varying_as(jnp.arange(size, dtype=jnp.int32), rows)
     _, (tokens, collected) = jax.lax.scan(back, places, rows, reverse=True)
     exists = beam.totals > -jnp.inf
-    lengths = jnp.where(exists, beam.lengths, 0)
-    counts = jnp.where(beam.finished, lengths + 1, lengths)
+    counts = jnp.where(exists, beam.counts, 0)
     places = jnp.arange(len(tokens), dtype=counts.dtype)
-    here = places[None] < jnp.where(exists, counts, 0)[:, None]
+    inside = places[None] < counts[:, None]
 
     def by_sequence(leaf):
         leaf = jnp.swapaxes(leaf, 0, 1)
-        shape = here.shape + (1,) * (leaf.ndim - 2)
-        return jnp.where(here.reshape(shape), leaf, jnp.zeros_like(leaf))
+        shape = inside.shape + (1,) * (leaf.ndim - 2)
+        return jnp.where(inside.reshape(shape), leaf, jnp.zeros_like(leaf))
 
-    tokens = jnp.where(here, tokens.T, stop)
-    scores = _score(beam.totals, counts, length_penalty)
-    return SearchResult(tokens, lengths, scores, jax.tree.map(by_sequence, collected))
+    return SearchResult(
+        jnp.where(inside, tokens.T, rules.fill),
+        jnp.where(exists, beam.lengths, 0),
+        score(beam.totals, counts, rules.length_penalty),
+        jax.tree.map(by_sequence, collected),
+    )
 
 
-def _score(totals: Array, counts: Array, length_penalty: float) -> Array:
-    return totals / ((5.0 + counts.astype(totals.dtype)) / 6.0) ** length_penalty
+def score(totals: Array, counts: Array, length_penalty: float | Array) -> Array:
+    """Returns the totals divided by the length penalty; -inf stays -inf."""
+    if isinstance(length_penalty, jax.Array):
+        length_penalty = length_penalty.astype(totals.dtype)
+    norm = ((5.0 + counts.astype(totals.dtype)) / 6.0) ** length_penalty
+    return jnp.where(totals > -jnp.inf, totals / norm, -jnp.inf)

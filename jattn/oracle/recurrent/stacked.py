@@ -1,4 +1,4 @@
-"""GRUs in layers in NumPy: the gradient goes down the layers as the values went up."""
+"""GRUs in layers in NumPy: the gradient passes down the layers."""
 
 from jattn.oracle.recurrent.bidirectional import bidirectional_gru
 from jattn.oracle.recurrent.cells import gru_cell
@@ -11,6 +11,7 @@ def stacked_gru(
     *,
     initial=None,
     length=None,
+    valid=None,
     cell=gru_cell,
     dropout_rate=0.0,
     recurrent_dropout_rate=0.0,
@@ -18,17 +19,17 @@ def stacked_gru(
 ):
     """Returns ((outputs, final), pullback), as `jax.vjp` does, without dropout.
 
-    The inputs of one layer are the outputs of the layer below: doutputs of the lower one is
-    dinputs of the upper one, and each layer's final state has a cotangent of its own.
+    The inputs of a layer are the outputs of the layer below. So doutputs of the lower layer is
+    dinputs of the upper one, and the final state of each layer has a cotangent of its own.
     """
     if dropout_rate or recurrent_dropout_rate or rng is not None:
         raise ValueError("stacked_gru: the oracle draws nothing, so it has no dropout")
     final, pullbacks = [], []
     for index, layer in enumerate(layers):
-        both_ways = hasattr(layer, "forward")
+        run = bidirectional_gru if hasattr(layer, "forward") else gru
         start = None if initial is None else initial[index]
-        (inputs, last), back = (bidirectional_gru if both_ways else gru)(
-            layer, inputs, initial=start, length=length, cell=cell
+        (inputs, last), back = run(
+            layer, inputs, initial=start, length=length, valid=valid, cell=cell
         )
         final.append(last)
         pullbacks.append(back)
@@ -37,9 +38,9 @@ def stacked_gru(
         d_inputs, d_final = cotangent
         d_layers, d_initial = [], []
         for back, d_last in zip(reversed(pullbacks), reversed(d_final), strict=True):
-            d_layer, d_inputs, *rest = back((d_inputs, d_last))
+            d_layer, d_inputs, *d_start = back((d_inputs, d_last))
             d_layers.insert(0, d_layer)
-            d_initial.insert(0, rest[0] if rest else None)
+            d_initial.insert(0, d_start[0] if d_start else None)
         gradients = (tuple(d_layers), d_inputs)
         return gradients if initial is None else (*gradients, tuple(d_initial))
 

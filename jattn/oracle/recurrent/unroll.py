@@ -11,20 +11,24 @@ def gru(
     *,
     initial=None,
     length=None,
+    valid=None,
     reverse=False,
     cell=gru_cell,
     hidden_scale=None,
 ):
     """Returns ((outputs, final), pullback), as `jax.vjp` does.
 
+    Only valid steps are taken: the first `length` of them, or those where `valid` is True.
+    Outputs of the others stay zero, and their inputs get no gradient.
+
     Back-propagation through time. The state after a step reaches the loss as an output and through
-    the step that follows, so from the last step taken to the first:
+    the next step, so from the last step taken to the first:
 
         dstate ← dstate + doutputs[s]                dstate = dfinal before the last step
         dparams, dstate, dinputs[s] ← the cell's pullback of dstate (dparams summed over steps)
 
-    and what is left of dstate is dinitial. A scale of the hidden state before the products is one
-    of the weights' columns: U' = U diag(scale), so dU = dU' diag(scale) and
+    and dinitial is the dstate that remains. Scaling the hidden state before the products scales
+    the columns of the weights: U' = U diag(scale), so dU = dU' diag(scale) and
     dscale_m = Σ_gn dU'_gnm U_gnm.
     """
     arrays = [*params, inputs, *(x for x in (initial, hidden_scale) if x is not None)]
@@ -34,6 +38,8 @@ def gru(
         scaled = params._replace(hidden_weight=params.hidden_weight * hidden_scale)
     units = params.hidden_bias.shape[1]
     steps = list(range(len(inputs) if length is None else int(length)))
+    if valid is not None:
+        steps = [step for step in steps if valid[step]]
     if reverse:
         steps.reverse()
     outputs = np.zeros((len(inputs), units), dtype)

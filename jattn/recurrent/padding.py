@@ -1,0 +1,32 @@
+"""Steps of a sequence that are not valid: padding after it, before it or inside of it."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jattn._options import check_length
+
+
+def check_steps(function: str, length: Any, valid: Any, steps: int, axis: str = "s") -> None:
+    """Raises ValueError for a length out of range, or if both `length` and `valid` are given."""
+    check_length(f"{function}: length", length, steps, axis)
+    if length is not None and valid is not None:
+        raise ValueError(f"{function}: valid is given beside length, expected one of them")
+
+
+def valid_steps(
+    steps: int, length: int | Int[Array, ""] | None, valid: Bool[Array, " s"] | None
+) -> Bool[Array, " s"] | None:
+    """Returns which of the steps are valid; None if all are."""
+    return valid if length is None else jnp.arange(steps) < jnp.asarray(length).astype(int)
+
+
+def zero_padding(
+    array: Float[Array, "s n"],
+    length: int | Int[Array, ""] | None,
+    valid: Bool[Array, " s"] | None = None,
+) -> tuple[Float[Array, "s n"], Bool[Array, " s"] | None]:
+    """Returns the array, zero at steps that are not valid, and the valid steps; None if all are."""
+    valid = valid_steps(len(array), length, valid)
+    return (array if valid is None else jnp.where(valid[:, None], array, 0.0)), valid

@@ -1,0 +1,86 @@
+"""Checks of a search's arguments, and the beam that they describe before the first step."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Int
+
+from jattn._options import floating
+
+Tokens = int | Sequence[int] | Int[Array, " c"]
+
+
+def check_finite(argument: str, value: Any, *, above: float = -math.inf) -> None:
+    """Raises ValueError unless the number is finite and larger than `above`, or is traced."""
+    if not isinstance(value, Tracer) and not (abs(value) < math.inf and value > above):
+        least = "" if above == -math.inf else f" above {above:g}"
+        raise ValueError(f"{argument} is {value}, expected a finite number{least}")
+
+
+def token_array(function: str, argument: str, tokens: Any, words: int) -> Int[Array, "..."]:
+    """Returns one token or a sequence of tokens as an array of int32.
+
+    Raises:
+        ValueError: unless they are integers from 0 to words - 1; traced ones cannot be checked.
+    """
+    if not hasattr(tokens, "dtype"):
+        try:
+            tokens = np.asarray(tokens, int if np.size(tokens) == 0 else None)
+        except (TypeError, ValueError):
+            tokens = np.asarray(str(tokens))
+    if not jnp.issubdtype(tokens.dtype, jnp.integer):
+        given = f"{function}: {argument} has dtype {tokens.dtype}"
+        raise ValueError(f"{given}, expected an integer dtype")
+    if tokens.ndim > 1:
+        given = f"{function}: {argument} has shape {tokens.shape}"
+        raise ValueError(
+            f"{given}, expected one token or a sequence; a batch is mapped by jax.vmap"
+        )
+    if not isinstance(tokens, Tracer) and tokens.size:
+        for extreme in (int(tokens.min()), int(tokens.max())):
+            if not 0 <= extreme < words:
+                given = f"{function}: {argument} {'holds' if tokens.ndim else 'is'} {extreme}"
+                raise ValueError(f"{given}, expected 0 to {words - 1} (w)")
+    return jnp.asarray(tokens, jnp.int32)
+
+
+def check_step(function: str, step: Callable[..., Any], state: Any) -> Any:
+    """Returns the shape of the log-probabilities that `step` returns.
+
+    Raises:
+        ValueError: unless `step` returns log-probabilities (w) and a state of the form of `state`.
+    """
+    after = jax.eval_shape(step, state, jnp.zeros((), jnp.int32))
+    if not isinstance(after, tuple) or len(after) != 2:
+        given = f"{function}: step returned a {type(after).__name__}"
+        raise ValueError(f"{given}, expected a pair of log-probabilities and state")
+    following, state_after = after
+    if not hasattr(following, "dtype") or not jnp.issubdtype(following.dtype, jnp.floating):
+        kind = getattr(following, "dtype", type(following).__name__)
+        given = f"{function}: step returned log-probabilities of dtype {kind}"
+        raise ValueError(f"{given}, expected {floating(kind)}")
+    if following.ndim != 1 or not following.size:
+        given = f"{function}: step returned log-probabilities {following.shape}"
+        raise ValueError(f"{given}, expected (w)")
+    before = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, state))
+    structures = jax.tree.structure(before), jax.tree.structure(state_after)
+    if structures[0] != structures[1]:
+        given = f"{function}: step returned a state {structures[1]}"
+        raise ValueError(f"{given}, expected {structures[0]} (from state)")
+    pairs = zip(jax.tree.leaves_with_path(before), jax.tree.leaves(state_after), strict=True)
+    for (path, leaf), leaf_after in pairs:
+        alike = leaf.shape == leaf_after.shape
+        if not alike or (leaf.dtype != leaf_after.dtype and not leaf.weak_type):
+            where = f"state{jax.tree_util.keystr(path)}"
+            given = f"{function}: step returned {where} {_form(leaf_after)}"
+            raise ValueError(f"{given}, expected {_form(leaf)} (from state)")
+    return following
+
+
+def _form(leaf: Any) -> str:
+    return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
