@@ -106,9 +106,16 @@ def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
 
 
 def floating(dtype: Any) -> str:
-    """What is asked of a dtype that is not taken; JAX promotes none of less than 16 bits."""
-    small = str(dtype).startswith(("float4", "float6", "float8"))
-    return "a floating-point dtype" + " of at least 16 bits" * small
+    """Returns what is expected in place of a dtype; JAX promotes none of less than 16 bits."""
+    with contextlib.suppress(TypeError):
+        dtype = np.dtype(dtype)
+    if str(dtype).startswith(("float4", "float6", "float8")):
+        return "a floating-point dtype of at least 16 bits"
+    if str(dtype) in ("float96", "float128"):
+        return "a floating-point dtype of at most 64 bits"
+    if not getattr(dtype, "isnative", True):
+        return "a dtype in the machine's byte order"
+    return "a floating-point dtype"
 
 
 def check_dtype(argument: str, allowed: list[str], value: Any) -> None:

@@ -1,8 +1,10 @@
 """The arguments of a call of the engine, checked and brought to one form."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple, get_type_hints
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -43,6 +45,43 @@ class Call(NamedTuple):
         (t, h, k), (s, g, v) = np.shape(self.query)[-3:], np.shape(self.value)[-3:]
         return math.prod(self.lead), t, s, g, h // g, k, v
 
+    @property
+    def inner_dtype(self) -> np.dtype:
+        """The dtype of the computation: the promoted one of the arrays, at least float32."""
+        dtypes = (self.query.dtype, self.key.dtype, self.value.dtype)
+        with jax.numpy_dtype_promotion("standard"):
+            return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
+
+
+# Options of `dot_product_attention` that say how pairs are scored.
+SCORING = (
+    "bias",
+    "mask",
+    "scale",
+    "is_causal",
+    "query_seq_lengths",
+    "key_value_seq_lengths",
+    "local_window_size",
+    "query_offset",
+    "logits_soft_cap",
+    "sinks",
+    "chunk_size",
+)
+
+
+def check_names(options: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raises ValueError for an option that is none of those allowed."""
+    for name in options:
+        _require(name in allowed, f"{name} is unknown, expected options {', '.join(allowed)}")
+
+
+def check_arrays(call: Call) -> None:
+    """Raises ValueError where a shape stands for an array."""
+    for name, value in call._asdict().items():
+        is_shape = isinstance(value, jax.ShapeDtypeStruct)
+        hint = "expected an array; jattn.engine.plan takes shapes"
+        _require(not is_shape, f"{name} is a ShapeDtypeStruct, {hint}")
+
 
 def check(call: Call) -> Call:
     """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays."""
@@ -74,7 +113,8 @@ def check(call: Call) -> Call:
             check_length(name, lengths, longest, axis)
     _lead("query_offset", call.query_offset, lead)
     check_options(get_type_hints(Call), call._asdict())
-    forms.check_scale(call.scale)
+    inner = call.inner_dtype
+    forms.check_scale(call.scale, inner)
     for name in ("dropout_rate", "logits_soft_cap"):
         check_known(name, getattr(call, name))
     rate = call.dropout_rate
@@ -82,9 +122,9 @@ def check(call: Call) -> Call:
     if rate:
         _require(call.dropout_rng is not None, f"dropout_rate is {rate}, but dropout_rng is None")
         forms.check_rng(call.dropout_rng)
-    for name in ("chunk_size", "logits_soft_cap"):
-        given = getattr(call, name)
-        _require(given is None or given > 0, f"{name} is {given}, expected more than 0")
+    size = call.chunk_size
+    _require(size is None or size > 0, f"chunk_size is {size}, expected more than 0")
+    forms.check_cap(call.logits_soft_cap, inner)
     return call
 
 
@@ -118,7 +158,9 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
         one in (1, other) for one, other in zip(padded, wanted, strict=True)
     )
     asked = "a bool array or a mask of jattn.masks" if name == "mask" else "an array"
-    _require(hasattr(array, "dtype"), f"{name} is a {type(array).__name__}, expected {asked}")
+    is_array = isinstance(array, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
+    is_array &= not isinstance(array, np.ma.MaskedArray)
+    _require(is_array, f"{name} is a {type(array).__name__}, expected {asked}")
     _require(
         fits,
         f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",
@@ -127,6 +169,8 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
     hint = "bool; pass an additive mask as bias"
     hint = hint if name == "mask" else "a floating-point dtype; pass booleans as mask"
     right = jnp.issubdtype(array.dtype, kind)
+    hint = floating(array.dtype) if right else hint
+    right &= array.dtype.isnative
     _require(right, f"{name} has dtype {array.dtype}, expected {hint}")
 
 

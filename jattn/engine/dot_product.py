@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
-from jattn.engine.arguments import Call, check
+from jattn.engine.arguments import SCORING, Call, check, check_arrays, check_names
 from jattn.engine.batches import attend_all, plan_of
 from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.measuring import Measured
@@ -90,22 +90,14 @@ def dot_product_attention(
     )  # fmt: skip
     with named("dot_product_attention"):
         call = check(call)
+        check_arrays(call)
         flags = {"return_residual": return_residual, "return_weights": return_weights}
-        check_options(
-            {"planner": Planner | None, **dict.fromkeys(flags, bool)}, flags | {"planner": planner}
-        )
+        check_flags(planner, **flags)
         if implementation is not None:
-            check_implementation(
-                implementation,
-                call,
-                return_residual=return_residual,
-                return_weights=return_weights,
-                planner=planner,
-            )
+            check_implementation(implementation, call, planner=planner, **flags)
     if implementation is not None:
         return hand_over(implementation, call)
-    if planner is None:
-        planner = chunked if return_weights else best
+    planner = planner or default_planner(return_weights)
     output, lse, weights, _ = attend_all(call, planner, all_weights if return_weights else None)
     results = [output, *([lse] if return_residual else [])]
     results += [] if weights is None else [weights.astype(output.dtype)]
@@ -118,6 +110,9 @@ def all_weights(weights: Float[Array, "r t w"], place: Callable[[Array], Array])
     return Measured(place(weights.reshape(r * t, w)))
 
 
+PLANNED = (*SCORING, "dropout_rate", "dropout_rng", "return_residual", "return_weights")
+
+
 def plan(
     query: Any,
     key: Any,
@@ -125,13 +120,33 @@ def plan(
     bias: Any = None,
     mask: Any = None,
     *,
-    planner: Planner = best,
+    planner: Planner | None = None,
     **options: Any,
 ) -> Plan:
-    """What `dot_product_attention` will run for these arguments; printed, it is a table.
+    """Returns the plan by which `dot_product_attention` runs these arguments; print it as a table.
 
-    Arrays may be given as `jax.ShapeDtypeStruct`s.
+    Args:
+        query: an array or a `jax.ShapeDtypeStruct`, as are all arrays here.
+        planner: as in `dot_product_attention`.
+        options: those of `dot_product_attention`, except `implementation`.
+
+    Raises:
+        ValueError: if `dot_product_attention` refuses the arguments, or an option is unknown.
     """
     with named("plan"):
+        check_names(options, PLANNED)
+        flags = {name: options.pop(name, False) for name in ("return_residual", "return_weights")}
         call = check(Call(query, key, value, bias, mask, **options))
-    return plan_of(call, planner)
+        check_flags(planner, **flags)
+    return plan_of(call, planner or default_planner(flags["return_weights"]))
+
+
+def check_flags(planner: Planner | None, **flags: bool) -> None:
+    """Raises ValueError for a planner that is no function or a flag that is no bool."""
+    hints = {"planner": Planner | None, **dict.fromkeys(flags, bool)}
+    check_options(hints, flags | {"planner": planner})
+
+
+def default_planner(returns_weights: bool) -> Planner:
+    """Weights are returned for all keys, so none may be skipped."""
+    return chunked if returns_weights else best
