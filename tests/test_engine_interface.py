@@ -248,13 +248,14 @@ def test_a_plan_takes_the_options_of_the_call_and_no_others():
     whole = engine.plan(QUERY, KEY, VALUE, is_causal=True, return_residual=True, chunk_size=2)
     assert whole.name != "chunked"
     assert engine.plan(QUERY, KEY, VALUE, return_weights=True, chunk_size=2).name == "chunked"
-    for options, message in (
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"rows": np.arange(T)}, "plan: rows is unknown, expected options bias"),
         ({"sliding_window": 3}, "plan: sliding_window is unknown"),
         ({"implementation": "xla"}, "plan: implementation is unknown"),
         ({"return_weights": 2}, "plan: return_weights is 2, expected True or False"),
         ({"planner": "dense"}, "plan: planner is 'dense', expected a function"),
-    ):
+    )
+    for options, message in wrong:
         with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
             engine.plan(QUERY, KEY, VALUE, **options)
 

@@ -1,7 +1,7 @@
 """Scaled dot-product attention of batches and heads: the engine's entry."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -141,10 +141,10 @@ def plan(
     return plan_of(call, planner or default_planner(flags["return_weights"]))
 
 
-def check_flags(planner: Planner | None, **flags: bool) -> None:
+def check_flags(planner: Planner | None, return_residual: bool, return_weights: bool) -> None:
     """Raises ValueError for a planner that is no function or a flag that is no bool."""
-    hints = {"planner": Planner | None, **dict.fromkeys(flags, bool)}
-    check_options(hints, flags | {"planner": planner})
+    flags = {"return_residual": return_residual, "return_weights": return_weights}
+    check_options(get_type_hints(check_flags), flags | {"planner": planner})
 
 
 def default_planner(returns_weights: bool) -> Planner:
