@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import jax
 import jax.numpy as jnp
@@ -219,6 +219,22 @@ def test_bad_input_is_refused_by_name(what):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         attention(**inputs)
     assert str(caught.value).startswith(("dot_product_attention: ", "mask has ", "masks."))
+
+
+def test_the_type_of_a_result_follows_from_what_is_asked_for():
+    """Checked by pyright; when it runs, only the number of results is."""
+    query, key, value = map(jnp.asarray, (QUERY, KEY, VALUE))
+    attend = jattn.dot_product_attention
+    output = attend(query, key, value, is_causal=True)
+    assert_type(output, jax.Array)
+    with_lse = attend(query, key, value, return_residual=True)
+    assert_type(with_lse, tuple[jax.Array, jax.Array])
+    with_weights = attend(query, key, value, return_weights=True, sinks=jnp.zeros(H, "float32"))
+    assert_type(with_weights, tuple[jax.Array, jax.Array])
+    with_both = attend(query, key, value, return_residual=True, return_weights=True)
+    assert_type(with_both, tuple[jax.Array, jax.Array, jax.Array])
+    assert output.shape == with_lse[0].shape
+    assert [len(x) for x in (with_lse, with_weights, with_both)] == [2, 2, 3]
 
 
 class Foreign:

@@ -1,7 +1,7 @@
 """Scaled dot-product attention of batches and heads: the engine's entry."""
 
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, Literal, TypedDict, Unpack, get_type_hints, overload
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -14,7 +14,89 @@ from jattn.engine.planners import Planner, best, chunked
 from jattn.engine.planning import Plan
 from jattn.masks.algebra import Mask
 
+Output = Float[Array, "*b t h v"]
+LSE = Float[Array, "*b t h"]
+Weights = Float[Array, "*b h t s"]
 
+
+class Options(TypedDict, total=False):
+    """The keyword arguments that do not change what `dot_product_attention` returns."""
+
+    scale: Float[Array, ""] | float | None
+    is_causal: bool
+    query_seq_lengths: Int[Array, "*b"] | None
+    key_value_seq_lengths: Int[Array, "*b"] | None
+    local_window_size: int | tuple[int | None, int | None] | None
+    implementation: str | None
+    query_offset: int | Int[Array, "*b"]
+    logits_soft_cap: float | None
+    sinks: Float[Array, " h"] | None
+    dropout_rate: float
+    dropout_rng: Key[Array, ""] | None
+    chunk_size: int | None
+    planner: Planner | None
+
+
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[False] = ...,
+    return_weights: Literal[False] = ...,
+    **options: Unpack[Options],
+) -> Output: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[True],
+    return_weights: Literal[False] = ...,
+    **options: Unpack[Options],
+) -> tuple[Output, LSE]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[False] = ...,
+    return_weights: Literal[True],
+    **options: Unpack[Options],
+) -> tuple[Output, Weights]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[True],
+    return_weights: Literal[True],
+    **options: Unpack[Options],
+) -> tuple[Output, LSE, Weights]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: bool = ...,
+    return_weights: bool = ...,
+    **options: Unpack[Options],
+) -> Output | tuple[Output, Array] | tuple[Output, LSE, Weights]: ...
 def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
@@ -37,7 +119,7 @@ def dot_product_attention(
     return_weights: bool = False,
     chunk_size: int | None = None,
     planner: Planner | None = None,
-) -> Any:
+) -> Output | tuple[Array, ...]:
     """Attends in linear memory, fast on a CPU, with every derivative.
 
         scores  = cap tanh(scale query · key / cap) + bias
