@@ -72,6 +72,9 @@ def rolling(chunk=1, dtype="float64", size=4, first=2):
     )
 
 
+MAKERS = {"all slots": empty, "a ring": functools.partial(rolling, chunk=5, size=20, first=2)}
+
+
 def in_steps(cache, query, key, value, **options):
     """A scan over single tokens."""
 
@@ -192,8 +195,8 @@ def test_positions_of_a_rolling_cache():
     ]
 
 
-@pytest.mark.parametrize("make", [empty, functools.partial(rolling, chunk=5, size=20, first=2)])
-def test_R1_sequences_of_different_lengths(make):
+@pytest.mark.parametrize("kind", ["all slots", "a ring"])
+def test_R1_sequences_of_different_lengths(kind):
     """A prompt with padding, then steps: each sequence as it would be alone; padding gives zero."""
     query, key, value = drawn(4)
     prompt = np.array([5, 2])
@@ -210,7 +213,7 @@ def test_R1_sequences_of_different_lengths(make):
         extended = extend_cache(extended, step(key), step(value))
         return outputs, attend_to_cache(step(query), extended), extended.length
 
-    outputs, following, length = run(make(), query, key, value, prompt)
+    outputs, following, length = run(MAKERS[kind](), query, key, value, prompt)
     wanted = np.asarray(full_pass((query, key, value), seen_by(causal())))
     assert length.tolist() == [6, 3]
     assert not np.asarray(outputs)[1, 2:].any()
@@ -219,8 +222,8 @@ def test_R1_sequences_of_different_lengths(make):
     testing.assert_close(following[:, 0], wanted[[0, 1], prompt], 1e-12)
 
 
-@pytest.mark.parametrize("make", [empty, functools.partial(rolling, chunk=5, size=20, first=2)])
-def test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache(make):
+@pytest.mark.parametrize("kind", MAKERS)
+def test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache(kind):
     """Without `query_offset`: those of the chunk where it has as many, else of the last tokens."""
     query, key, value = drawn(4)
     wanted = np.array(full_pass((query, key, value), seen_by(causal())))
@@ -234,7 +237,7 @@ def test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache(make):
         return attend_to_cache(chunk[0], cache), attend_to_cache(last, cache)
 
     for lengths in ([5, 2], [0, 5]):
-        outputs, last = run(make(), np.array(lengths))
+        outputs, last = run(MAKERS[kind](), np.array(lengths))
         for example, length in enumerate(lengths):
             rows = wanted[example, 3 : 3 + length]
             testing.assert_close(outputs[example, :length], rows, 1e-12)
@@ -284,9 +287,9 @@ def test_masks_windows_and_biases_are_those_of_a_full_pass():
         run: Any = jax.jit(functools.partial(attend, mask=mask, bias=bias, **more))
         output = run(arrays[0], cache)
         testing.assert_close(output, wanted, 1e-12)
-    run = jax.jit(functools.partial(attend, mask=pattern, local_window_size=6))
+    run = jax.jit(functools.partial(attend, local_window_size=5))
     by_position = run(arrays[0], cache)
-    testing.assert_close(by_position, full_pass(arrays, jnp.asarray(seen)[None, None]), 1e-12)
+    testing.assert_close(by_position, full_pass(arrays, seen_by(causal() & window(5, 0))), 1e-12)
 
 
 def test_C1_what_no_query_may_read_reaches_nothing():

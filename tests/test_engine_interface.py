@@ -1,6 +1,7 @@
 """Batched attention in the place of `jax.nn.dot_product_attention`, and what it refuses."""
 
 import ast
+import functools
 import inspect
 import re
 from pathlib import Path
@@ -107,7 +108,16 @@ MASKS = {
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("default", "segments"), ("default", "dense"), ("banded", "window"), ("grouped", "prefix")],
+    [
+        ("default", "segments"),
+        ("default", "dense"),
+        ("banded", "window"),
+        ("banded", "segments"),
+        ("grouped", "prefix"),
+        ("grouped", "segments"),
+        ("grouped", "dense"),
+        ("narrowed", "segments"),
+    ],
 )
 def test_M3_a_mask_of_positions_is_its_array(path, name):
     mask = MASKS[name]
@@ -120,6 +130,26 @@ def test_M3_a_mask_of_positions_is_its_array(path, name):
     )
     finite = lambda result: [np.nan_to_num(x, neginf=-50.0) for x in result]
     testing.assert_close(finite(by_rule), finite(expected), 2e-6)
+
+
+def test_G1_an_array_so_large_that_its_readers_are_found_in_blocks():
+    """Two blocks of queries that overlap, with queries and keys that read and are read by none."""
+    t, s = 1511, 1301
+    rng = np.random.default_rng(1)
+    query, key, value = (rng.standard_normal((n, 1, 3)) for n in (t, s, s))
+    mask = rng.random((t, s)) < 0.3
+    mask[::7], mask[:, ::11] = False, False
+    key[::11], query[::7] = np.nan, np.nan
+    run = jax.jit(functools.partial(attention, planner=engine.chunked))
+    output = np.asarray(run(query, key, value, mask=mask))
+    scores = np.where(
+        mask, np.nan_to_num(query[:, 0]) @ np.nan_to_num(key[:, 0]).T / 3**0.5, -np.inf
+    )
+    reads = mask.any(1)
+    exponentials = np.exp(scores[reads] - scores[reads].max(1, keepdims=True))
+    wanted = exponentials / exponentials.sum(1, keepdims=True) @ value[:, 0]
+    testing.assert_close(output[reads, 0], wanted, 1e-13)
+    assert not output[~reads].any()
 
 
 def test_M3_masks_of_positions_batch_under_vmap():
