@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import assert_same_bits
+from jax.experimental import checkify
 
 import jattn
 from jattn import testing
@@ -69,6 +70,9 @@ def rolling(chunk=1, dtype="float64", size=4, first=2):
         value_size=V,
         dtype=dtype,
     )
+
+
+MAKERS = {"all slots": empty, "a ring": functools.partial(rolling, chunk=5, size=20, first=2)}
 
 
 def in_steps(cache, query, key, value, **options):
@@ -191,8 +195,8 @@ def test_positions_of_a_rolling_cache():
     ]
 
 
-@pytest.mark.parametrize("make", [empty, functools.partial(rolling, chunk=5, size=20, first=2)])
-def test_R1_sequences_of_different_lengths(make):
+@pytest.mark.parametrize("kind", ["all slots", "a ring"])
+def test_R1_sequences_of_different_lengths(kind):
     """A prompt with padding, then steps: each sequence as it would be alone; padding gives zero."""
     query, key, value = drawn(4)
     prompt = np.array([5, 2])
@@ -209,13 +213,53 @@ def test_R1_sequences_of_different_lengths(make):
         extended = extend_cache(extended, step(key), step(value))
         return outputs, attend_to_cache(step(query), extended), extended.length
 
-    outputs, following, length = run(make(), query, key, value, prompt)
+    outputs, following, length = run(MAKERS[kind](), query, key, value, prompt)
     wanted = np.asarray(full_pass((query, key, value), seen_by(causal())))
     assert length.tolist() == [6, 3]
     assert not np.asarray(outputs)[1, 2:].any()
     testing.assert_close(outputs[0], wanted[0, :5], 1e-12)
     testing.assert_close(outputs[1, :2], wanted[1, :2], 1e-12)
     testing.assert_close(following[:, 0], wanted[[0, 1], prompt], 1e-12)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache(kind):
+    """Without `query_offset`: those of the chunk where it has as many, else of the last tokens."""
+    query, key, value = drawn(4)
+    wanted = np.array(full_pass((query, key, value), seen_by(causal())))
+
+    @jax.jit
+    def run(cache, lengths):
+        cache = extend_cache(cache, key[:, :3], value[:, :3])
+        chunk = [x[:, 3:8] for x in (query, key, value)]
+        cache = extend_cache(cache, *chunk[1:], lengths=lengths)
+        last = jnp.take_along_axis(query, cache.length[:, None, None, None] - 1, 1)
+        return attend_to_cache(chunk[0], cache), attend_to_cache(last, cache)
+
+    for lengths in ([5, 2], [0, 5]):
+        outputs, last = run(MAKERS[kind](), np.array(lengths))
+        for example, length in enumerate(lengths):
+            rows = wanted[example, 3 : 3 + length]
+            testing.assert_close(outputs[example, :length], rows, 1e-12)
+            assert not np.asarray(outputs)[example, length:].any()
+            testing.assert_close(last[example, 0], wanted[example, 2 + length], 1e-12)
+
+
+def test_V3_a_cache_in_order_alarms_no_debugging_mode():
+    query, key, value = (x[:, :5] for x in drawn(dtype="float32"))
+
+    def run(make, size, lengths):
+        cache = extend_cache(make(dtype="float32"), key, value, lengths=lengths)
+        return attend_to_cache(query, cache, chunk_size=size)
+
+    lengths = jnp.array([5, 2])
+    for make, size in ((empty, None), (functools.partial(rolling, chunk=5), 4)):
+        with jax.disable_jit(), jax.debug_nans(True):
+            run(make, size, lengths)
+        checked = checkify.checkify(
+            functools.partial(run, make, size), errors=checkify.index_checks
+        )
+        assert jax.jit(checked)(lengths)[0].get() is None
 
 
 def test_masks_windows_and_biases_are_those_of_a_full_pass():
@@ -243,9 +287,9 @@ def test_masks_windows_and_biases_are_those_of_a_full_pass():
         run: Any = jax.jit(functools.partial(attend, mask=mask, bias=bias, **more))
         output = run(arrays[0], cache)
         testing.assert_close(output, wanted, 1e-12)
-    run = jax.jit(functools.partial(attend, mask=pattern, local_window_size=6))
+    run = jax.jit(functools.partial(attend, local_window_size=5))
     by_position = run(arrays[0], cache)
-    testing.assert_close(by_position, full_pass(arrays, jnp.asarray(seen)[None, None]), 1e-12)
+    testing.assert_close(by_position, full_pass(arrays, seen_by(causal() & window(5, 0))), 1e-12)
 
 
 def test_C1_what_no_query_may_read_reaches_nothing():
@@ -440,6 +484,9 @@ def wrong_calls():
         lambda: attend(query, cache, mask=jattn.masks.dense(jnp.ones((T, 13), bool))),
     )
     yield "chunk_size is 0, expected more than 0", lambda: attend(query, cache, chunk_size=0)
+    yield "logits_soft_cap is inf", lambda: attend(query, cache, logits_soft_cap=np.inf)
+    yield "scale is nan", lambda: attend(query, cache, scale=float("nan"))
+    yield "of at least 16 bits", lambda: empty(jnp.float8_e4m3fn)
     yield "window is 0, expected at least 1", lambda: rolling(size=0)
     yield "first_tokens is -1, expected at least 0", lambda: rolling(first=-1)
 

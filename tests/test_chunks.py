@@ -258,7 +258,9 @@ def test_a_chunk_has_at_least_one_query(size):
 
 
 RNG = np.random.default_rng(0)
-QUERY, KEY, SQUARE = (RNG.standard_normal(shape) for shape in ((T, 3), (S, 3), (3, 3)))
+QUERY: Any = RNG.standard_normal((T, 3))
+KEY: Any = RNG.standard_normal((S, 3))
+SQUARE = RNG.standard_normal((3, 3))
 
 
 def check_pair(function, *arrays, **options):

@@ -1,10 +1,11 @@
 """Batched attention in the place of `jax.nn.dot_product_attention`, and what it refuses."""
 
 import ast
+import functools
 import inspect
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import pytest
 from attending import PATHS, attention
 
 import jattn
-from jattn import masks, testing
+from jattn import engine, masks, testing
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 
 ROOT = Path(__file__).parent.parent
@@ -107,7 +108,16 @@ MASKS = {
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("default", "segments"), ("default", "dense"), ("banded", "window"), ("grouped", "prefix")],
+    [
+        ("default", "segments"),
+        ("default", "dense"),
+        ("banded", "window"),
+        ("banded", "segments"),
+        ("grouped", "prefix"),
+        ("grouped", "segments"),
+        ("grouped", "dense"),
+        ("narrowed", "segments"),
+    ],
 )
 def test_M3_a_mask_of_positions_is_its_array(path, name):
     mask = MASKS[name]
@@ -120,6 +130,26 @@ def test_M3_a_mask_of_positions_is_its_array(path, name):
     )
     finite = lambda result: [np.nan_to_num(x, neginf=-50.0) for x in result]
     testing.assert_close(finite(by_rule), finite(expected), 2e-6)
+
+
+def test_G1_an_array_so_large_that_its_readers_are_found_in_blocks():
+    """Two blocks of queries that overlap, with queries and keys that read and are read by none."""
+    t, s = 1511, 1301
+    rng = np.random.default_rng(1)
+    query, key, value = (rng.standard_normal((n, 1, 3)) for n in (t, s, s))
+    mask = rng.random((t, s)) < 0.3
+    mask[::7], mask[:, ::11] = False, False
+    key[::11], query[::7] = np.nan, np.nan
+    run = jax.jit(functools.partial(attention, planner=engine.chunked))
+    output = np.asarray(run(query, key, value, mask=mask))
+    scores = np.where(
+        mask, np.nan_to_num(query[:, 0]) @ np.nan_to_num(key[:, 0]).T / 3**0.5, -np.inf
+    )
+    reads = mask.any(1)
+    exponentials = np.exp(scores[reads] - scores[reads].max(1, keepdims=True))
+    wanted = exponentials / exponentials.sum(1, keepdims=True) @ value[:, 0]
+    testing.assert_close(output[reads, 0], wanted, 1e-13)
+    assert not output[~reads].any()
 
 
 def test_M3_masks_of_positions_batch_under_vmap():
@@ -154,6 +184,34 @@ WRONG = {
     "window": ({"local_window_size": (-1, 2)}, "local_window_size is (-1, 2)"),
     "chunk": ({"chunk_size": 0}, "chunk_size is 0"),
     "cap": ({"logits_soft_cap": -1.0}, "logits_soft_cap is -1.0"),
+    "cap without an end": (
+        {"logits_soft_cap": np.inf},
+        "logits_soft_cap is inf, expected a finite",
+    ),
+    "cap that is no number": ({"logits_soft_cap": np.nan}, "logits_soft_cap is nan"),
+    "cap past float32": ({"logits_soft_cap": 1e39}, "a finite number above 0 in float32"),
+    "cap below float32": ({"logits_soft_cap": 1e-39}, "a finite number above 0 in float32"),
+    "scale past float32": (
+        {"scale": -1e39},
+        "scale is -1e+39, expected a finite number in float32",
+    ),
+    "scale that is no number": ({"scale": np.float32(np.nan)}, "scale is nan"),
+    "rate that is no number": (
+        {"dropout_rate": np.nan, "dropout_rng": jax.random.key(0)},
+        "dropout_rate is nan",
+    ),
+    "masked array": ({"query": np.ma.masked_array(QUERY)}, "query is a masked array"),
+    "masked bias": ({"bias": np.ma.masked_array(draw(T, S))}, "bias is a MaskedArray"),
+    "byte order": (
+        {"key": KEY.astype(">f4")},
+        "key has dtype >f4, expected a dtype in the machine",
+    ),
+    "byte order of bias": ({"bias": draw(T, S).astype(">f4")}, "bias has dtype >f4"),
+    "128 bits": ({"query": QUERY.astype(np.longdouble)}, "of at most 64 bits"),
+    "a shape": (
+        {"key": jax.ShapeDtypeStruct(KEY.shape, KEY.dtype)},
+        "key is a ShapeDtypeStruct, expected an array with values",
+    ),
     "dropout": ({"dropout_rate": 1.5, "dropout_rng": jax.random.key(0)}, "dropout_rate is 1.5"),
     "no rng": ({"dropout_rate": 0.5}, "dropout_rng"),
     "implementation": ({"implementation": "magic"}, "implementation is 'magic'"),
@@ -191,6 +249,61 @@ def test_bad_input_is_refused_by_name(what):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         attention(**inputs)
     assert str(caught.value).startswith(("dot_product_attention: ", "mask has ", "masks."))
+
+
+def test_the_type_of_a_result_follows_from_what_is_asked_for():
+    """Checked by pyright; when it runs, only the number of results is."""
+    query, key, value = map(jnp.asarray, (QUERY, KEY, VALUE))
+    attend = jattn.dot_product_attention
+    output = attend(query, key, value, is_causal=True)
+    assert_type(output, jax.Array)
+    with_lse = attend(query, key, value, return_residual=True)
+    assert_type(with_lse, tuple[jax.Array, jax.Array])
+    with_weights = attend(query, key, value, return_weights=True, sinks=jnp.zeros(H, "float32"))
+    assert_type(with_weights, tuple[jax.Array, jax.Array])
+    with_both = attend(query, key, value, return_residual=True, return_weights=True)
+    assert_type(with_both, tuple[jax.Array, jax.Array, jax.Array])
+    assert output.shape == with_lse[0].shape
+    assert [len(x) for x in (with_lse, with_weights, with_both)] == [2, 2, 3]
+
+
+class Foreign:
+    """An array of another library, which NumPy can read."""
+
+    dtype, shape, ndim = "foreign.bool", (T, S), 2
+
+    def __array__(self, dtype=None, copy=None):
+        return SEES_ITSELF
+
+
+def test_arrays_of_other_libraries_are_read_by_numpy_or_refused_by_name():
+    foreign: Any = Foreign()
+    found = attention(QUERY, KEY, VALUE, mask=foreign)
+    testing.assert_close(found, attention(QUERY, KEY, VALUE, mask=jnp.asarray(SEES_ITSELF)), 0.0)
+    unreadable: Any = type("Tensor", (), {"dtype": "foreign.bool", "shape": (T, S)})()
+    with pytest.raises(ValueError, match=r"^dot_product_attention: mask "):
+        attention(QUERY, KEY, VALUE, mask=unreadable)
+
+
+def test_the_least_and_the_largest_cap_are_computed_with():
+    for cap in (1e-30, 1e30):
+        assert np.isfinite(attention(QUERY, KEY, VALUE, logits_soft_cap=cap)).all()
+
+
+def test_a_plan_takes_the_options_of_the_call_and_no_others():
+    whole = engine.plan(QUERY, KEY, VALUE, is_causal=True, return_residual=True, chunk_size=2)
+    assert whole.name != "chunked"
+    assert engine.plan(QUERY, KEY, VALUE, return_weights=True, chunk_size=2).name == "chunked"
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"rows": np.arange(T)}, "plan: rows is unknown, expected options bias"),
+        ({"sliding_window": 3}, "plan: sliding_window is unknown"),
+        ({"implementation": "xla"}, "plan: implementation is unknown"),
+        ({"return_weights": 2}, "plan: return_weights is 2, expected True or False"),
+        ({"planner": "dense"}, "plan: planner is 'dense', expected a function"),
+    )
+    for options, message in wrong:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            engine.plan(QUERY, KEY, VALUE, **options)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Numbers of batched attention: dtypes, rounding errors, dropout, and JAX's own checks."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -248,7 +249,7 @@ def test_K1_pairs_are_kept_independently_for_the_keys_of_every_generator(name):
 
 def test_K1_every_word_of_a_key_counts():
     words = np.asarray(jax.random.key_data(KEYS["unsafe_rbg"]))
-    places = np.arange(1), np.arange(8), np.arange(8)
+    places: Any = (np.arange(1), np.arange(8), np.arange(8))
 
     def drawn_from(words):
         key = jax.random.wrap_key_data(words, impl="unsafe_rbg")

@@ -139,13 +139,48 @@ def test_T2_D1_leading_axes_and_dtypes():
 
 def test_wrong_arguments_raise():
     statistics: Any = jattn.attention_statistics
+    rows: Any = jattn.attention_rows
     for message, wrong in (
         ("key has shape", lambda: statistics(QUERY, KEY[:1])),
         ("5 heads do not divide", lambda: statistics(QUERY[:, :, :5], KEY)),
         ("bias has shape", lambda: statistics(QUERY, KEY, bias=BIAS[:, :, :, :2])),
         ("pass an additive mask as bias", lambda: statistics(QUERY, KEY, mask=BIAS)),
         ("mask has t=5", lambda: statistics(QUERY, KEY, mask=jattn.masks.dense(HIDDEN[0, 0].T))),
-        ("rows are", lambda: jattn.attention_rows(QUERY, KEY, jnp.array([7]))),
+        ("rows is", lambda: rows(QUERY, KEY, jnp.array([7]))),
+        ("rows is", lambda: rows(QUERY, KEY, np.array([-1]))),
+        ("rows is", lambda: rows(QUERY, KEY, np.array([[0]]))),
+        ("rows has dtype bool", lambda: rows(QUERY, KEY, np.ones(T, bool))),
+        ("rows has dtype float64", lambda: rows(QUERY, KEY, np.array([0.5]))),
+        ("return_weights is unknown", lambda: statistics(QUERY, KEY, return_weights=True)),
+        ("rows is unknown", lambda: statistics(QUERY, KEY, rows=np.arange(T))),
+        (
+            "dropout_rate is unknown, expected options bias",
+            lambda: statistics(QUERY, KEY, dropout_rate=0.5, dropout_rng=jax.random.key(0)),
+        ),
+        (
+            "key is a ShapeDtypeStruct",
+            lambda: statistics(QUERY, jax.ShapeDtypeStruct(KEY.shape, "f8")),
+        ),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"^attention_(statistics|rows): .*{message}"):
             wrong()
+
+
+def test_rows_of_any_integer_dtype():
+    """Positions are counted in a wide one: 200 + 60 is more than eight bits hold."""
+    rng = np.random.default_rng(3)
+    query, key = rng.standard_normal((251, 1, 3)), rng.standard_normal((311, 1, 3))
+    options: Any = {"is_causal": True, "query_offset": 60}
+    attend: Any = functools.partial(jattn.attention_rows, query, key, **options)
+    found = attend(np.array([200, 3], np.uint8))
+    testing.assert_close(found, attend(np.array([200, 3])), 0.0)
+    assert np.asarray(found != 0.0).sum(-1).tolist() == [[261, 64]]
+    assert attend([]).shape == (1, 0, 311)
+
+
+def test_D1_sums_over_queries_are_not_in_half_precision():
+    """More than the largest float16 in all: every query attends to the one key."""
+    query, key = jnp.ones((70001, 1, 1), "float16"), jnp.ones((1, 1, 1), "float16")
+    found = jax.jit(jattn.attention_statistics)(query, key)
+    assert [x.dtype.name for x in found] == ["float16", "float16", "float32"]
+    assert found.column_sums.item() == 70001.0

@@ -1,8 +1,10 @@
 """The arguments of a call of the engine, checked and brought to one form."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple, get_type_hints
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -51,6 +53,35 @@ class Call(NamedTuple):
         (t, h, k), (s, g, v) = np.shape(self.query)[-3:], np.shape(self.value)[-3:]
         return math.prod(self.lead), t, s, g, h // g, k, v
 
+    @property
+    def inner_dtype(self) -> np.dtype:
+        """The dtype of the computation: the promoted one of the arrays, at least float32."""
+        dtypes = (self.query.dtype, self.key.dtype, self.value.dtype)
+        with jax.numpy_dtype_promotion("standard"):
+            return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
+
+
+# Options of `dot_product_attention` that say how pairs are scored.
+SCORING = (
+    "bias",
+    "mask",
+    "scale",
+    "is_causal",
+    "query_seq_lengths",
+    "key_value_seq_lengths",
+    "local_window_size",
+    "query_offset",
+    "logits_soft_cap",
+    "sinks",
+    "chunk_size",
+)
+
+
+def check_names(options: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raises ValueError for an option that is none of those allowed."""
+    for name in options:
+        _require(name in allowed, f"{name} is unknown, expected options {', '.join(allowed)}")
+
 
 def check(call: Call, *, shapes_alone: bool = False) -> Call:
     """Raises ValueError for what does not fit; a window becomes a pair, arrays arrays.
@@ -87,7 +118,8 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
             check_length(name, lengths, longest, axis)
     _lead("query_offset", call.query_offset, lead)
     check_options(get_type_hints(Call, include_extras=True), call._asdict())
-    forms.check_scale(call.scale)
+    inner = call.inner_dtype
+    forms.check_scale(call.scale, inner)
     for name in ("dropout_rate", "logits_soft_cap"):
         check_known(name, getattr(call, name))
     rate = call.dropout_rate
@@ -97,6 +129,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
         forms.check_rng(call.dropout_rng)
     size = None if call.chunk_size is None else int(call.chunk_size)
     _require(size is None or size > 0, f"chunk_size is {size}, expected more than 0")
+    forms.check_cap(call.logits_soft_cap, inner)
     return call._replace(chunk_size=size)
 
 
@@ -130,7 +163,9 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
         one in (1, other) for one, other in zip(padded, wanted, strict=True)
     )
     asked = "a bool array or a mask of jattn.masks" if name == "mask" else "an array"
-    _require(hasattr(array, "dtype"), f"{name} is a {type(array).__name__}, expected {asked}")
+    is_array = isinstance(array, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
+    is_array &= not isinstance(array, np.ma.MaskedArray)
+    _require(is_array, f"{name} is a {type(array).__name__}, expected {asked}")
     _require(
         fits,
         f"{name} has shape {given}, expected one that broadcasts to (*b, h, t, s) = {wanted}",

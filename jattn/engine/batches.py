@@ -67,10 +67,7 @@ def _compiled(
 
 def _attend_all(call: Call, planner: Planner, measure: Measure | None) -> AttendedAll:
     b, t, s, g, r, k, v = call.sizes
-    with jax.numpy_dtype_promotion("standard"):
-        dtype = jnp.promote_types(
-            jnp.result_type(call.query.dtype, call.key.dtype, call.value.dtype), jnp.float32
-        )
+    dtype = call.inner_dtype
     plan = plan_of(call, planner)
     static = Static(r, call.logits_soft_cap, float(call.dropout_rate))
     scale = jnp.asarray(max(k, 1) ** -0.5 if call.scale is None else call.scale, dtype)

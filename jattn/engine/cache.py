@@ -1,4 +1,4 @@
-"""Keys and values of the tokens so far, for decoding a token or a chunk at a time."""
+"""Cache of keys and values, for decoding a token or a chunk at a time."""
 
 import dataclasses
 
@@ -14,15 +14,22 @@ from jattn._options import Count, Size
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class KeyValueCache:
-    """Keys and values in slots, and how many tokens there have been; `b` stands for any axes.
+    """Keys and values in slots; `b` stands for any axes.
 
     Without `window`, token 0 is in slot 0 and so on. With it, the first slots keep the first
     `first_tokens` tokens for good, and the others are a ring of the latest ones.
+
+    Attributes:
+        length: number of tokens so far.
+        chunk_start: position of the first token of the latest chunk.
+        chunk_size: number of tokens in the latest chunk, its padding included.
     """
 
     key: Float[Array, "*b g s k"]
     value: Float[Array, "*b g s v"]
     length: Int[Array, "*b"]
+    chunk_start: Int[Array, "*b"]
+    chunk_size: Int[Array, "*b"]
     window: int | None = dataclasses.field(default=None, metadata={"static": True})
     first_tokens: int = dataclasses.field(default=0, metadata={"static": True})
 
@@ -32,7 +39,7 @@ class KeyValueCache:
 
     @property
     def longest_chunk(self) -> int:
-        """How many tokens can be stored and then attend at once."""
+        """Number of tokens that can be stored, and then attend, at once."""
         if self.window is None:
             return self.slots
         return self.slots - self.first_tokens - self.window + 1
@@ -47,14 +54,24 @@ def init_cache(
     value_size: Size | None = None,
     dtype: DTypeLike = float,
 ) -> KeyValueCache:
-    """An empty cache for `capacity` tokens; `batch` are the sizes of the leading axes, if any.
+    """Returns an empty cache for `capacity` tokens of each sequence.
 
-    Left out, value_size is key_size.
+    Args:
+        batch: sizes of the leading axes, if any.
+        capacity: number of slots.
+        key_value_heads: heads of the keys and values, `g`.
+        key_size: features of a key, `k`.
+        value_size: features of a value, `v`; by default as many.
+        dtype: of the keys and values.
+
+    Raises:
+        ValueError: if a size is negative or no integer, or the dtype is not floating-point.
     """
     slots = (*batch, key_value_heads, capacity)
     key = jnp.zeros((*slots, key_size), dtype)
     value = jnp.zeros((*slots, key_size if value_size is None else value_size), dtype)
-    return KeyValueCache(key, value, jnp.zeros(batch, jnp.int32))
+    none = lambda: jnp.zeros(batch, jnp.int32)  # An array each: one is donated only once.
+    return KeyValueCache(key, value, length=none(), chunk_start=none(), chunk_size=none())
 
 
 @named_axes
@@ -68,14 +85,25 @@ def init_rolling_cache(
     value_size: Size | None = None,
     dtype: DTypeLike = float,
 ) -> KeyValueCache:
-    """An empty cache for sequences without end: the last `window` tokens and the first few.
+    """Returns an empty cache for sequences of any length: the last tokens and the first few.
 
-    Each token sees itself, the `window` - 1 tokens before it and the `first_tokens`. A chunk of c
-    tokens takes c - 1 slots beside the window, so that its first token still finds its own. The
-    first tokens are the attention sinks of Xiao et al. (2023), arXiv:2309.17453.
+    Each token attends to itself, to the `window` - 1 tokens before it, and to the first tokens.
+    These are the attention sinks of Xiao et al. (2023), arXiv:2309.17453.
+
+    Args:
+        batch: sizes of the leading axes, if any.
+        window: tokens that a token attends to, itself included.
+        first_tokens: tokens at the beginning that are kept for good.
+        longest_chunk: tokens that can be stored at once. A chunk of c tokens needs c - 1 slots in
+            addition to the window, or it would overwrite what its first token attends to.
+        key_value_heads: heads of the keys and values, `g`.
+        key_size: features of a key, `k`.
+        value_size: features of a value, `v`; by default as many.
+        dtype: of the keys and values.
 
     Raises:
-        ValueError: if the window or the chunk is less than 1, or `first_tokens` is negative.
+        ValueError: if the window or the chunk is less than 1, `first_tokens` is negative, a size is
+            no integer, or the dtype is not floating-point.
     """
     cache = init_cache(
         *batch,
@@ -89,7 +117,7 @@ def init_rolling_cache(
 
 
 def slot_positions(cache: KeyValueCache) -> Int[Array, "*b s"]:
-    """The position in its sequence of the token in each slot, -1 where there is none."""
+    """Returns the position in its sequence of the token in each slot, -1 where there is none."""
     first, slot = cache.first_tokens, jnp.arange(cache.slots, dtype=jnp.int32)
     shape = (*cache.length.shape, cache.slots)
     length = jnp.broadcast_to(cache.length[..., None], shape)

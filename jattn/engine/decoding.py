@@ -1,4 +1,4 @@
-"""Reading from a cache of keys and values."""
+"""Reads from a cache of keys and values."""
 
 import functools
 import math
@@ -30,29 +30,34 @@ def attend_to_cache(
     sinks: Float[Array, " h"] | None = None,
     chunk_size: int | None = None,
 ) -> Float[Array, "*b t h v"]:
-    """Causal attention of the latest tokens' queries to the cache, their own tokens included.
+    """Computes attention of the latest tokens' queries over the keys and values in `cache`.
 
-    `extend_cache` comes first. A query sees what it would see in one pass over the whole sequence:
-    keys up to its own position, in a rolling cache those of its window and the first tokens.
+    `extend_cache` comes first. A query attends to the keys up to its own position, in a rolling
+    cache to those of its window and to the first tokens. So it gets what it would get in one pass
+    over the whole sequence.
 
     Args:
-        query_offset: position of the first query. Left out, queries are those of the last `t`
-            tokens; after a chunk with padding it is the length from before the chunk. A query at a
-            position that holds no token gets zero.
-        mask: hides more keys: a pattern of `jattn.masks`, by position, or an array over the slots
-            (`slot_positions`).
-        bias: added to scores, over the slots; -inf is the same as a mask.
-        local_window_size: how many tokens before its own a query may see.
+        query: [*b t h k].
+        query_offset: position of the first query. By default the queries are those of the latest
+            chunk, its padding included, if it has `t` tokens, and of the last `t` tokens otherwise.
+            A query at a position that holds no token gets zero.
+        mask: hides further keys: a pattern of `jattn.masks`, by position, or an array over the
+            slots (see `slot_positions`).
+        bias: added to the scores, over the slots; -inf is the same as a mask.
+        scale: multiplies the scores; 1 / √k by default.
+        logits_soft_cap: bounds the scores, `cap tanh(scores / cap)`; None is no bound.
+        local_window_size: number of tokens before its own that a query may attend to.
         sinks: a logit for each head that takes weight and has no value.
-        chunk_size: slots in a block (left out, a block stays in a CPU's cache); a number not below
-            the capacity computes all at once, as is better on other devices.
+        chunk_size: slots in a block; by default a block stays in a CPU's cache. A number of at
+            least the capacity computes all slots at once.
 
     Returns:
-        The context; NaN where a token has been lost that the query should see, which is when more
-        tokens were stored under `jax.jit` than fit, or a rolling cache is asked about the past.
+        The context. It is NaN for a query that should attend to a token which is lost: more tokens
+        were stored under `jax.jit` than fit, or a rolling cache is asked about the past.
 
     Raises:
-        ValueError: if arguments disagree about an axis, or there are more queries than a chunk has.
+        ValueError: if arguments disagree about an axis, an option is not what it should be, or
+            there are more queries than a chunk may have.
     """
     _check(query, cache)
     for name, array in (("query", query), ("mask", mask), ("bias", bias), ("sinks", sinks)):
@@ -61,7 +66,7 @@ def attend_to_cache(
         jax.ShapeDtypeStruct((*x.shape[:-3], *(x.shape[axis] for axis in (-2, -3, -1))), x.dtype)
         for x in (cache.key, cache.value)
     )
-    offset = cache.length - np.shape(query)[-3] if query_offset is None else query_offset
+    offset = _latest(cache, np.shape(query)[-3]) if query_offset is None else query_offset
     offset = max(min(offset, 2**31 - 1), -(2**31)) if isinstance(offset, int) else offset
     with named("attend_to_cache"):
         call = check(
@@ -114,8 +119,15 @@ def _attend(
         sinks=sinks,
         **options,
     )
-    context = jnp.where(lost[:, :, None, None], jnp.nan, context)
+    # NaN by division, since `jax_debug_nans` notices a constant that is nowhere taken.
+    zero = jnp.zeros((), context.dtype)
+    context = context + (zero / jnp.where(lost, zero, 1.0))[:, :, None, None]
     return context.reshape(*batch, *context.shape[1:])
+
+
+def _latest(cache: KeyValueCache, t: int) -> Int[Array, "*b"]:
+    """The position of the first of the latest `t` queries, which may be those of a padded chunk."""
+    return jnp.where(cache.chunk_size == t, cache.chunk_start, cache.length - t)
 
 
 def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:

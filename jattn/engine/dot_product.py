@@ -1,12 +1,12 @@
 """Scaled dot-product attention of batches and heads: the engine's entry."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, get_type_hints, overload
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
-from jattn.engine.arguments import Call, check
+from jattn.engine.arguments import SCORING, Call, check, check_names
 from jattn.engine.batches import attend_all, plan_of
 from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.measuring import Measured
@@ -14,7 +14,89 @@ from jattn.engine.planners import Planner, best, chunked
 from jattn.engine.planning import Plan
 from jattn.masks.algebra import Mask
 
+Output = Float[Array, "*b t h v"]
+LSE = Float[Array, "*b t h"]
+Weights = Float[Array, "*b h t s"]
 
+
+class Options(TypedDict, total=False):
+    """The keyword arguments that do not change what `dot_product_attention` returns."""
+
+    scale: Float[Array, ""] | float | None
+    is_causal: bool
+    query_seq_lengths: Int[Array, "*b"] | None
+    key_value_seq_lengths: Int[Array, "*b"] | None
+    local_window_size: int | tuple[int | None, int | None] | None
+    implementation: str | None
+    query_offset: int | Int[Array, "*b"]
+    logits_soft_cap: float | None
+    sinks: Float[Array, " h"] | None
+    dropout_rate: float
+    dropout_rng: Key[Array, ""] | None
+    chunk_size: int | None
+    planner: Planner | None
+
+
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[False] = ...,
+    return_weights: Literal[False] = ...,
+    **options: Unpack[Options],
+) -> Output: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[True],
+    return_weights: Literal[False] = ...,
+    **options: Unpack[Options],
+) -> tuple[Output, LSE]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[False] = ...,
+    return_weights: Literal[True],
+    **options: Unpack[Options],
+) -> tuple[Output, Weights]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: Literal[True],
+    return_weights: Literal[True],
+    **options: Unpack[Options],
+) -> tuple[Output, LSE, Weights]: ...
+@overload
+def dot_product_attention(
+    query: Float[Array, "*b t h k"],
+    key: Float[Array, "*b s g k"],
+    value: Float[Array, "*b s g v"],
+    bias: Float[Array, "*b h t s"] | None = ...,
+    mask: Bool[Array, "*b h t s"] | Mask | None = ...,
+    *,
+    return_residual: bool = ...,
+    return_weights: bool = ...,
+    **options: Unpack[Options],
+) -> Output | tuple[Output, Array] | tuple[Output, LSE, Weights]: ...
 def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
@@ -37,7 +119,7 @@ def dot_product_attention(
     return_weights: bool = False,
     chunk_size: int | None = None,
     planner: Planner | None = None,
-) -> Any:
+) -> Output | tuple[Array, ...]:
     """Attends in linear memory, fast on a CPU, with every derivative.
 
         scores  = cap tanh(scale query · key / cap) + bias
@@ -91,21 +173,12 @@ def dot_product_attention(
     with named("dot_product_attention"):
         call = check(call)
         flags = {"return_residual": return_residual, "return_weights": return_weights}
-        check_options(
-            {"planner": Planner | None, **dict.fromkeys(flags, bool)}, flags | {"planner": planner}
-        )
+        check_flags(planner, **flags)
         if implementation is not None:
-            check_implementation(
-                implementation,
-                call,
-                return_residual=return_residual,
-                return_weights=return_weights,
-                planner=planner,
-            )
+            check_implementation(implementation, call, planner=planner, **flags)
     if implementation is not None:
         return hand_over(implementation, call)
-    if planner is None:
-        planner = chunked if return_weights else best
+    planner = planner or default_planner(return_weights)
     output, lse, weights, _ = attend_all(call, planner, all_weights if return_weights else None)
     results = [output, *([lse] if return_residual else [])]
     results += [] if weights is None else [weights.astype(output.dtype)]
@@ -118,6 +191,9 @@ def all_weights(weights: Float[Array, "r t w"], place: Callable[[Array], Array])
     return Measured(place(weights.reshape(r * t, w)))
 
 
+PLANNED = (*SCORING, "dropout_rate", "dropout_rng", "return_residual", "return_weights")
+
+
 def plan(
     query: Any,
     key: Any,
@@ -125,13 +201,33 @@ def plan(
     bias: Any = None,
     mask: Any = None,
     *,
-    planner: Planner = best,
+    planner: Planner | None = None,
     **options: Any,
 ) -> Plan:
-    """What `dot_product_attention` will run for these arguments; printed, it is a table.
+    """Returns the plan by which `dot_product_attention` runs these arguments; print it as a table.
 
-    Arrays may be given as `jax.ShapeDtypeStruct`s.
+    Args:
+        query: an array or a `jax.ShapeDtypeStruct`, as are all arrays here.
+        planner: as in `dot_product_attention`.
+        options: those of `dot_product_attention`, except `implementation`.
+
+    Raises:
+        ValueError: if `dot_product_attention` refuses the arguments, or an option is unknown.
     """
     with named("plan"):
+        check_names(options, PLANNED)
+        flags = {name: options.pop(name, False) for name in ("return_residual", "return_weights")}
         call = check(Call(query, key, value, bias, mask, **options), shapes_alone=True)
-    return plan_of(call, planner)
+        check_flags(planner, **flags)
+    return plan_of(call, planner or default_planner(flags["return_weights"]))
+
+
+def check_flags(planner: Planner | None, return_residual: bool, return_weights: bool) -> None:
+    """Raises ValueError for a planner that is no function or a flag that is no bool."""
+    flags = {"return_residual": return_residual, "return_weights": return_weights}
+    check_options(get_type_hints(check_flags), flags | {"planner": planner})
+
+
+def default_planner(returns_weights: bool) -> Planner:
+    """Returns the default planner; if weights are returned, no keys may be skipped."""
+    return chunked if returns_weights else best

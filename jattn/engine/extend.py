@@ -1,4 +1,4 @@
-"""Writing to a cache of keys and values."""
+"""Writes to a cache of keys and values."""
 
 import dataclasses
 import math
@@ -20,18 +20,21 @@ def extend_cache(
     *,
     lengths: Int[Array, "*b"] | None = None,
 ) -> KeyValueCache:
-    """Stores the next `c` tokens of every sequence: a whole prompt, a chunk of it, or one token.
+    """Returns the cache with the next `c` tokens of every sequence: a prompt, a part of it, or one.
 
-    Under `jax.jit` with the cache donated (`donate_argnums`) slots are written in place, but for
+    Under `jax.jit` with the cache donated (`donate_argnums`) slots are written in place, except in
     half precision on a CPU, where XLA copies the cache.
 
     Args:
-        lengths: the number of tokens in the chunk where sequences differ; the rest is padding.
+        key: [*b c g k], in the dtype of the cache.
+        value: [*b c g v], in the dtype of the cache.
+        lengths: number of tokens of each sequence in the chunk; the rest is padding, and is not
+            stored. By default all are tokens.
 
     Raises:
         ValueError: if shapes or dtypes disagree, a chunk is longer than the cache can take at once,
-            or tokens do not fit. Traced lengths cannot be looked at: tokens that do not fit are
-            then dropped, and `attend_to_cache` gives NaN for their sequence.
+            or tokens do not fit. Traced lengths are not checked: tokens that do not fit are then
+            dropped, and `attend_to_cache` gives NaN for their sequence.
     """
     if not isinstance(cache, KeyValueCache):
         given = type(cache).__name__
@@ -59,28 +62,35 @@ def _store(cache: KeyValueCache, key: Array, value: Array, added: Array) -> KeyV
     length = cache.length.reshape(count, 1)
     added = added.astype(jnp.int32).reshape(count, 1)
     order = jnp.arange(key.shape[-3], dtype=jnp.int32)[None]
-    slot = length + order
-    if cache.window is not None:
-        slot = jnp.where(slot < first, slot, first + (slot - first) % (slots - first))
-    # Padding goes to slots that do not exist, each to another one, and is dropped there.
-    slot = jnp.where(order < added, slot, slots + order)
+    position = length + order
+    is_stored = order < added
+    # Padding and tokens that do not fit write what is there: an index past the end would alarm
+    # checkify. A chunk has no more tokens than slots, so that no slot is written twice.
+    if cache.window is None:
+        is_stored &= position < slots
+        slot = position % max(slots, 1)
+    else:
+        slot = jnp.where(position < first, position, first + (position - first) % (slots - first))
+    places = jnp.arange(count)[:, None], slice(None), slot
 
     def store(stored: Array, tokens: Array) -> Array:
         rows = stored.reshape(count, *stored.shape[-3:])
         tokens = tokens.reshape(count, *tokens.shape[-3:])
-        places = rows.at[jnp.arange(count)[:, None], :, slot]
-        return places.set(tokens, mode="drop", unique_indices=True).reshape(stored.shape)
+        tokens = jnp.where(is_stored[:, :, None, None], tokens, rows[places])
+        return rows.at[places].set(tokens, unique_indices=True).reshape(stored.shape)
 
     return dataclasses.replace(
         cache,
         key=store(cache.key, key),
         value=store(cache.value, value),
         length=(length + added).reshape(cache.length.shape),
+        chunk_start=cache.length,
+        chunk_size=jnp.full(cache.length.shape, key.shape[-3], jnp.int32),
     )
 
 
 def _check_chunk(cache: KeyValueCache, key: Array, value: Array) -> int:
-    """The number of tokens in a chunk, or ValueError."""
+    """Returns the number of tokens in a chunk; raises ValueError if it does not fit the cache."""
     batch, groups = cache.length.shape, cache.key.shape[-3]
     chunk = np.shape(key)[len(batch)] if np.ndim(key) == len(batch) + 3 else -1
     for name, array, stored in (("key", key, cache.key), ("value", value, cache.value)):

@@ -9,13 +9,16 @@ import numpy as np
 from jax.core import Tracer
 
 from jattn._options import floating, is_old_key
+from jattn.masks.algebra import Mask
 from jattn.masks.reach import FAR
 
 
 def as_array(name: str, given: Any) -> Any:
-    """`given` as an array of JAX's, or as it is where it tells a shape alone."""
+    """Returns `given` as an array of JAX's, or as it is where it tells a shape alone."""
     if isinstance(given, jax.Array | jax.ShapeDtypeStruct):
         return given
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, expected an array; masks are passed as mask")
     try:
         if given is not None:
             return jnp.asarray(given)
@@ -28,11 +31,18 @@ def as_array(name: str, given: Any) -> Any:
 
 
 def as_known(given: Any) -> Any:
-    """A list, or a number that is no integer, as an array of NumPy's; all else as it is."""
-    if not isinstance(given, list | tuple | bool | float):
+    """Returns a list, a number that is no integer, or another library's array as one of NumPy's."""
+    if isinstance(given, list | tuple | bool | float):
+        traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
+        return jnp.asarray(given) if traced else np.asarray(given)
+    if isinstance(given, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | Mask):
         return given
-    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
-    return jnp.asarray(given) if traced else np.asarray(given)
+    if hasattr(given, "dtype"):
+        try:
+            return np.asarray(given)
+        except (TypeError, ValueError, RuntimeError):
+            return given
+    return given
 
 
 def without_batch(given: Any, axes: int) -> Any:
@@ -79,10 +89,26 @@ def check_rng(rng: Any) -> None:
     raise ValueError(f"dropout_rng is {given}, expected one key of jax.random.key")
 
 
-def check_scale(scale: Any) -> None:
-    """Raises ValueError unless an array is one real number."""
+def check_scale(scale: Any, inner: np.dtype) -> None:
+    """Raises ValueError unless an array is one real number, and a number is finite in `inner`."""
     dtype = getattr(scale, "dtype", np.dtype(float))
     if np.ndim(scale):
         raise ValueError(f"scale has shape {np.shape(scale)}, expected one number, ()")
     if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise ValueError(f"scale has dtype {dtype}, expected a number")
+    known = not isinstance(scale, Tracer | jax.Array | jax.ShapeDtypeStruct) and scale is not None
+    if known and not np.isfinite(in_dtype(scale, inner)):
+        raise ValueError(f"scale is {scale}, expected a finite number in {inner}")
+
+
+def check_cap(cap: Any, inner: np.dtype) -> None:
+    """Raises ValueError unless the cap is a positive number that `inner` holds."""
+    if cap is not None and not 0.0 < in_dtype(cap, inner) < np.inf:
+        raise ValueError(f"logits_soft_cap is {cap}, expected a finite number above 0 in {inner}")
+
+
+def in_dtype(number: Any, inner: np.dtype) -> float:
+    """Returns a number as `inner` holds it; below the least normal number it is zero."""
+    with np.errstate(all="ignore"):
+        held = np.asarray(number).astype(inner)[()]
+    return 0.0 if abs(held) < np.finfo(inner).tiny else float(held)

@@ -1,4 +1,4 @@
-"""What attention weights look like, without an array of all of them."""
+"""Statistics and single rows of attention weights, without an array of all of them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,15 +9,17 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jattn._options import named
-from jattn.engine.arguments import Call, check
+from jattn._precision import inner_dtype
+from jattn.engine.arguments import SCORING, Call, check, check_names
 from jattn.engine.batches import attend_all
 from jattn.engine.dot_product import all_weights
+from jattn.engine.forms import as_array
 from jattn.engine.measuring import Measured
 from jattn.engine.planners import best, chunked
 
 
 class AttentionStatistics(NamedTuple):
-    """Of each query's weights the entropy and the largest, and what each key gets in all."""
+    """Entropy and largest weight of each query, and the sum of the weights of each key."""
 
     entropy: Float[Array, "*b t h"]
     maximum: Float[Array, "*b t h"]
@@ -27,15 +29,26 @@ class AttentionStatistics(NamedTuple):
 def attention_statistics(
     query: Float[Array, "*b t h k"], key: Float[Array, "*b s g k"], **options: Any
 ) -> AttentionStatistics:
-    """Entropy -Σ_s w log w and maximum of each row of weights, and the sums of their columns.
+    """Computes the entropy and the largest weight of each query, and the sums over the queries.
 
-    The weights are those of `dot_product_attention`, and so are the options: `bias`, `mask`,
-    `scale`, `is_causal`, `query_seq_lengths`, `key_value_seq_lengths`, `local_window_size`,
-    `query_offset`, `logits_soft_cap`, `sinks` and `chunk_size`. Memory is O(s) for each query of a
-    block. A row that may attend to nothing has entropy and maximum zero; a sink is no key.
+        entropy[t] = -Σ_s weights[t, s] log weights[t, s]
+        maximum[t] = max_s weights[t, s]
+        column_sums[s] = Σ_t weights[t, s]
+
+    The weights are those of `dot_product_attention` before dropout. Memory is O(s) for each query
+    of a block. A query that may attend to nothing has entropy and maximum 0; a sink is no key.
+
+    Args:
+        options: `bias`, `mask`, `scale`, `is_causal`, `query_seq_lengths`, `key_value_seq_lengths`,
+            `local_window_size`, `query_offset`, `logits_soft_cap`, `sinks` and `chunk_size`, as in
+            `dot_product_attention`.
+
+    Returns:
+        Entropy and maximum in the dtype of the query; sums in at least float32, since half
+        precision does not hold the sum over many queries.
 
     Raises:
-        ValueError: if arguments disagree about an axis.
+        ValueError: if arguments disagree about an axis, or an option is unknown.
     """
     with named("attention_statistics"):
         call = _checked(query, key, options)
@@ -44,7 +57,7 @@ def attention_statistics(
     assert columns is not None
     dtype = call.query.dtype
     entropy, maximum = jnp.moveaxis(rows, -1, 0).swapaxes(-1, -2).astype(dtype)
-    return AttentionStatistics(entropy, maximum, columns.astype(dtype))
+    return AttentionStatistics(entropy, maximum, columns.astype(inner_dtype(dtype)))
 
 
 def attention_rows(
@@ -53,21 +66,23 @@ def attention_rows(
     rows: Int[Array, " r"],
     **options: Any,
 ) -> Float[Array, "*b h r s"]:
-    """The weights of the queries at `rows` alone; options are those of `attention_statistics`.
+    """Returns the weights of the queries at `rows` alone, in the dtype of the query.
+
+    Args:
+        rows: indices of queries, in any order; a traced index is not checked.
+        options: those of `attention_statistics`.
 
     Raises:
-        ValueError: if arguments disagree about an axis, or a row is not one of the queries'.
+        ValueError: if arguments disagree about an axis, an option is unknown, or `rows` holds a
+            number that is no index of a query.
     """
     with named("attention_rows"):
         call = _checked(query, key, options)
-        t, known = call.sizes[1], not isinstance(rows, Tracer)
-        if np.ndim(rows) != 1 or (known and np.size(rows) and not 0 <= min(rows) <= max(rows) < t):
-            raise ValueError(f"rows are {rows}, expected a list of numbers below {t}")
-    rows = jnp.asarray(rows)
+        rows = _checked_rows(rows, call.sizes[1])
     pairs = {}
     for name in ("bias", "mask"):
         array = getattr(call, name)
-        if hasattr(array, "dtype") and np.ndim(array) > 1 and array.shape[-2] == t:
+        if hasattr(array, "dtype") and np.ndim(array) > 1 and array.shape[-2] == call.sizes[1]:
             pairs[name] = jnp.take(jnp.asarray(array), rows, axis=-2)
     taken = call._replace(query=jnp.take(call.query, rows, axis=-3), rows=rows, **pairs)
     *_, weights, _ = attend_all(taken, chunked, all_weights)
@@ -77,8 +92,21 @@ def attention_rows(
 
 def _checked(query: Any, key: Any, options: dict[str, Any]) -> Call:
     """A call whose values have no features."""
-    value = jnp.zeros((*np.shape(key)[:-1], 0), getattr(key, "dtype", None))
-    return check(Call(query, key, value, **options))
+    check_names(options, SCORING)
+    query, key = as_array("query", query), as_array("key", key)
+    value = jnp.zeros((*key.shape[:-1], 0), key.dtype)
+    call = check(Call(query, key, value, **options))
+    return call
+
+
+def _checked_rows(rows: Any, t: int) -> Int[Array, " r"]:
+    rows = rows if isinstance(rows, Tracer) else np.asarray(rows)
+    if rows.size and not jnp.issubdtype(rows.dtype, jnp.integer):
+        raise ValueError(f"rows has dtype {rows.dtype}, expected an integer dtype")
+    known = isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.size
+    if rows.ndim != 1 or (known and not 0 <= rows.min() <= rows.max() < t):
+        raise ValueError(f"rows is {rows}, expected a list of numbers from 0 to {t - 1}")
+    return jnp.asarray(rows, int)
 
 
 def _of_block(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:

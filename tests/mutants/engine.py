@@ -1,10 +1,21 @@
 """Mistakes planted in the engine, caches, chunks and statistics."""
 
+import numpy as np
+
 from mutants.mutant import DROPOUT, ENGINE, Mutant
 
+SINKS = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 BLOCK = "jattn.engine.block"
 PAIRS = "jattn.engine.pairs"
 MASKING = "jattn.engine.masking"
+STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
+PADDED = "test_cache.test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache"
+STATISTICS = "test_statistics.test_streamed_statistics_are_those_of_the_weights"
+OFFSETS = "test_chunks.test_S1_the_offset_of_turned_heads_moves_with_the_block"
+REFUSED = "test_chunks.test_functions_that_are_seen_not_to_be_row_by_row_are_refused"
+BY_RULE = "test_engine_interface.test_M3_a_mask_of_positions_is_its_array"
+MERGED = "test_merge.test_G1_G2_M1_value_and_gradient_match_the_oracle"
+COVERED = "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block"
 
 MUTANTS = (
     Mutant(
@@ -101,5 +112,206 @@ MUTANTS = (
         "run = Run(0, size, count, -before, before + size + after, size)",
         "run = Run(0, size, count, 1 - before, before + size + after - 1, size)",
         "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
+    ),
+    Mutant(
+        "segments without their last key",
+        "jattn.masks.spans",
+        "keys[-1] + 1 if",
+        "keys[-1] if",
+        BY_RULE,
+        given={"path": "grouped", "name": "segments"},
+    ),
+    Mutant(
+        "the wrong rows of an overlapping block of readers",
+        "jattn.engine.readers",
+        "reads[-1][:, size - (t - body.shape[1]) :]",
+        "reads[-1][:, : t - body.shape[1]]",
+        "test_engine_interface.test_G1_an_array_so_large_that_its_readers_are_found_in_blocks",
+    ),
+    Mutant(
+        "slots that are read twice where blocks overlap",
+        "jattn.engine.slots",
+        "kept = cut(allowed) & mine",
+        "kept = cut(allowed)",
+        "test_cache.test_S4_chunks_of_any_size_give_the_full_pass",
+        given={"blocks": 5},
+    ),
+    Mutant(
+        "sinks of other heads",
+        "jattn.engine.slots",
+        "sinks = sinks.astype(inner)",
+        "sinks = sinks[::-1].astype(inner)",
+        STEPS,
+        given={"options": {"sinks": SINKS}},
+    ),
+    Mutant(
+        "a token that does not see itself in a cache",
+        "jattn.engine.visible",
+        "(key <= query)",
+        "(key < query)",
+        STEPS,
+        given={"options": {}},
+    ),
+    Mutant(
+        "a window of a cache that is one token wider",
+        "jattn.engine.decoding",
+        "window(left, None)]",
+        "window(left + 1, None)]",
+        "test_cache.test_masks_windows_and_biases_are_those_of_a_full_pass",
+    ),
+    Mutant(
+        "queries of a padded chunk placed by its last token",
+        "jattn.engine.decoding",
+        "jnp.where(cache.chunk_size == t, cache.chunk_start, cache.length - t)",
+        "cache.length - t",
+        PADDED,
+        given={"kind": "all slots"},
+    ),
+    Mutant(
+        "a chunk that begins where it ends",
+        "jattn.engine.extend",
+        "chunk_start=cache.length,",
+        "chunk_start=(length + added).reshape(cache.length.shape),",
+        PADDED,
+        given={"kind": "a ring"},
+    ),
+    Mutant(
+        "padding that counts as tokens",
+        "jattn.engine.extend",
+        "        length=(length + added).reshape(",
+        "        length=(length + len(order[0])).reshape(",
+        "test_cache.test_R1_sequences_of_different_lengths",
+        given={"kind": "all slots"},
+    ),
+    Mutant(
+        "a ring that forgets its first slots",
+        "jattn.engine.cache",
+        "% max(cache.slots - first, 1)",
+        "% max(cache.slots, 1)",
+        "test_cache.test_positions_of_a_rolling_cache",
+    ),
+    Mutant(
+        "keys of a band shifted by its padding",
+        "jattn.engine.slabs",
+        "    front = min(max(-run.key_start, 0), length)\n",
+        "    front = 0\n",
+        ENGINE,
+        given={"path": "banded", "name": "window"},
+    ),
+    Mutant(
+        "batch and heads the wrong way round",
+        "jattn.engine.loops",
+        "    return array.reshape(sizes[0] * sizes[1], *array.shape[2:])\n",
+        "    return array.swapaxes(0, 1).reshape(sizes[0] * sizes[1], *array.shape[2:])\n",
+        ENGINE,
+        given={"path": "default", "name": "causal"},
+    ),
+    Mutant(
+        "all examples in the place of the first",
+        "jattn.engine.problems",
+        "place = (element, 0, group,",
+        "place = (0 * element, 0, group,",
+        ENGINE,
+        given={"path": "narrowed", "name": "everything"},
+    ),
+    Mutant(
+        "a group without its last key",
+        "jattn.engine.planners",
+        "low, high - low)",
+        "low, max(high - low - 1, 0))",
+        COVERED,
+    ),
+    Mutant(
+        "an interval without its first key",
+        "jattn.engine.pairs",
+        "(keys >= found.start)",
+        "(keys > found.start)",
+        ENGINE,
+        given={"path": "default", "name": "causal"},
+    ),
+    Mutant(
+        "dropout alike in all examples",
+        "jattn.engine.batches",
+        "jnp.arange(b * g * r).reshape(b, g, r)",
+        "(jnp.arange(b * g * r) % (g * r)).reshape(b, g, r)",
+        DROPOUT,
+    ),
+    Mutant(
+        "dropout from half of a key",
+        "jattn._dropout",
+        "range(2, len(words))",
+        "range(len(words), 2)",
+        "test_engine_numbers.test_K1_every_word_of_a_key_counts",
+    ),
+    Mutant(
+        "a mask of a chunk that is one query late",
+        "jattn.engine.chunks",
+        ".at(queries + start, keys)",
+        ".at(queries + start + 1, keys)",
+        OFFSETS,
+        given={"offset": 0},
+    ),
+    Mutant(
+        "an offset that moves twice as far",
+        "jattn.engine.chunks",
+        "return start + numbers_like(",
+        "return 2 * start + numbers_like(",
+        OFFSETS,
+        given={"offset": 2},
+    ),
+    Mutant(
+        "positions that chunks of chunks forget",
+        "jattn.engine.rowwise",
+        'names | getattr(function, "positions", frozenset())',
+        "names",
+        "test_chunks.test_S1_a_position_of_any_name_moves_where_it_is_named",
+    ),
+    Mutant(
+        "sums over queries that go unnoticed",
+        "jattn.engine.row_by_row",
+        '("reduce_sum", "reduce_prod")',
+        '("reduce_prod",)',
+        REFUSED,
+        given={"name": "sums over queries"},
+    ),
+    Mutant(
+        "a recurrence that goes unnoticed",
+        "jattn.engine.row_by_row",
+        "new & ~old & ROWS",
+        "0 & ~old & ROWS",
+        REFUSED,
+        given={"name": "a recurrence"},
+    ),
+    Mutant(
+        "a merged log-sum-exp of the larger part alone",
+        "jattn.engine.merge",
+        "base + jnp.log(total)",
+        "base",
+        MERGED,
+        given={"name": "neither"},
+    ),
+    Mutant(
+        "the smallest weight for the largest",
+        "jattn.engine.statistics",
+        "weights.max(-1, initial=0.0)",
+        "weights.min(-1, initial=1.0)",
+        STATISTICS,
+        given={"name": "plain"},
+    ),
+    Mutant(
+        "rows of a mask from the beginning",
+        "jattn.engine.statistics",
+        "jnp.take(jnp.asarray(array), rows, axis=-2)",
+        "jnp.take(jnp.asarray(array), jnp.arange(len(rows)), axis=-2)",
+        STATISTICS,
+        given={"name": "mask"},
+    ),
+    Mutant(
+        "columns of a block in the wrong place",
+        "jattn.engine.measuring",
+        "array, start + width, 1)",
+        "array, start + width + 1, 1)",
+        STATISTICS,
+        given={"name": "plain"},
     ),
 )
