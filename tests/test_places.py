@@ -104,6 +104,24 @@ def test_V2_a_word_of_a_sentence_is_no_name_in_a_page():
     assert words_of_code(text) == {"sum", "a", "b", "print", "trace"}
 
 
+def test_the_example_and_the_skeletons_pass_in_their_places(tmp_path):
+    """A part of the tests of their rows; `pytest -k content_attention` runs all."""
+    copy_of_the_project(tmp_path)
+    put_in_places(tmp_path)
+    for name, family in (("ring", "score"), ("gain", "layer")):
+        skeleton.write_all(skeleton.places(name, family, tmp_path, set()))
+    names = f"{NAME} or ring_attention or gain"
+    done = run_tests(
+        tmp_path,
+        *(f"tests/test_{name}.py" for name in ("oracle", "masking", "axes", "layers")),
+        *("-k", f"(({names}) and (G1 or C1 or axis)) or point_down or init_gain"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"(\d+) passed", done.stdout)
+    assert counted is not None
+    assert int(counted[1]) > 20
+
+
 def run_tests(root, *arguments):
     """Runs the tests of a tree by themselves."""
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
