@@ -242,3 +242,10 @@ def test_files_are_written_all_or_not_at_all(tmp_path):
         skeleton.write_all({old: "after", new: "text", old / "below a file": "text"})
     assert old.read_text() == "before"
     assert not new.exists()
+
+
+def test_errors_are_in_units_of_rounding():
+    row = next(row for row in MECHANISMS if row.name == "dot_attention")
+    value, gradient = map(float, command.errors(row, "float32").split(" / "))
+    assert 0.0 < value < 8.0
+    assert value < gradient < 32.0
