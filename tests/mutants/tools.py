@@ -138,10 +138,10 @@ MUTANTS = (
     Mutant(
         "the cheapest branch",
         COSTS,
-        "    return max(\n        Cost(turns",
-        "    return min(\n        Cost(turns",
+        "    return max(\n        Cost(times",
+        "    return min(\n        Cost(times",
         COST,
-        given={"name": "dearest branch"},
+        given={"name": "most expensive branch"},
     ),
     Mutant(
         "the last equation alone",
@@ -153,15 +153,15 @@ MUTANTS = (
     Mutant(
         "the largest cost as the whole",
         "jattn.tracing.record",
-        "sum(one.operations for one in",
-        "max(one.operations for one in",
+        "sum(value.operations for value in",
+        "max(value.operations for value in",
         BY_HAND,
     ),
     Mutant(
         "a loop that costs one turn",
         "jattn.tracing.run",
-        "one.operations * turns",
-        "one.operations",
+        "value.operations * length",
+        "value.operations",
         "test_trace.test_a_loop_stacks_its_turns_and_counts_each",
         given={"reverse": False},
     ),
