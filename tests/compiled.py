@@ -120,6 +120,11 @@ def change(call: CaseCall, inputs: Tree, edit: Callable[[Leaf, np.ndarray], Any]
     return jax.tree.unflatten(structure, edited)
 
 
+def along_rows(values: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """A value for each row, in a shape that broadcasts with an array of as many rows."""
+    return values.reshape(-1, *(1,) * (array.ndim - 1))
+
+
 def cotangent_of(call: CaseCall, seed: int = 1) -> Tree:
     """A random cotangent, in the structure of what the call returns."""
     output = jax.eval_shape(call.function, *call.inputs())

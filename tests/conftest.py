@@ -5,11 +5,19 @@ The parameters are `mechanism`, each `call` of each mechanism, or the `hardest` 
 
 import functools
 import os
+from pathlib import Path
 
 import jax
 import pytest
 
-from jattn.catalog import MECHANISMS
+ROOT = Path(__file__).parent.parent
+
+try:
+    from jattn.catalog import MECHANISMS
+except AttributeError as error:  # A row of a function that is not exported, and no test can run.
+    from places import forgotten
+
+    raise pytest.UsageError("\n".join(forgotten(ROOT)) or str(error)) from error
 
 # Thousands of small programs run once or a few times each: compiling them is most of the work.
 # Processes that tests start inherit the flags. One that XLA does not know ends the process.

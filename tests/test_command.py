@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jattn import __main__ as command
 from jattn import testing
-from jattn.catalog import MECHANISMS
+from jattn.catalog import MECHANISMS, skeleton
 from jattn.catalog.row import SIZES
 
 ROOT = Path(__file__).parent.parent
@@ -205,3 +206,46 @@ def test_the_module_runs():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("jattn trace: argument mechanism: no mechanism is called")
+
+
+def test_a_new_mechanism_of_ones_own_is_three_files(capsys, tmp_path):
+    assert command.main(["new", "ring", "--in", str(tmp_path / "mine")]) == 0
+    names = ["ring.py", "ring_oracle.py", "test_ring.py"]
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == names
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()[:3]] == names
+    sources = {name: (tmp_path / "mine" / name).read_text("utf-8") for name in names}
+    mechanism, oracle = {}, {}
+    exec(compile(sources["ring_oracle.py"], "ring_oracle.py", "exec"), oracle)
+    exec(compile(sources["ring.py"], "ring.py", "exec"), mechanism)
+    inputs = [np.random.default_rng(0).standard_normal(shape) for shape in ((3, 7), (5, 7), (5, 2))]
+    value = mechanism["ring_attention"](*inputs)
+    testing.assert_close(value, oracle["ring_attention"](*inputs)[0], 1e-6)
+    with pytest.raises(SystemExit):
+        command.main(["new", "ring_attention", "--in", str(tmp_path / "mine")])
+    assert "ring_attention is taken: " in capsys.readouterr().err
+    assert sources == {name: (tmp_path / "mine" / name).read_text("utf-8") for name in names}
+
+
+def test_a_new_mechanism_is_refused_where_there_is_no_repository(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(command.jattn, "__file__", str(tmp_path / "jattn/__init__.py"))
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["new", "ring"])
+    assert stopped.value.code == 2
+    assert "no clone of its repository; --in FOLDER writes files for" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_written_all_or_not_at_all(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("before")
+    with pytest.raises(OSError, match="cannot write"):
+        skeleton.write_all({old: "after", new: "text", old / "below a file": "text"})
+    assert old.read_text() == "before"
+    assert not new.exists()
+
+
+def test_errors_are_in_units_of_rounding():
+    row = next(row for row in MECHANISMS if row.name == "dot_attention")
+    value, gradient = map(float, command.errors(row, "float32").split(" / "))
+    assert 0.0 < value < 8.0
+    assert value < gradient < 32.0

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from compiled import (
+    along_rows,
     change,
     cotangent_of,
     each,
@@ -34,7 +35,7 @@ def test_V3_no_operation_gives_nan_or_infinity(row):
     if takes(row, "mask"):
         call = with_options(masked(row), mask=RAGGED)
         unread = lambda leaf, x: (
-            np.where(np.arange(len(x))[:, None] == 4, np.nan, x) if leaf.leading == "s" else x
+            np.where(along_rows(np.arange(len(x)) == 4, x), np.nan, x) if leaf.leading == "s" else x
         )
         large = lambda leaf, x: np.where(RAGGED, x, np.inf) if leaf.is_of_pairs else unread(leaf, x)
         hidden = lambda leaf, x: np.where(RAGGED, x, -np.inf) if leaf.path == "bias" else x

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from compiled import (
+    along_rows,
     change,
     cotangent_of,
     each,
@@ -37,7 +38,7 @@ def scaled(call, factor, *arguments):
 def test_X1_products_past_the_largest_float16_are_fine(row):
     """300 · 300 · 7 is past 65504, and 300 itself an ordinary number."""
     call = with_options(masked(row), mask=RAGGED)
-    ramp = lambda x: 300.0 * np.arange(1, len(x) + 1)[:, None] / len(x) + np.zeros_like(x)
+    ramp = lambda x: 300.0 * along_rows(np.arange(1, len(x) + 1), x) / len(x) + np.zeros_like(x)
     large = change(
         call,
         call.inputs(),

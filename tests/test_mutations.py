@@ -86,8 +86,9 @@ def run(mutant: Mutant) -> None:
     function = getattr(importlib.import_module(module), name)
     compiled = importlib.import_module("compiled")
     # No mistake is planted in an oracle, so its thousands of complex steps are not taken anew.
-    properties: Any = importlib.import_module("jattn.testing.properties")
-    properties.complex_step = lambda oracle, inputs, given: oracle(*inputs)[1](given)
+    if module != "test_checks":
+        properties: Any = importlib.import_module("jattn.testing.properties")
+        properties.complex_step = lambda oracle, inputs, given: oracle(*inputs)[1](given)
     arguments: dict[str, Any] = dict(mutant.given)
     for row in compiled.MECHANISMS:
         if row.name == mutant.row:

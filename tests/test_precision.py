@@ -125,7 +125,8 @@ def families(call):
     """Inputs harder than small normal ones, by name; parameters and numbers stay as they are."""
     rng = np.random.default_rng(5)
     scored = {"query", "scores"}
-    one_hot = lambda x: np.eye(x.shape[0], x.shape[1])[rng.permutation(len(x))]
+    # A row of a single number has no place for its one.
+    one_hot = lambda x: np.eye(*x.shape)[rng.permutation(len(x))] if x.ndim == 2 else x
     edits = {
         "normal": lambda leaf, x: 2 * x,
         "uniform": lambda leaf, x: rng.random(x.shape),

@@ -213,8 +213,8 @@ def named_after_a_decomposition(x):
 REFUSED = {
     "tanh names no intermediate that its result depends on; name one": (jnp.tanh, draw(T)),
     "named_without_a_step names no intermediate": (named_without_a_step, draw(T)),
-    "what is named within while cannot be kept": (named_in_a_while, jnp.zeros(())),
-    "what is named within cond cannot be kept": (named_in_a_choice_in_a_loop, draw(T)),
+    "a value that is named within while cannot be kept": (named_in_a_while, jnp.zeros(())),
+    "a value that is named within cond cannot be kept": (named_in_a_choice_in_a_loop, draw(T)),
     "no rule for the operations of cholesky": (named_after_a_decomposition, jnp.eye(3)),
 }
 
@@ -275,7 +275,7 @@ COSTS = {
     "choice": (lambda x: jnp.where(x > 0, x, -x), (draw(3, 5),), 15 + 15),
     "integers": (lambda x: x * x, (np.arange(3),), 0),
     "loop": (lambda x: jax.lax.scan(lambda c, x: (c + x, c * x), x[0], x), (draw(7),), 14),
-    "dearest branch": (
+    "most expensive branch": (
         lambda x: jax.lax.cond(x[0] > 0, lambda x: x + x * x, lambda x: x + x, x),
         (draw(7),),
         1 + 14,

@@ -1,7 +1,8 @@
 """What every score-based mechanism shares: the step before scoring, and the one after it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
@@ -23,17 +24,17 @@ class Attended(NamedTuple):
 class Readable(NamedTuple):
     """Queries, keys, values and bias with what nobody may read set to zero."""
 
-    query: Float[Array, "t q"]
-    key: Float[Array, "s k"]
-    value: Float[Array, "s v"]
+    query: Any
+    key: Any
+    value: Any
     bias: Float[Array, "*h t s"] | None
     allowed: Bool[Array, "*h t s"] | None
 
 
 def readable(
-    query: Float[Array, "t q"],
-    key: Float[Array, "s k"],
-    value: Float[Array, "s v"],
+    query: Any,
+    key: Any,
+    value: Any,
     mask: MaskLike,
     bias: Float[Array, "*h t s"] | None,
 ) -> Readable:
@@ -41,18 +42,32 @@ def readable(
 
     So NaN and infinity in padding reach neither a value nor a gradient. A bias of -inf is a mask.
     `allowed` is None where everything is.
+
+    Args:
+        query: [t q], or a tree of arrays along t, such as queries with a number for each.
+        key: [s k], or a tree of arrays along s.
+        value: [s v], or a tree of arrays along s.
+        mask: True where a query may attend to a key.
+        bias: added to the scores.
     """
-    allowed = as_array(mask, len(query), len(value))
+    t, s = (len(jax.tree.leaves(tree)[0]) for tree in (query, value))
+    allowed = as_array(mask, t, s)
     if bias is not None:
         finite = bias != -jnp.inf
         allowed = finite if allowed is None else jnp.broadcast_to(allowed, bias.shape) & finite
         bias = jnp.where(allowed, bias, 0.0)
     if allowed is not None:
         heads = tuple(range(allowed.ndim - 2))
-        query = jnp.where(allowed.any((*heads, -1))[:, None], query, 0.0)
-        read = allowed.any((*heads, -2))[:, None]
-        key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
+        query = _zero_others(allowed.any((*heads, -1)), query)
+        read = allowed.any((*heads, -2))
+        key, value = _zero_others(read, key), _zero_others(read, value)
     return Readable(query, key, value, bias, allowed)
+
+
+def _zero_others(kept: Bool[Array, " t"], rows: Any) -> Any:
+    """Zeroes the rows that are not kept, in each array of a tree."""
+    shaped = lambda array: kept.reshape(-1, *(1,) * (array.ndim - 1))
+    return jax.tree.map(lambda array: jnp.where(shaped(array), array, 0.0), rows)
 
 
 def attend(

@@ -7,11 +7,11 @@ from jattn.catalog.row import DRAWN, Mechanism, case
 
 
 def pattern(*rows: str) -> np.ndarray:
-    """A mask drawn with # for the keys that a query may attend to."""
+    """Returns a mask drawn with # for the keys that a query may attend to."""
     return np.array([[mark == "#" for mark in row] for row in rows])
 
 
-# A query that sees some keys, one that sees none, one that sees others; nobody sees the last key.
+# Queries that may attend to some keys, to none, and to others; none may attend to the last key.
 RAGGED = pattern("##.#.", ".....", "#.#..")
 FUNCTIONAL = jattn.masks.window(1, 1) & ~jattn.masks.lengths(1)
 SCORED = (
@@ -20,10 +20,10 @@ SCORED = (
     case(mask=FUNCTIONAL, bias=DRAWN),
     case(mask=RAGGED, normalizer=jattn.sparsemax),
 )
-# Gradients of a query add up terms over the keys that cancel but for the curvature of tanh, or
-# for what a norm leaves of them.
+# Gradients of a query are sums over the keys whose terms nearly cancel: the curvature of tanh is
+# left of them, or a norm's remainder.
 CANCELLING = 4.0
-BY_POSITION = "keys are told apart by their position"
+BY_POSITION = "scores depend on the position of a key"
 NOT_ONE = "a row of weights does not sum to one"
 
 PROJECTIONS = ("query", "key", "value", "output")
@@ -38,10 +38,10 @@ BARE = {
         *(f"feed_forward.{of}" for of in ("hidden", "output")),
     )
 }
-# The third position is padding: it reads none, and none reads it.
+# The third position is padding: it attends to none, and none attends to it.
 PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 
-# Three gates and two directions are axes too.
+# Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
 HOLES = np.array([False, True, False, True])  # Steps that are valid.
 
@@ -178,7 +178,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(
             case(),
             case({"g": 6}, **{f"params.{of}_bias": None for of in PROJECTIONS}),
-            # Softmax does not see a bias of the keys.
+            # Under softmax, a bias of the keys has no gradient.
             case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid, turn=jattn.rotary),
             case(mask=FUNCTIONAL, bias=DRAWN),
         ),
@@ -191,7 +191,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Bengio et al. 2003, Journal of Machine Learning Research 3",
         cost="s d",
         draw={"tokens": lambda rng, sizes: rng.integers(0, max(sizes["w"], 1), sizes["s"])},
-        exceptions={"E1 w": "no token stands for no word"},
+        exceptions={"E1 w": "without words there is no token"},
     ),
     Mechanism(
         jattn.linear,

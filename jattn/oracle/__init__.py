@@ -1,11 +1,14 @@
-"""The same mechanisms in NumPy alone, row by row, with gradients derived by hand.
+"""Oracles: every mechanism in NumPy alone, row by row, with its gradient derived by hand.
 
-`jattn.oracle.<path>.<name>` takes the arguments of `jattn.<path>.<name>`, masks as dense arrays and
-normalizers as the oracle's own, and returns `(output, pullback)` as `jax.vjp` does. The pullback
-returns the gradients of the positional arrays, then those of the keyword arrays that were given,
-in the order of the signature. Arrays keep the dtype that comes in, so that the same code runs in
-complex128, which proves its gradient, and in longdouble, which judges float64.
+`jattn.oracle.<path>.<name>` takes the arguments of `jattn.<path>.<name>`, with masks as dense
+arrays and the oracle's own normalizers. It returns `(output, pullback)` as `jax.vjp` does. The
+pullback returns the gradients of the positional arrays, then those of the keyword arrays that were
+passed, in the order of the signature. Arrays keep their dtype: the same code runs in complex128,
+which proves its gradient, and in longdouble, whose extra digits judge float64.
 """
+
+import importlib
+import pkgutil
 
 from jattn.oracle import attention as attention
 from jattn.oracle import engine as engine
@@ -14,3 +17,7 @@ from jattn.oracle import normalizers as normalizers
 from jattn.oracle import positions as positions
 from jattn.oracle import recurrent as recurrent
 from jattn.oracle import transformer as transformer
+
+# An oracle is an attribute too if no module lists it.
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

@@ -1,4 +1,4 @@
-"""The steps of a mechanism, one by one: every intermediate that it names, and what it costs."""
+"""Traces of a mechanism: every intermediate value that it names, and its cost."""
 
 from jattn.tracing.record import Intermediate as Intermediate
 from jattn.tracing.record import Trace as Trace

@@ -1,4 +1,4 @@
-"""What one equation of a jaxpr costs: floating-point operations and bytes, by a stated rule."""
+"""The cost of one equation of a jaxpr in floating-point operations and bytes, by a stated rule."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-# Primitives by what they do, each a pattern for the whole name.
+# Kinds of primitives, each a pattern for the whole name.
 MOVES = re.compile(
     "broadcast_in_dim|concatenate|convert_element_type|copy|copy_p|device_put|dynamic_slice"
     "|dynamic_update_slice|expand_dims|gather|iota|name|optimization_barrier|pad|pvary|reshape"
@@ -21,42 +21,47 @@ UNCOUNTED = re.compile(
 
 
 class Cost(NamedTuple):
+    """Floating-point operations, and bytes that are read and written."""
+
     operations: int
     bytes: int
 
 
 def inner_jaxprs(equation: Any) -> list[Any]:
-    """The jaxprs that an equation runs: the body of a call or a loop, the branches of a choice."""
+    """Returns the jaxprs of an equation: the body of a call or a loop, the branches of a `cond`."""
     groups = (x if isinstance(x, tuple) else (x,) for x in equation.params.values())
     return [x for group in groups for x in group if hasattr(x, "eqns")]
 
 
 def cost(equation: Any) -> Cost:
-    """Operations and bytes of one equation; a loop's are those of all its turns.
+    """Returns operations and bytes of one equation; of a loop, those of all its iterations.
 
-    A matrix product of (m, k) and (k, n) takes 2 m n k operations and a convolution two for each
-    entry of the kernel and place of it; a reduction or scan one for each element it reads; a sort
-    of n elements n ⌈log2 n⌉; anything else, a division or a tanh too, one for each element it
-    writes. What handles no floating-point number, or only moves data, takes none. Bytes are those
-    of every operand and every result, as if nothing were fused. Of the branches of a conditional
-    the dearest counts.
+    - A matrix product of (m, k) and (k, n): 2 m n k operations.
+    - A convolution: 2 for each entry of the kernel at each of its places.
+    - A reduction or a cumulative sum: 1 for each element that it reads.
+    - A sort of n elements: n ⌈log2 n⌉.
+    - An equation without floating-point numbers, or one that only moves data: none.
+    - Any other, a division or a tanh too: 1 for each element that it writes.
+    - A conditional: the operations of its most expensive branch.
+
+    Bytes are those of every operand and every result, as if nothing were fused.
 
     Raises:
-        ValueError: for what this rule does not cover, such as a loop without a fixed number of
-            turns, a decomposition or a kernel in another language.
+        ValueError: for an equation that this rule does not cover, such as a loop without a fixed
+            number of iterations, a decomposition or a kernel in another language.
     """
     primitive = equation.primitive.name
     inner = [] if COMBINES.fullmatch(primitive) else inner_jaxprs(equation)
-    known = not inner or primitive in ("cond", "scan") or CALLS.fullmatch(primitive)
-    if UNCOUNTED.fullmatch(primitive) or not known:
+    covered = not inner or primitive in ("cond", "scan") or CALLS.fullmatch(primitive)
+    if UNCOUNTED.fullmatch(primitive) or not covered:
         raise ValueError(f"trace: there is no rule for the operations of {primitive}")
     if not inner:
         return Cost(_operations(equation), sum(map(_bytes, (*equation.invars, *equation.outvars))))
-    costs = [[cost(one) for one in jaxpr.eqns] for jaxpr in inner]
-    turns = equation.params["length"] if primitive == "scan" else 1
+    branches = [[cost(part) for part in jaxpr.eqns] for jaxpr in inner]
+    times = equation.params["length"] if primitive == "scan" else 1
     return max(
-        Cost(turns * sum(c.operations for c in one), turns * sum(c.bytes for c in one))
-        for one in costs
+        Cost(times * sum(c.operations for c in costs), times * sum(c.bytes for c in costs))
+        for costs in branches
     )
 
 

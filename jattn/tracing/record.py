@@ -1,4 +1,4 @@
-"""What a trace holds, and how it prints."""
+"""A trace: its intermediate values, and the table that it prints."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ RULE = (
 
 
 class Intermediate(NamedTuple):
-    """A value that a mechanism named, and the cost of what was computed for it first."""
+    """A value that a mechanism named, and the cost of the equations that count for it."""
 
     step: str
     name: str
@@ -32,36 +32,36 @@ class Intermediate(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Trace:
-    """The named intermediates of a mechanism in the order of their computation, and its output."""
+    """The named intermediates of a mechanism, in the order of computation, and its output."""
 
     mechanism: str
     intermediates: tuple[Intermediate, ...]
     output: Any
 
     def __getitem__(self, name: str) -> Intermediate:
-        """The intermediate called `name` or `step/name`.
+        """Returns the intermediate called `name` or `step/name`.
 
         Raises:
-            KeyError: if none is called so, or several are.
+            KeyError: if none has this name, or several have it.
         """
-        found = [one for one in self.intermediates if name in (one.name, f"{one.step}/{one.name}")]
-        if len(found) == 1:
-            return found[0]
-        names = ", ".join(f"{one.step}/{one.name}" for one in self.intermediates)
-        raise KeyError(f"{self.mechanism} names {name} {len(found)} times; it names {names}")
+        matches = [x for x in self.intermediates if name in (x.name, f"{x.step}/{x.name}")]
+        if len(matches) == 1:
+            return matches[0]
+        names = ", ".join(f"{x.step}/{x.name}" for x in self.intermediates)
+        raise KeyError(f"{self.mechanism} names {name} {len(matches)} times; it names {names}")
 
     @property
     def operations(self) -> int:
-        return sum(one.operations for one in self.intermediates)
+        return sum(value.operations for value in self.intermediates)
 
     @property
     def bytes(self) -> int:
-        return sum(one.bytes for one in self.intermediates)
+        return sum(value.bytes for value in self.intermediates)
 
     def __repr__(self) -> str:
         rows = [
-            (one.step, one.name, list(one.shape), one.dtype, one.operations, one.bytes)
-            for one in self.intermediates
+            (x.step, x.name, list(x.shape), x.dtype, x.operations, x.bytes)
+            for x in self.intermediates
         ]
         header = ("step", "intermediate", "shape", "dtype", "operations", "bytes")
         total = ("in all", "", "", "", self.operations, self.bytes)
@@ -69,16 +69,16 @@ class Trace:
 
 
 def table(header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> list[str]:
-    """Lines of columns as wide as their longest cell; numbers stand to the right."""
+    """Returns lines of columns as wide as their longest cell, with numbers aligned right."""
     rows = [tuple(row) for row in rows]
-    shown = [tuple(map(str, header))]
-    shown += [tuple(f"{x:,}" if isinstance(x, int) else str(x) for x in row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = [tuple(map(str, header))]
+    lines += [tuple(f"{x:,}" if isinstance(x, int) else str(x) for x in row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = [any(isinstance(x, int) for x in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
             cell.rjust(width) if to_right else cell.ljust(width)
             for cell, width, to_right in zip(line, widths, right, strict=True)
         ).rstrip()
-        for line in shown
+        for line in lines
     ]

@@ -1,4 +1,4 @@
-"""Runs a jaxpr one equation at a time and keeps what it names."""
+"""Runs a jaxpr one equation at a time and keeps the values that it names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from jattn.tracing.record import Intermediate
 
 
 def run(closed: Any, arguments: Sequence[Node], tape: list[Entry]) -> list[Node]:
-    """Runs the equations in order and writes each to `tape`."""
+    """Runs the equations in order, appends each to `tape` and returns the results."""
     jaxpr = getattr(closed, "jaxpr", closed)
     constants = [Node(value) for value in getattr(closed, "consts", ())]
     variables = [*jaxpr.constvars, *jaxpr.invars]
@@ -42,10 +42,10 @@ def _run_equation(jaxpr: Any, equation: Any, operands: list[Node], tape: list[En
         inner = inner_jaxprs(equation)
         if primitive == "cond" and not isinstance(operands[0].value, core.Tracer):
             results = run(inner[int(operands[0].value)], operands[1:], tape)
-            tape.append(Entry(operands[:1], results, Cost(0, 0)))  # They depend on the choice too.
+            tape.append(Entry(operands[:1], results, Cost(0, 0)))  # They depend on the index too.
             return results
         if not CALLS.fullmatch(primitive):
-            raise ValueError(f"trace: what is named within {primitive} cannot be kept")
+            raise ValueError(f"trace: a value that is named within {primitive} cannot be kept")
         return run(inner[0], operands, tape)
     # The equation as JAX runs it outside of jit, so that the bits are the same.
     variables = {
@@ -68,12 +68,12 @@ def _is_name(equation: Any) -> bool:
 
 def _names_something(equation: Any) -> bool:
     return _is_name(equation) or any(
-        _names_something(one) for jaxpr in inner_jaxprs(equation) for one in jaxpr.eqns
+        _names_something(part) for jaxpr in inner_jaxprs(equation) for part in jaxpr.eqns
     )
 
 
 def _run_scan(equation: Any, operands: list[Node], tape: list[Entry]) -> list[Node]:
-    """Runs a loop that also stacks what each of its turns names."""
+    """Runs a loop that also stacks the values that each of its iterations names."""
     params, (body,) = equation.params, inner_jaxprs(equation)
     if "ft_in" in params:  # From jax 0.11 on.
         constant_count, carry_count, _ = map(len, params["ft_in"].unpack())
@@ -83,25 +83,27 @@ def _run_scan(equation: Any, operands: list[Node], tape: list[Entry]) -> list[No
     constants, values = values[:constant_count], values[constant_count:]
     named: list[Intermediate] = []
 
-    def turn(carry, inputs):
-        turn_tape: list[Entry] = []
-        results = run(body, [Node(value) for value in (*constants, *carry, *inputs)], turn_tape)
-        named[:] = attribute(turn_tape, results)
+    def iteration(carry, inputs):
+        inner_tape: list[Entry] = []
+        results = run(body, [Node(value) for value in (*constants, *carry, *inputs)], inner_tape)
+        named[:] = attribute(inner_tape, results)
         outputs = [node.value for node in results]
-        stacked = (outputs[carry_count:], [one.value for one in named])
+        stacked = (outputs[carry_count:], [value.value for value in named])
         return outputs[:carry_count], stacked
 
     carry, (outputs, stacked) = jax.lax.scan(
-        turn,
+        iteration,
         values[:carry_count],
         values[carry_count:],
         length=params["length"],
         reverse=params["reverse"],
     )
-    turns = params["length"]
+    length = params["length"]
     kept = [
-        Intermediate(one.step, one.name, value, one.operations * turns, one.bytes * turns)
-        for one, value in zip(named, stacked, strict=True)
+        value._replace(
+            value=array, operations=value.operations * length, bytes=value.bytes * length
+        )
+        for value, array in zip(named, stacked, strict=True)
     ]
     results = [Node(value) for value in (*carry, *outputs)]
     tape.append(Entry(operands, results, Cost(0, 0) if kept else cost(equation), kept))

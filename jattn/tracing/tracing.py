@@ -1,4 +1,4 @@
-"""`trace`: the call that a user makes."""
+"""The function `trace`."""
 
 import functools
 from collections.abc import Callable
@@ -29,23 +29,28 @@ def trace(mechanism: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
         Operations: 2 m n k a matrix product, one an element otherwise, none to move data.
         Bytes: what each equation reads and writes, as if none were fused.
 
-    A value is named by `jax.ad_checkpoint.checkpoint_name(x, "score/scores")`: the step, which in
-    this library is encode, score, weight or decode, and the name. What is named under `jax.vmap`
-    has its axes first, and what is named within `jax.lax.scan` an axis of its turns. An equation
-    counts for the first named value that depends on it, or for the last one if none does, by the
-    rule of `jattn.tracing.costs.cost`; what the result does not depend on is left out.
+    A value is named by `jax.ad_checkpoint.checkpoint_name(x, "score/scores")`: the step, in this
+    library encode, score, weight or decode, and the name. A value that is named under `jax.vmap`
+    has the mapped axis first. One that is named within `jax.lax.scan` has an axis of iterations
+    first. An equation counts for the first named value that depends on it, or else for the last
+    one, by the rule of `jattn.tracing.costs.cost`. Equations that the result does not depend on
+    are left out.
 
     Args:
-        mechanism: any function of arrays. What it jits is run without jit where it names a value,
-            so that the numbers may then differ in the last digit.
-        args: its arguments, with `kwargs`.
+        mechanism: any function of arrays. Its jitted parts run without jit if they name a value,
+            and may then differ in the last digit.
+        args: positional arguments of the mechanism.
+        kwargs: keyword arguments of the mechanism.
+
+    Returns:
+        The named values with their costs, and the output; printed, it is a table.
 
     Raises:
-        ValueError: if nothing is named, or something is where its values cannot be kept: in a
-            loop without a fixed number of turns, or in a conditional within a loop.
+        ValueError: if nothing is named, or if a value is named in a loop without a fixed number of
+            iterations, or in a conditional within a loop, where it cannot be kept.
     """
     name = _name(mechanism)
-    # As constants, arguments can be looked at: lengths are checked as in a call without `trace`.
+    # As constants, arguments are known: lengths are checked as in a call without `trace`.
     args, kwargs = jax.tree.map(_as_jax_array, (args, kwargs))
     closed, shape = jax.make_jaxpr(lambda: mechanism(*args, **kwargs), return_shape=True)()
     tape: list[Entry] = []
@@ -61,7 +66,7 @@ def trace(mechanism: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
 
 
 def _as_jax_array(leaf: Any) -> Any:
-    """Floating-point numbers in JAX's hands, so that no equation is NumPy's."""
+    """Returns floating-point NumPy arrays as JAX's, so that no operation is NumPy's."""
     is_numpy = isinstance(leaf, np.ndarray) and np.issubdtype(leaf.dtype, np.floating)
     return jnp.asarray(leaf) if is_numpy else leaf
 
