@@ -95,6 +95,12 @@ def test_no_example_is_both_trained_and_tested():
         bytes(row[row > 0].tolist()) for row in one.source.reshape(-1, one.source.shape[-1])
     }
     trained = set.union(*map(rows, found.batches))
+    for part, sources in (
+        ("train", trained),
+        ("valid", rows(found.valid)),
+        ("test", rows(found.tests["1"])),
+    ):
+        assert {task.part_of(source) for source in sources} == {part}
     assert not trained & rows(found.tests["1"])
     assert not trained & rows(found.valid)
     assert not rows(found.tests["1"]) & rows(found.valid)
@@ -142,6 +148,9 @@ def test_a_sequence_is_right_if_all_that_counts_is(monkeypatch):
     monkeypatch.setattr(model, "logits", lambda *_: (jnp.asarray(scores), wanted))
     shares = model.right(None, None, "none", CONFIG)  # type: ignore[arg-type]
     np.testing.assert_allclose(shares, (7 / 8, 2 / 3), rtol=1e-6)
+
+
+def test_the_error_of_a_mean_is_that_of_its_seeds():
     assert report.estimate([0.1, 0.2, 0.6]) == "30.0 ± 15.3"
     assert report.estimate([0.25]) == "25.0"
 

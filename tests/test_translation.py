@@ -61,14 +61,18 @@ def made_up(book, number, rng):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def verses():
+def some_verses():
     rng = np.random.default_rng(0)
     return [
         made_up(book, number, rng)
         for book, count in ((40, 24), (43, 5), (45, 8), (58, 3), (66, 2))
         for number in range(count)
     ]
+
+
+@pytest.fixture(scope="module")
+def verses():
+    return some_verses()
 
 
 @pytest.fixture
@@ -186,7 +190,8 @@ def test_alignment_error_rate_by_hand():
     assert alignment.alignment_error_rate(gold, gold) == 0.0
 
 
-def test_ibm_model_1_finds_the_words_of_a_made_up_language(verses):
+def test_ibm_model_1_finds_the_words_of_a_made_up_language():
+    verses = some_verses()
     gold = [verse.links for verse in verses]
     assert alignment.alignment_error_rate(ibm.align(verses, verses), gold) < 0.1
     assert alignment.alignment_error_rate(map(alignment.diagonal, verses), gold) > 0.2
@@ -303,7 +308,8 @@ def test_sentences_longer_than_all_widths_are_padded_to_the_longest(verses, monk
     assert batches[-1][1]["source"].shape == (evaluation.AT_ONCE, longest)
 
 
-def test_scores_know_text_words_and_lengths(verses):
+def test_scores_know_text_words_and_lengths():
+    verses = some_verses()
     texts = [verse.target.text for verse in verses]
     assert scores.scores(texts, texts) == pytest.approx((100.0, 100.0, 100.0))
     assert scores.words("“Don’t go,” he said: well-known!") == "don’t go he said well-known"

@@ -1,6 +1,15 @@
 """Mistakes to plant: what, where, the text and its replacement, and the test that must notice."""
 
-from mutants import attention, convert, engine, masks, recurrent, training, transformer
+from mutants import (
+    attention,
+    convert,
+    engine,
+    experiments,
+    masks,
+    recurrent,
+    training,
+    transformer,
+)
 from mutants.mutant import Mutant as Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -11,4 +20,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *engine.MUTANTS,
     *training.MUTANTS,
     *convert.MUTANTS,
+    *experiments.MUTANTS,
 )
