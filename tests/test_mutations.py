@@ -59,7 +59,7 @@ class Finder:
 
 
 def belongs(name: str) -> bool:
-    return name.partition(".")[0] == "jattn" or name in TESTS
+    return name.partition(".")[0] in ("jattn", "experiments") or name in TESTS
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The main job in a few steps: what it writes, that it learns, and how it fails."""
+"""The main job in a few steps: its files, its learning and its mistakes."""
 
 import json
 
@@ -12,10 +12,11 @@ from experiments.archive import DataError
 from experiments.pronunciation import __main__ as command
 from experiments.pronunciation import data, evaluation, report, train
 from experiments.pronunciation.config import ATTENTIONS, Config
+from jattn import training
 
 SMALL = [
-    *("--units", "8", "--decoder-units", "8", "--score-units", "4", "--embedding-size", "4"),
-    *("--batch-size", "32", "--tested", "40", "--buckets", "1"),
+    *("--units", "16", "--decoder-units", "16", "--score-units", "8", "--embedding-size", "8"),
+    *("--batch-size", "64", "--tested", "60", "--buckets", "1"),
 ]
 WORDS = {
     "bat": [("B", "AE1", "T")],
@@ -35,6 +36,7 @@ def dictionary(monkeypatch):
     monkeypatch.setattr(train, "read_dictionary", lambda: made)
     # One shape to search in instead of five, each compiled.
     monkeypatch.setattr(evaluation, "AT_ONCE", 32)
+    monkeypatch.setattr(evaluation, "WIDTHS", (12,))
     monkeypatch.setattr(report, "DRAWN", ("bats", "read"))
     with (
         jax.numpy_dtype_promotion("standard"),
@@ -44,28 +46,87 @@ def dictionary(monkeypatch):
         yield made
 
 
-def test_three_steps_write_everything_and_move_every_weight(dictionary, tmp_path, capsys):
-    assert command.main([*SMALL, "--steps", "3", "--out", str(tmp_path)]) == 0
+@pytest.fixture
+def started(monkeypatch):
+    """Keeps the weights that `training.fit` starts from."""
+    fit, weights = train.training.fit, []
+
+    def watched(loss, optimizer, params, *rest, **options):
+        weights.append(params)
+        return fit(loss, optimizer, params, *rest, **options)
+
+    monkeypatch.setattr(train.training, "fit", watched)
+    return weights
+
+
+def test_a_run_learns_and_writes_everything_and_moves_every_weight(
+    dictionary, started, tmp_path, capsys
+):
+    """Words of the test are those of the training in other dress: a beginning and an end more."""
+    options = [*SMALL, "--steps", "120", "--learning-rate", "0.02", "--out", str(tmp_path)]
+    assert command.main(options) == 0
     printed = capsys.readouterr().out
     assert "this run: attention additive" in printed
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["test_words"] == 40
-    assert 0 <= results["test"]["words"] <= results["test"]["words_with_stress"] <= 1
+    assert results["test_words"] == 60
+    assert results["test"]["words"] <= results["test"]["words_with_stress"] < 0.1
+    assert results["command"].startswith("python -m experiments.pronunciation --units 16")
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert rows[-1]["phase"] == "evaluate"
-    assert rows[-1]["step"] == 3
+    measured = [row for row in rows if row["phase"] == "evaluate"]
+    assert [row["step"] for row in measured] == [30, 60, 90, 120]
+    assert measured[-1]["word_error_rate"] < 0.1
+    trained = [row["loss"] for row in rows if row["phase"] == "train"]
+    assert trained[-1] < trained[0] / 3
     for picture in ("attention.png", "learning_curve.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
 
     params, config, phones = train.load_weights(tmp_path)
-    first, _ = jax.random.split(jax.random.key(config.seed, impl="rbg"))
-    untrained = train.model.init(first, config, len(phones))
-    for moved, start in zip(jax.tree.leaves(params), jax.tree.leaves(untrained), strict=True):
+    assert (config.steps, tuple(phones)) == (120, dictionary.phones)
+    for moved, start in zip(jax.tree.leaves(params), jax.tree.leaves(started[0]), strict=True):
         assert np.isfinite(moved).all()
         assert not np.array_equal(moved, start)
 
-    assert command.main(["say", "bats", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.startswith("bats: ")
+    assert command.main(["--out", str(tmp_path), "say", "xbatsx"]) == 0
+    assert capsys.readouterr().out.startswith("xbatsx: B AE1 T S\n")
+
+
+def test_the_start_is_no_phone_and_has_no_row_of_attention(monkeypatch):
+    """A model that has not learned may say it; the row after the last phone is that of the end."""
+    said = np.array([[3, data.START, 2, 0, 0]])
+    weights = np.arange(5.0)[None, :, None] + np.zeros((1, 5, 12))
+    monkeypatch.setattr(evaluation, "FEW", 1)
+    monkeypatch.setattr(
+        evaluation.model, "pronounce", lambda *_, **__: (said, np.array([3]), weights)
+    )
+    word = evaluation.pronounce(None, ["bats"], ["A", "B"], Config())[0]  # type: ignore[arg-type]
+    assert word.phones == ("B", "A")
+    assert word.weights.tolist() == [[0] * 4, [2] * 4, [3] * 4]
+    assert report.rows_of(word) == ["B", "A", "·"]
+    # As long as a search may be: there is no end.
+    monkeypatch.setattr(
+        evaluation.model, "pronounce", lambda *_, **__: (said, np.array([5]), weights)
+    )
+    word = evaluation.pronounce(None, ["bats"], ["A", "B"], Config())[0]  # type: ignore[arg-type]
+    assert report.rows_of(word) == ["B", "A"]
+
+
+def test_a_run_of_no_steps_has_no_curve(tmp_path, monkeypatch):
+    drawn = evaluation.Pronounced("bat", ("B",), np.ones((2, 3)) / 3)
+    monkeypatch.setattr(report, "load_weights", lambda out: (None, Config(), []))
+    monkeypatch.setattr(report, "pronounce", lambda *_: [drawn])
+    (tmp_path / "log.jsonl").touch()
+    assert list(report.draw(tmp_path)) == [f"wrote {tmp_path / 'attention.png'}"]
+
+
+def test_weights_of_several_heads_are_averaged(dictionary):
+    config = Config(attention="multi-head", units=8, decoder_units=8)
+    params = jax.eval_shape(lambda: train.model.init(jax.random.key(0), config, 12))
+    letters, lengths = np.ones((2, 5), np.int32), np.array([5, 3], np.int32)
+    speak = lambda params: train.model.pronounce(
+        params, letters, lengths, config=config, max_steps=7
+    )
+    tokens, _, weights = jax.eval_shape(speak, params)
+    assert (tokens.shape, weights.shape) == ((2, 7), (2, 7, 5))
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -85,15 +146,6 @@ def test_every_mechanism_fits_the_model(dictionary, attention):
     assert jax.tree.map(jnp.shape, gradient) == jax.tree.map(jnp.shape, params)
 
 
-def test_it_learns_words_it_has_seen_in_other_dress(dictionary, tmp_path):
-    config = Config(
-        units=16, decoder_units=16, score_units=8, embedding_size=8, batch_size=64, steps=120,
-        buckets=1, learning_rate=0.02,
-    )  # fmt: skip
-    results = train.run(config, tmp_path, tested=60)
-    assert results["test"]["words"] < 0.1
-
-
 def test_bad_options_and_files_exit_with_2_and_one_line(dictionary, tmp_path, capsys):
     def complaint(*arguments):
         assert command.main([*arguments, "--out", str(tmp_path)]) == 2
@@ -102,10 +154,17 @@ def test_bad_options_and_files_exit_with_2_and_one_line(dictionary, tmp_path, ca
         return error
 
     assert "--batch-size is 0" in complaint("--batch-size", "0")
+    assert "--tested is 90,000, expected at most" in complaint(*SMALL, "--tested", "90000")
+    assert "attention dot: the decoder has 16 units, expected 32" in complaint(
+        *SMALL, "--attention", "dot"
+    )
+    assert list(tmp_path.iterdir()) == []
     assert "checkpoint.safetensors" in complaint(*SMALL, "--steps", "1", "--resume")
     assert "weights.safetensors" in complaint("say", "word")
     (tmp_path / "weights.safetensors").write_bytes(b"damaged")
     assert "weights.safetensors" in complaint("say", "word")
+    training.save_checkpoint(tmp_path / "weights.safetensors", {"of": np.ones(3)})
+    assert "weights.safetensors: no weights of this experiment" in complaint("say", "word")
     assert "telepathy" in complaint("--attention", "telepathy")
 
 

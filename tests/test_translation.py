@@ -15,17 +15,20 @@ from experiments.sentence_pairs import Pair, Sentence
 from experiments.translation import __main__ as command
 from experiments.translation import (
     alignment,
+    compare,
     corpora,
     data,
     evaluation,
     ibm,
     model,
     pieces,
+    report,
     scores,
     start,
     train,
 )
-from experiments.translation.config import ATTENTIONS, Config
+from experiments.translation.config import ATTENTIONS, CORPORA, Config
+from experiments.weights import load_config
 from jattn import training
 
 # A language whose words stand in the order of the English, but for the last two of a verse.
@@ -58,14 +61,18 @@ def made_up(book, number, rng):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def verses():
+def some_verses():
     rng = np.random.default_rng(0)
     return [
         made_up(book, number, rng)
         for book, count in ((40, 24), (43, 5), (45, 8), (58, 3), (66, 2))
         for number in range(count)
     ]
+
+
+@pytest.fixture(scope="module")
+def verses():
+    return some_verses()
 
 
 @pytest.fixture
@@ -84,7 +91,14 @@ def read(monkeypatch, everyday, verses):
     monkeypatch.setattr(new_testament, "read_verses", lambda: verses)
 
 
-def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, capsys):
+def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, capsys, monkeypatch):
+    fit, started = training.fit, []
+
+    def watched(loss, optimizer, params, *rest, **options):
+        started.append(params)
+        return fit(loss, optimizer, params, *rest, **options)
+
+    monkeypatch.setattr(training, "fit", watched)
     assert command.main([*OPTIONS, "--steps", "3", "--guided", "1", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "John, attention additive" in printed
@@ -95,16 +109,23 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     assert [bucket["sentences"] for bucket in results["lengths"]] == [5, 0, 0, 0]
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert (rows[-1]["phase"], rows[-1]["step"]) == ("evaluate", 3)
+    # Hebrews, which is chosen by, and John are measured in the same way.
+    chosen_by = results["scores"]["this run, Hebrews"]["aer"]
+    assert rows[-1]["alignment_error_rate"] == pytest.approx(chosen_by)
     assert "guidance" in rows[-2]
     for picture in ("attention.png", "learning_curve.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
 
     params, config, _ = train.load_weights(tmp_path)
-    first, _ = jax.random.split(jax.random.key(config.seed, impl="rbg"))
-    untrained = train.begin(first, config, pieces.load(tmp_path))
-    for moved, begin in zip(jax.tree.leaves(params), jax.tree.leaves(untrained), strict=True):
+    for moved, begin in zip(jax.tree.leaves(params), jax.tree.leaves(started[0]), strict=True):
         assert np.isfinite(moved).all()
         assert not np.array_equal(moved, begin)
+
+    # Measured once more, from the files alone.
+    assert command.main(["--out", str(tmp_path), "report"]) == 0
+    measured = json.loads((tmp_path / "results.json").read_text())
+    assert measured["scores"] == results["scores"]
+    assert report.command(config, "runs/x").endswith("--from runs/x")
 
     elsewhere = Config(**{**vars(config), "books": "epistles", "steps": 0})
     went_on = train.run(elsewhere, tmp_path / "epistles", start_from=tmp_path)
@@ -112,17 +133,16 @@ def test_three_steps_write_everything_and_move_every_weight(read, tmp_path, caps
     assert went_on.pieces == pieces.load(tmp_path)
     assert set(map(new_testament.book, went_on.parts.train)) == {45}
 
-    untouched = ["--steps", "0", "--from", str(tmp_path), "--out", str(tmp_path / "untouched")]
-    assert command.main([*OPTIONS, "--guided", "1", *untouched]) == 0
-    assert command.main(["report", "--out", str(tmp_path / "untouched")]) == 0
-    measured = json.loads((tmp_path / "untouched" / "results.json").read_text())
-    assert measured["scores"] == results["scores"]
-    assert measured["command"].endswith(f"--from {tmp_path}")
-
     again = str(tmp_path / "compared")
+    capsys.readouterr()
     assert command.main(["compare", str(tmp_path), "--out", again]) == 0
     assert "additive, guided 1" in capsys.readouterr().out
     assert (tmp_path / "compared" / "length.png").exists()
+
+    # A later run into the same folder that was stopped: its pieces are not those of the weights.
+    pieces.save(tmp_path, pieces.Pieces(went_on.pieces.target, went_on.pieces.source))
+    assert command.main(["--out", str(tmp_path), "report"]) == 2
+    assert "trained on other pieces than those in" in capsys.readouterr().err
 
 
 def example_batch(verses, config=SMALL):
@@ -170,7 +190,8 @@ def test_alignment_error_rate_by_hand():
     assert alignment.alignment_error_rate(gold, gold) == 0.0
 
 
-def test_ibm_model_1_finds_the_words_of_a_made_up_language(verses):
+def test_ibm_model_1_finds_the_words_of_a_made_up_language():
+    verses = some_verses()
     gold = [verse.links for verse in verses]
     assert alignment.alignment_error_rate(ibm.align(verses, verses), gold) < 0.1
     assert alignment.alignment_error_rate(map(alignment.diagonal, verses), gold) > 0.2
@@ -265,7 +286,30 @@ def test_splits_are_by_book(verses):
     assert new_testament.plain("Θεὸς") == "θεός"
 
 
-def test_scores_know_text_words_and_lengths(verses):
+def test_records_and_weights_of_earlier_names_are_read(tmp_path):
+    made = {"attention": "local-p", "books": "all", "guided": 0, "input_feeding": 0, "steps": 4200}
+    (tmp_path / "old.json").write_text(json.dumps({"config": made}))
+    assert list(compare.read([tmp_path / "old.json"])) == ["local-predictive"]
+    metadata = {"config": vars(Config(attention="local-m"))}
+    training.save_checkpoint(tmp_path / "old.safetensors", np.ones(2), metadata=metadata)
+    config, _ = load_config(tmp_path / "old.safetensors", Config)
+    assert config.attention == "local-monotonic"
+    assert set(corpora.CORPORA) == set(CORPORA)
+
+
+def test_sentences_longer_than_all_widths_are_padded_to_the_longest(verses, monkeypatch):
+    monkeypatch.setattr(evaluation, "WIDTHS", (3, 4))
+    _, learned = example_batch(verses)
+    examples = data.encode(verses[:9], learned)
+    longest = max(map(data.longest, examples))
+    assert longest > 4
+    batches = list(evaluation.padded(examples))
+    assert sorted(row for rows, _ in batches for row in rows) == list(range(9))
+    assert batches[-1][1]["source"].shape == (evaluation.AT_ONCE, longest)
+
+
+def test_scores_know_text_words_and_lengths():
+    verses = some_verses()
     texts = [verse.target.text for verse in verses]
     assert scores.scores(texts, texts) == pytest.approx((100.0, 100.0, 100.0))
     assert scores.words("“Don’t go,” he said: well-known!") == "don’t go he said well-known"
@@ -291,6 +335,13 @@ def test_bad_options_and_files_exit_with_2_and_one_line(read, tmp_path, capsys):
     assert "source.model" in complaint(*OPTIONS, "--steps", "1", "--resume")
     assert "weights.safetensors" in complaint("report")
     assert "guided attention on the whole" in complaint("--books", "whole", "--guided", "1")
+    assert "--tested is 6, expected at most 5" in complaint(*OPTIONS, "--tested", "6")
+    assert "--input-feeding has no effect on additive" in complaint("--input-feeding", "1")
+    assert "--guided has no effect" in complaint("--attention", "none", "--guided", "1")
+    assert "attention dot: the decoder has 12" in complaint(
+        *OPTIONS, "--attention", "dot", "--decoder-units", "12"
+    )
+    assert list(tmp_path.iterdir()) == []
     assert "pieces" in complaint(*OPTIONS, "--source-pieces", "4000")
     (tmp_path / "results.json").write_text("{}")
     assert "results.json: no results" in complaint("compare", str(tmp_path))

@@ -1,6 +1,16 @@
 """Mistakes to plant: what, where, the text and its replacement, and the test that must notice."""
 
-from mutants import attention, convert, engine, masks, recurrent, tools, training, transformer
+from mutants import (
+    attention,
+    convert,
+    engine,
+    experiments,
+    masks,
+    recurrent,
+    tools,
+    training,
+    transformer,
+)
 from mutants.mutant import Mutant as Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -12,4 +22,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *training.MUTANTS,
     *convert.MUTANTS,
     *tools.MUTANTS,
+    *experiments.MUTANTS,
 )
