@@ -112,7 +112,7 @@ class Parser(argparse.ArgumentParser):
 @contextlib.contextmanager
 def readable_anywhere() -> Iterator[None]:
     """Writes letters that the output's encoding lacks as escapes, instead of raising."""
-    streams = [x for x in (sys.stdout, sys.stderr) if hasattr(x, "reconfigure")]
+    streams: list[Any] = [x for x in (sys.stdout, sys.stderr) if hasattr(x, "reconfigure")]
     before = [stream.errors for stream in streams]
     for stream in streams:
         stream.reconfigure(errors="backslashreplace")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 
 class Above(NamedTuple):
@@ -26,6 +26,8 @@ Size = Annotated[int, 1]
 NotNegative = Annotated[float, 0]
 Positive = Annotated[float, Above(0)]
 
+# The dtypes that an annotation `Int[...]` of jaxtyping allows.
+INTEGERS = list(Int[Array, ""].dtypes)  # type: ignore[attr-defined]
 EXPECTED = {bool: "True or False", int: "an integer", float: "a number"}
 
 

@@ -416,6 +416,7 @@ NUMBERS = {
     ),
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
     "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
+    "sample": lambda option: search(jattn.sample, rng=RNG, **option),
     "scaled_dot_product_attention": lambda option: jattn.scaled_dot_product_attention(
         SEQUENCE, SEQUENCE, SEQUENCE, **option
     ),

@@ -538,7 +538,8 @@ def test_real_modules_of_torch_are_read():
         params = convert.gru_cell_from_torch(module.state_dict())
         expected = module(x, h)[0].detach().float().numpy()
         state, inputs = (
-            np.asarray(tensor[0].float().numpy(), params.input_weight.dtype) for tensor in (h, x)
+            jax.numpy.asarray(tensor[0].float().numpy(), params.input_weight.dtype)
+            for tensor in (h, x)
         )
         actual = jattn.gru_cell(params, state, inputs)
         bound = 1e-6 if dtype is torch.float32 else 2e-2

@@ -201,10 +201,10 @@ WRONG = {
         "dropout_rate is nan",
     ),
     "masked array": ({"query": np.ma.masked_array(QUERY)}, "query is a masked array"),
-    "masked bias": ({"bias": np.ma.masked_array(draw(T, S))}, "bias is a MaskedArray"),
+    "masked bias": ({"bias": np.ma.masked_array(draw(T, S))}, "bias is a masked array of NumPy"),
     "byte order": (
         {"key": KEY.astype(">f4")},
-        "key has dtype >f4, expected a dtype in the machine",
+        "key has dtype >f4, expected the byte order of this machine",
     ),
     "byte order of bias": ({"bias": draw(T, S).astype(">f4")}, "bias has dtype >f4"),
     "128 bits": ({"query": QUERY.astype(np.longdouble)}, "of at most 64 bits"),
@@ -267,19 +267,7 @@ def test_the_type_of_a_result_follows_from_what_is_asked_for():
     assert [len(x) for x in (with_lse, with_weights, with_both)] == [2, 2, 3]
 
 
-class Foreign:
-    """An array of another library, which NumPy can read."""
-
-    dtype, shape, ndim = "foreign.bool", (T, S), 2
-
-    def __array__(self, dtype=None, copy=None):
-        return SEES_ITSELF
-
-
-def test_arrays_of_other_libraries_are_read_by_numpy_or_refused_by_name():
-    foreign: Any = Foreign()
-    found = attention(QUERY, KEY, VALUE, mask=foreign)
-    testing.assert_close(found, attention(QUERY, KEY, VALUE, mask=jnp.asarray(SEES_ITSELF)), 0.0)
+def test_arrays_of_other_libraries_are_refused_by_name():
     unreadable: Any = type("Tensor", (), {"dtype": "foreign.bool", "shape": (T, S)})()
     with pytest.raises(ValueError, match=r"^dot_product_attention: mask "):
         attention(QUERY, KEY, VALUE, mask=unreadable)

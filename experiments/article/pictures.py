@@ -10,7 +10,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,10 @@ def colours() -> Iterator[None]:
     import matplotlib
 
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings = dict.fromkeys(names, GREY) | {"font.size": 9, "svg.hashsalt": "jattn"}
+    settings: dict[Any, Any] = dict.fromkeys(names, GREY) | {
+        "font.size": 9,
+        "svg.hashsalt": "jattn",
+    }
     with matplotlib.rc_context(settings):
         yield
 

@@ -1,11 +1,11 @@
 """Shared parts of all GRU conversions: gate order, biases, and reset conventions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from jattn.convert.named import Array, Sizes, mapping, taken
+from jattn.convert.named import Array, Sizes, Weights, mapping, taken
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
 from jattn.recurrent.stacked import Layer
@@ -127,9 +127,7 @@ def check_layers(function: str, layers: Any) -> None:
         below = len(ways) * ways[0].input_weight.shape[1]
 
 
-def read_layers(
-    function: str, weights: Any, read: Callable[[Mapping[str, Any]], Layer]
-) -> tuple[Layer, ...]:
+def read_layers(function: str, weights: Any, read: Callable[[Weights], Layer]) -> tuple[Layer, ...]:
     """Returns the layers that `read` returns for each dict of `weights`, after checking sizes.
 
     Raises:
@@ -138,6 +136,6 @@ def read_layers(
     if not isinstance(weights, Sequence) or isinstance(weights, str) or not weights:
         kind = type(weights).__name__
         raise ValueError(f"{function}: weights is a {kind}, expected a dict for each layer")
-    layers = tuple(read(mapping(function, part)) for part in weights)
+    layers = tuple(read(dict(mapping(function, part))) for part in weights)
     check_layers(function, layers)
     return layers

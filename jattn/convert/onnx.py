@@ -83,7 +83,7 @@ def stacked_gru_from_onnx(
     name = "stacked_gru_from_onnx"
 
     def read(part: Weights) -> Layer:
-        directions = 2 if len(np.shape(part.get("W"))) == 3 and len(part["W"]) == 2 else 1
+        directions = 2 if np.shape(part.get("W", ()))[:1] == (2,) else 1
         ways = _from(name, part, directions, cell)
         return BidirectionalGRUParams(*ways) if directions == 2 else ways[0]
 

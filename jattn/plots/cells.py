@@ -42,7 +42,7 @@ def draw(
         colours(),
         vmin=0.0,
         vmax=highest,
-        aspect=aspect,
+        aspect=aspect,  # type: ignore[arg-type]
         extent=edges,  # type: ignore[arg-type]
     )
     fonts = families([*queries, *keys, title or ""])

@@ -29,7 +29,8 @@ def cosines_and_sines(
     position is counted in fractions of a turn, by integers of 32 bits, and only the remainder is
     rounded. Traced frequencies are multiplied in `dtype`.
     """
-    positions = positions if isinstance(positions, jax.Array) else np.asarray(positions)
+    if not isinstance(positions, jax.Array):
+        positions = np.asarray(positions)  # type: ignore[assignment]
     positions = positions[:, None] if positions.ndim == 1 else positions
     if isinstance(frequencies, Tracer) or jnp.dtype(dtype) == jnp.float64:
         factors = jnp.asarray(frequencies, dtype)[None]

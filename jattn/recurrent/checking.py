@@ -8,10 +8,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
-from jattn._options import check_dtype, check_options, named
+from jattn._options import INTEGERS, check_dtype, check_options, named
 from jattn.recurrent.padding import check_steps, valid_steps
-
-INTEGERS = list(Int[Array, ""].dtypes)
 
 
 def check_kind(function: str, argument: str, value: Any, kind: type) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_arguments
-from jattn._options import check_dropout
+from jattn._options import check_dropout, check_options, named
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear

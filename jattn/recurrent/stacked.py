@@ -112,7 +112,8 @@ def stacked_gru(
         if recurrent_dropout_rate:
             scale = dropout(hidden, _ones(layer), recurrent_dropout_rate)
         options = {"initial": start, "length": length, "valid": valid, "cell": cell}
-        run = bidirectional_gru if isinstance(layer, BidirectionalGRUParams) else gru
+        both = isinstance(layer, BidirectionalGRUParams)
+        run: Any = bidirectional_gru if both else gru
         try:
             inputs, last = run(layer, inputs, hidden_scale=scale, **options)
         except ValueError as error:

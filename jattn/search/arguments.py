@@ -1,6 +1,5 @@
 """Checks of a search's arguments, and the beam that they describe before the first step."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,13 +12,6 @@ from jaxtyping import Array, Int
 from jattn._options import floating
 
 Tokens = int | Sequence[int] | Int[Array, " c"]
-
-
-def check_finite(argument: str, value: Any, *, above: float = -math.inf) -> None:
-    """Raises ValueError unless the number is finite and larger than `above`, or is traced."""
-    if not isinstance(value, Tracer) and not (abs(value) < math.inf and value > above):
-        least = "" if above == -math.inf else f" above {above:g}"
-        raise ValueError(f"{argument} is {value}, expected a finite number{least}")
 
 
 def token_array(function: str, argument: str, tokens: Any, words: int) -> Int[Array, "..."]:

@@ -1,6 +1,6 @@
 """Sampling of sequences: with a temperature, and from the most likely tokens alone."""
 
-from typing import Any
+from typing import Any, Optional
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._dropout import threefry_key
-from jattn._options import Size, check_dtype, check_options, named
-from jattn.search.arguments import Tokens, check_finite
+from jattn._options import Positive, Size, check_dtype, check_options, named
+from jattn.search.arguments import Tokens
 from jattn.search.beam import SearchResult, Step
 from jattn.search.searches import Collect, nothing, search
 
@@ -64,9 +64,9 @@ def sample(
     """
     with named("sample"):
         check_dtype("rng", ["prng_key"], rng)
-        hints = {"temperature": float, "top_k": Size | None, "top_p": float | None}
+        hints: dict[str, Any] = {"temperature": Positive, "top_p": float | None}
+        hints["top_k"] = Optional[Size]  # noqa: UP045 - pyright knows no `|` of `Annotated`.
         check_options(hints, {"temperature": temperature, "top_k": top_k, "top_p": top_p})
-        check_finite("temperature", temperature, above=0)
         if top_p is not None and not isinstance(top_p, Tracer) and not 0.0 < top_p <= 1.0:
             raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
     key = threefry_key(rng)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from jattn._options import Count, Size, check_dtype, check_length, check_options, named
+from jattn._options import INTEGERS, Count, Size, check_dtype, check_length, check_options, named
 from jattn._precision import inner_dtype
 from jattn._varying import scan, varying_as
-from jattn.search.arguments import Tokens, check_finite, check_step, token_array
+from jattn.search.arguments import Tokens, check_step, token_array
 from jattn.search.beam import Beam, Rules, SearchResult, Step, extend, trace_back
 
 Collect = Callable[[Any], Any]
@@ -158,7 +158,6 @@ def search(
     options |= {"min_length": min_length, "length_penalty": length_penalty}
     with named(function):
         check_options(hints, options)
-        check_finite("length_penalty", length_penalty)
         if min_length > max_steps:
             raise ValueError(
                 f"min_length is {min_length}, expected at most {max_steps} (max_steps)"
@@ -209,7 +208,7 @@ def _prompt(function, start, start_length, words):
         return tokens, len(tokens)
     with named(function):
         check_options({"start_length": int | Int[Array, ""]}, {"start_length": start_length})
-        check_dtype("start_length", list(Int[Array, ""].dtypes), start_length)
+        check_dtype("start_length", INTEGERS, start_length)
         check_length("start_length", start_length, len(tokens), "start")
         if not isinstance(start_length, Tracer) and not start_length >= 1:
             raise ValueError(f"start_length is {start_length}, expected at least 1")
