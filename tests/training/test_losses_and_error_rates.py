@@ -94,6 +94,81 @@ def test_arguments_that_disagree_are_named(function):
         function(logits, labels, MASK.astype(float))
 
 
+LOSSES = {
+    "cross entropy": token_cross_entropy,
+    "smoothed": functools.partial(token_cross_entropy, label_smoothing=0.1),
+    "accuracy": token_accuracy,
+}
+
+
+@pytest.mark.parametrize("function", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("label", [-1, -100, 7, 2**32 + 1])
+def test_labels_that_are_no_class_are_refused_or_give_nan(function, label):
+    """Known labels are named; those of a compiled function give NaN, whatever the loss."""
+    logits, labels = drawn()
+    labels = labels.astype(np.int64)
+    labels[0, 0] = label
+    with pytest.raises(ValueError, match=f"labels holds {label}, expected 0 to 6 where mask is"):
+        function(logits, labels, MASK)
+    assert jnp.isnan(jax.jit(function)(logits, labels, MASK))
+    elsewhere = MASK & (np.arange(9).reshape(3, 3) > 0)
+    expected = function(logits, np.clip(labels, 0, 6), elsewhere)
+    assert function(logits, labels, elsewhere) == expected
+    assert jax.jit(function)(logits, labels, elsewhere) == expected
+
+
+@pytest.mark.parametrize("function", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint32, np.int64])
+def test_labels_of_any_integer_dtype_are_the_same_classes(function, dtype):
+    """With 300 classes the best one may be past the end of a narrow dtype: 256 + 5 is not 5."""
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(3, 3, 300))
+    logits[0, 0, 261] = 9.0
+    labels = rng.integers(0, 100, (3, 3))
+    labels[0, 0] = 5
+    expected = function(logits, labels.astype(np.int32), MASK)
+    assert function(logits, labels.astype(dtype), MASK) == expected
+    assert jnp.allclose(jax.jit(function)(logits, labels.astype(dtype), MASK), expected)
+
+
+@pytest.mark.parametrize("function", LOSSES.values(), ids=LOSSES)
+def test_sound_calls_do_not_alarm_a_search_for_nan(function):
+    logits, labels = drawn()
+    with jax.debug_nans(True):
+        function(logits, labels, MASK)
+        jax.vmap(function)(logits, jnp.asarray(labels), jnp.asarray(MASK))
+
+
+def test_hits_are_not_counted_in_half_precision():
+    """4,099 is no float16 and no bfloat16."""
+    labels = np.zeros(5003, np.int32)
+    labels[4099:] = 1
+    for dtype in (np.float16, jnp.bfloat16):
+        logits = np.broadcast_to(np.array([1, 0], dtype), (5003, 2))
+        accuracy = token_accuracy(logits, labels, np.ones(5003, bool))
+        assert accuracy == np.float32(4099 / 5003)
+
+
+@pytest.mark.parametrize("smoothing", [1.5, -0.3, float("nan"), float("inf"), True, "0.1", None])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(ValueError, match=r"label_smoothing is .*, expected a number from 0 to 1"):
+        token_cross_entropy(*drawn(), MASK, label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("function", [token_cross_entropy, token_accuracy])
+def test_dtypes_that_are_no_scores_or_labels_are_named(function):
+    logits, labels = drawn()
+    name = function.__name__
+    for wrong in (labels.astype(float), labels > 3):
+        with pytest.raises(ValueError, match=f"{name}: labels has dtype .*, expected integers"):
+            function(logits, wrong, MASK)
+    with pytest.raises(ValueError, match=f"{name}: logits has dtype int.*, expected a floating"):
+        function(logits.astype(int), labels, MASK)
+    for wrong in (np.float64(1), np.ones((3, 3, 0))):
+        with pytest.raises(ValueError, match=rf"{name}: logits has shape .*, expected \(..., w\)"):
+            function(wrong, labels, MASK)
+
+
 @functools.cache
 def defined(hypothesis, reference):
     """The distance as it is defined, by recursion over the first tokens."""
