@@ -87,7 +87,37 @@ def test_what_does_not_fit_is_refused_by_name():
     ):
         with pytest.raises(ValueError, match=complaint):
             training.init_lora(rng, params, select, rank)
+    for rank in (2.0, True, None):
+        with pytest.raises(ValueError, match=r"init_lora: rank is .*, expected an integer"):
+            training.init_lora(rng, params, ["matrix"], rank)
     lora = training.init_lora(rng, params, ["matrix"], 2)
     other = {**params, "matrix": params["matrix"].T}
     with pytest.raises(ValueError, match=r"matrix has shape \(5, 7\), up \(7, 2\)"):
         training.apply_lora(other, lora, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.int32, jnp.bool_, jnp.float8_e4m3fn])
+def test_weights_that_would_round_the_product_away_are_refused(dtype):
+    params = {"w": jnp.ones((4, 4), dtype)}
+    with pytest.raises(ValueError, match=r"init_lora: w is of dtype .*, expected a floating-point"):
+        training.init_lora(jax.random.key(0), params, ["w"], 1)
+    lora = {"w": training.LowRank(jnp.full((4, 1), 0.3), jnp.ones((1, 4)))}
+    with pytest.raises(ValueError, match=r"apply_lora: w is of dtype .*, expected a floating"):
+        training.apply_lora(params, lora, 1.0)
+    with pytest.raises(ValueError, match="apply_lora: w is a float, expected a floating-point"):
+        training.apply_lora({"w": 1.0}, lora, 1.0)
+    assert training.apply_lora(params, {"w": None}, 1.0) == params
+
+
+@pytest.mark.parametrize("scale", [float("inf"), float("nan"), jnp.nan, True, None, "1"])
+def test_a_scale_is_a_finite_number(scale):
+    params = {"w": jnp.ones((4, 4))}
+    with pytest.raises(ValueError, match=r"apply_lora: scale is .*, expected a finite number"):
+        training.apply_lora(params, {"w": None}, scale)
+
+
+def test_a_traced_scale_is_differentiated():
+    params = {"w": jnp.ones((2, 2))}
+    lora = {"w": training.LowRank(jnp.ones((2, 1)), jnp.full((1, 2), 3.0))}
+    slope = jax.grad(lambda scale: training.apply_lora(params, lora, scale)["w"].sum())(2.0)
+    assert slope == 12

@@ -47,6 +47,55 @@ def test_patterns_choose_paths_and_branches(patterns, chosen):
     assert paths == chosen
 
 
+def test_only_stars_and_question_marks_are_wildcards():
+    """A path in a pattern is that path: brackets in it are no set of characters."""
+    tree = {"w[0]": 1.0, "w0": 2.0, "what?": {"a": 3.0}, "whats": 4.0}
+
+    def selected(*patterns):
+        mask = jax.tree.leaves_with_path(training.select(tree, patterns))
+        return [jax.tree_util.keystr(path, simple=True, separator="/") for path, on in mask if on]
+
+    assert selected("w[0]") == ["w[0]"]
+    assert selected("w[?]") == selected("w[*") == ["w[0]"]
+    assert selected("what?") == ["what?/a"]
+    assert selected("wha??") == ["what?/a", "whats"]
+    for pattern in ("w[01]", "w.", "w0|w1"):
+        with pytest.raises(ValueError, match="matches no path"):
+            selected(pattern)
+    assert training.label(tree, {"a": ["w[0]", "what?"]}, rest="b") == {
+        "w[0]": "a",
+        "w0": "b",
+        "what?": {"a": "a"},
+        "whats": "b",
+    }
+    matrices = {"w[0]": jnp.ones((2, 3)), "w0": jnp.ones((2, 3))}
+    lora = training.init_lora(jax.random.key(0), matrices, ["w[0]"], 1)
+    assert lora["w0"] is None
+    assert lora["w[0]"] is not None
+
+
+def test_paths_that_are_the_same_text_are_refused():
+    tree = {"a/b": jnp.ones((2, 2)), "a": {"b": jnp.ones((2, 2))}}
+    for function in (
+        lambda: training.select(tree, ["a/b"]),
+        lambda: training.label(tree, {"x": ["a/b"]}),
+        lambda: training.init_lora(jax.random.key(0), tree, ["a/b"], 1),
+    ):
+        with pytest.raises(ValueError, match="two leaves are called a/b"):
+            function()
+
+
+def test_one_pattern_without_a_list_is_refused():
+    """Its letters would be patterns."""
+    tree = {"a": 1.0, "b": 2.0}
+    with pytest.raises(ValueError, match="select: patterns is 'ab', expected a list of patterns"):
+        training.select(tree, "ab")
+    with pytest.raises(ValueError, match=r"label: groups\['x'\] is 'ab', expected a list"):
+        training.label(tree, {"x": "ab"})
+    with pytest.raises(ValueError, match="init_lora: patterns is 'ab', expected a list"):
+        training.init_lora(jax.random.key(0), tree, "ab", 1)
+
+
 def test_a_pattern_that_matches_nothing_is_named_with_paths_that_exist():
     complaint = r"'layer/\*' matches no path; there are head, layers/0/weight, layers/0/bias"
     for function in (
