@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Key
 
 from jattn.training.counts import check_count
@@ -101,7 +102,7 @@ def apply_lora(params: Any, lora: Any, scale: float) -> Any:
         ValueError: if a product does not have the shape of its weight, if a weight is not
             floating-point (an integer would round the product away), or if `scale` is not finite.
     """
-    if not isinstance(scale, jax.core.Tracer) and not _is_finite(scale):
+    if not isinstance(scale, Tracer) and not _is_finite(scale):
         raise ValueError(f"apply_lora: scale is {scale}, expected a finite number")
 
     def add(path, weight, low_rank):
