@@ -140,6 +140,6 @@ def _check_weight(function: str, name: str, weight: Any) -> None:
 
 def _is_finite(scale: Any) -> bool:
     try:
-        return bool(jnp.isfinite(scale)) and not isinstance(scale, bool)
+        return math.isfinite(scale) and not isinstance(scale, bool)
     except (TypeError, ValueError):
         return False

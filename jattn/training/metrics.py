@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
 from jattn.training.counts import check_count
 
-Tokens = Sequence[Hashable]
+Tokens: TypeAlias = Sequence[Hashable] | np.ndarray | jax.Array
 
 
 def edit_distance(hypothesis: Tokens, reference: Tokens) -> int:

@@ -159,7 +159,7 @@ def length_mask(lengths: Any, length: int) -> jax.Array:
     return jnp.less(*jnp.broadcast_arrays(positions, clipped.astype(jnp.int32)[..., None]))
 
 
-def length_buckets(lengths: Sequence[int], count: int) -> tuple[int, ...]:
+def length_buckets(lengths: Sequence[int] | np.ndarray, count: int) -> tuple[int, ...]:
     """Returns at most `count` sizes that hold sequences of these lengths with the least padding.
 
     Each sequence goes to the smallest size that holds it; the last size is the largest length.

@@ -146,8 +146,8 @@ def test_a_hidden_file_that_is_not_what_was_written_is_not_renamed(damage, tmp_p
     path.write_bytes(b"old")
 
     def damaging(descriptor):
-        (hidden,) = tmp_path.glob(".*")
-        hidden.write_bytes(damage)
+        for hidden in tmp_path.glob(".*"):
+            hidden.write_bytes(damage)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", damaging)

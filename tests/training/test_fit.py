@@ -6,6 +6,7 @@ import json
 import math
 import os
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -132,8 +133,8 @@ def test_the_best_evaluation_is_the_lowest_or_highest_by_a_least_gain(values, op
 
 def test_patience_counts_gains_that_are_too_small():
     values = [9.0, 8.0, 7.75, 7.5, 7.25, 1.0]
-    options = {"evaluate": from_a_list(values), "evaluate_every": 1, "patience": 3}
-    fitted = run(steps=6, least_gain=1.0, **options)
+    evaluate = from_a_list(values)
+    fitted = run(steps=6, least_gain=1.0, evaluate=evaluate, evaluate_every=1, patience=3)
     assert (fitted.reason, int(fitted.state.step)) == ("patience", 5)
 
 
@@ -159,8 +160,11 @@ def test_kept_checkpoints_of_a_run_without_an_evaluation(tmp_path):
 
 def test_a_monitor_that_was_not_measured_can_be_mended(tmp_path):
     """All steps are saved, and the resumed run begins with the evaluation."""
-    options = {"evaluate": lambda params: {"loss": params["x"] ** 2}, "evaluate_every": 5}
-    options |= {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log"}
+    options: dict[str, Any] = {
+        "evaluate": lambda params: {"loss": params["x"] ** 2},
+        "evaluate_every": 5,
+    }
+    options |= {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log", "steps": 12}
     with pytest.raises(ValueError, match="without monitor='losss'"):
         run(**options, monitor="losss")
     assert training.load_checkpoint(tmp_path / "checkpoint").metadata["step"] == 5

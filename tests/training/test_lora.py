@@ -1,5 +1,7 @@
 """A product of low rank added to weights: nothing at first, then what it is beside them."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,7 +89,8 @@ def test_what_does_not_fit_is_refused_by_name():
     ):
         with pytest.raises(ValueError, match=complaint):
             training.init_lora(rng, params, select, rank)
-    for rank in (2.0, True, None):
+    wrong: tuple[Any, ...] = (2.0, True, None)
+    for rank in wrong:
         with pytest.raises(ValueError, match=r"init_lora: rank is .*, expected an integer"):
             training.init_lora(rng, params, ["matrix"], rank)
     lora = training.init_lora(rng, params, ["matrix"], 2)
@@ -121,3 +124,5 @@ def test_a_traced_scale_is_differentiated():
     lora = {"w": training.LowRank(jnp.ones((2, 1)), jnp.full((1, 2), 3.0))}
     slope = jax.grad(lambda scale: training.apply_lora(params, lora, scale)["w"].sum())(2.0)
     assert slope == 12
+    merged = jax.jit(lambda lora: training.apply_lora(params, lora, 2.0))(lora)
+    assert (merged["w"] == 7).all()

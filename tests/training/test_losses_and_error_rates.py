@@ -1,6 +1,7 @@
 """Losses under a mask, and error rates against several references."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -225,8 +226,9 @@ def test_tokens_of_arrays_are_compared_by_value():
     assert edit_distance([np.int32(3), jnp.int32(1)], [3, 1, 4]) == 1
     assert token_error_rate([tokens], [[[3, 1, 5]]]) == 1 / 3
     assert sequence_error_rate([tokens], [[jnp.array([3, 1, 4])]]) == 0
+    unhashable: Any = [[1]]
     with pytest.raises(ValueError, match=r"edit_distance: tokens are .*, expected hashable"):
-        edit_distance([[1]], [[1]])
+        edit_distance(unhashable, unhashable)
 
 
 @pytest.mark.parametrize("rate", [token_error_rate, sequence_error_rate])
@@ -291,6 +293,7 @@ def test_the_standard_error_is_the_spread_of_the_proportion():
     for proportion in (1.1, -0.1, float("nan")):
         with pytest.raises(ValueError, match=r"standard_error: proportion is .*, expected 0 to 1"):
             standard_error(proportion, 5)
-    for count in (0, 2.5, True):
+    wrong: tuple[Any, ...] = (0, 2.5, True)
+    for count in wrong:
         with pytest.raises(ValueError, match=r"standard_error: count is .*, expected "):
             standard_error(0.5, count)
