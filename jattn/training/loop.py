@@ -177,7 +177,7 @@ def fit(
                 is_evaluated = not (evaluate and (step % evaluate_every == 0 or step == steps))
                 bar.update()
                 is_logged = step % log_every == 0 or step == steps
-                if is_logged or step == first + 1:  # A metric that is none is found at once.
+                if is_logged or step == first + 1:  # A bad metric is refused at the first step.
                     metrics = scalars(metrics)
                 if is_logged:
                     write(step, "train", metrics)

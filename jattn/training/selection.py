@@ -29,17 +29,17 @@ def select(tree: Any, patterns: Sequence[str]) -> Any:
     return jax.tree.map_with_path(lambda path, leaf: path_name(path) in matches, tree)
 
 
-def label(tree: Any, groups: Mapping[str, Sequence[str]], *, rest: str | None = None) -> Any:
+def label(tree: Any, groups: Mapping[str, Sequence[str]], *, default: str | None = None) -> Any:
     """Returns each leaf's group, in a tree of the same structure, as `optax.partition` takes it.
 
     A leaf is in the first group with a pattern that matches; patterns are those of `select`.
 
     >>> params = {"encoder": {"weight": 1.0, "bias": 2.0}, "head": {"weight": 3.0}}
-    >>> label(params, {"fast": ["head"]}, rest="slow")
+    >>> label(params, {"fast": ["head"]}, default="slow")
     {'encoder': {'bias': 'slow', 'weight': 'slow'}, 'head': {'weight': 'fast'}}
 
     Args:
-        rest: the group of leaves that no pattern matches; without it, such a leaf is refused.
+        default: the group of leaves that no pattern matches; without it, such a leaf is refused.
 
     Raises:
         ValueError: if a pattern matches nothing, or if a leaf is in no group.
@@ -50,13 +50,13 @@ def label(tree: Any, groups: Mapping[str, Sequence[str]], *, rest: str | None = 
         check_list("label", f"groups[{group!r}]", patterns)
         group_of = dict.fromkeys(first_matches("label", paths, patterns), group) | group_of
     for path in paths:
-        if rest is None and path not in group_of:
+        if default is None and path not in group_of:
             raise ValueError(f"label: {path} is in none of the groups {', '.join(groups)}")
-    return jax.tree.map_with_path(lambda path, leaf: group_of.get(path_name(path), rest), tree)
+    return jax.tree.map_with_path(lambda path, leaf: group_of.get(path_name(path), default), tree)
 
 
 def split(tree: Any, mask: Any) -> tuple[Any, Any]:
-    """Returns two trees: the leaves where `mask` is True, and the others; None replaces the rest.
+    """Returns two trees: the leaves where `mask` is True, and the others; None replaces a leaf.
 
     A loss of the first tree alone has no gradient, optimiser state or checkpoint of the other.
     Pass that one to the loss with the batch: if it were closed over, it would be compiled in.

@@ -34,7 +34,7 @@ NO_GAIN = {"values": [0.0] * 4, "options": {"highest_is_best": True}, "best": (0
 
 MUTANTS = (
     Mutant(
-        "a file renamed without a look at it",
+        "a file renamed without a check",
         ATOMIC,
         "            if not _holds(partial, data):\n",
         "            if False:\n",

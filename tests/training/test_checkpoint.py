@@ -29,8 +29,8 @@ class Foreign:
     shape = (2,)
 
 
-def drawn(dtype, shape=(2, 3)):
-    """Random bits of any dtype; a NaN's payload must survive too."""
+def random_bits(dtype, shape=(2, 3)):
+    """Returns an array of random bits of any dtype; a NaN's payload must survive too."""
     count = int(np.prod(shape)) * np.dtype(dtype).itemsize
     bits = np.random.default_rng(0).integers(0, 256, count, np.uint8)
     bits = bits % 2 if dtype == np.bool_ else bits % 8 if jnp.dtype(dtype).name == "int4" else bits
@@ -38,7 +38,7 @@ def drawn(dtype, shape=(2, 3)):
 
 
 def assert_same(actual, expected):
-    """Structure, types, dtypes and bits."""
+    """Compares structure, types, dtypes and bits."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for left, right in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert isinstance(left, jax.Array) == isinstance(right, jax.Array)
@@ -71,8 +71,8 @@ TREES = {
 }
 DTYPES = ["bool", "int4", "int8", "uint16", "int32", "uint64", "int64", "float8_e4m3fn", "float16"]
 DTYPES += ["bfloat16", "float32", "float64", "complex64", "complex128"]
-TREES |= {dtype: {"array": drawn(jnp.dtype(dtype))} for dtype in DTYPES}
-TREES |= {f"jax {dtype}": jnp.array(drawn(jnp.dtype(dtype))) for dtype in DTYPES}
+TREES |= {dtype: {"array": random_bits(jnp.dtype(dtype))} for dtype in DTYPES}
+TREES |= {f"jax {dtype}": jnp.array(random_bits(jnp.dtype(dtype))) for dtype in DTYPES}
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)

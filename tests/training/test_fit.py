@@ -1,4 +1,4 @@
-"""The loop: what it logs, when it stops, what it refuses."""
+"""The training loop: its log, its reasons to stop, its best evaluation, its errors."""
 
 import dataclasses
 import errno
@@ -21,12 +21,12 @@ START = {"x": np.float32(0.0)}
 
 
 def loss(params, batch, rng):
-    """Its gradient is 1, so that gradient descent takes x down by the learning rate each step."""
+    """Returns x, whose gradient is 1: a step of gradient descent subtracts the learning rate."""
     return params["x"], {"batch": batch}
 
 
 def run(steps=12, **changes):
-    """From x = 0, subtracts 0.5 a step."""
+    """Trains from x = 0, subtracting 0.5 a step."""
     arguments = {
         "loss": loss,
         "optimizer": optax.sgd(0.5),
@@ -55,8 +55,8 @@ def test_the_log_has_a_line_every_so_often_and_at_the_end(tmp_path):
     path = tmp_path / "run" / "log"
     evaluate = lambda params: {"loss": params["x"] ** 2}
     run(steps=11, log=path, log_every=4, evaluate=evaluate, evaluate_every=5)
-    seen = [(line["step"], line["phase"], line["loss"]) for line in lines(path)]
-    assert seen == [
+    logged = [(line["step"], line["phase"], line["loss"]) for line in lines(path)]
+    assert logged == [
         (4, "train", -1.5),
         (5, "evaluate", 6.25),
         (8, "train", -3.5),
@@ -106,7 +106,7 @@ def test_it_stops_when_there_is_no_better_value_for_long_enough(tmp_path):
 
 
 def from_a_list(values):
-    """An evaluation that returns the next of these values each time."""
+    """Returns an evaluation that returns the next of these values each time."""
     remaining = iter(values)
     return lambda params: {"loss": next(remaining)}
 
@@ -279,11 +279,12 @@ def test_every_step_has_random_numbers_of_its_own(tmp_path):
     def noisy(params, batch, rng):
         return params["x"], {"noise": jax.random.normal(rng, (), jnp.float32)}
 
-    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
         run(loss=noisy, rng=jax.random.key(seed), log=tmp_path / name, log_every=1)
-    one, two, three = ([x["noise"] for x in lines(tmp_path / n)] for n in ("one", "two", "three"))
-    assert one == two
-    assert len({*one, *three}) == 24
+    names = ("first", "again", "other")
+    first, again, other = ([x["noise"] for x in lines(tmp_path / name)] for name in names)
+    assert first == again
+    assert len({*first, *other}) == 24
 
 
 def test_the_bar_is_shown_on_demand_alone(capsys):

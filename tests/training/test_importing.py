@@ -37,7 +37,7 @@ def test_every_leaf_is_filled_in_its_dtype():
 
 
 def imported(array, dtype):
-    """A leaf of a dtype, from an array."""
+    """Returns a leaf of a dtype, from an array."""
     like = {"w": jax.ShapeDtypeStruct(np.shape(array), dtype)}
     return import_weights({"w": array}, like, {"w": "w"})["w"]
 

@@ -1,4 +1,4 @@
-"""A run that was killed or interrupted, and resumed, has the bits of one that was not.
+"""A run that was killed or interrupted, and resumed, has the same bits as one that was not.
 
 Run as a program, this file is the run to kill: `python test_killed_runs.py FOLDER`.
 """
@@ -34,7 +34,7 @@ BATCHES = training.shuffled_batches(EXAMPLES, 8, seed=1)
 
 
 def loss(params, batch, rng):
-    """A small autoencoder with dropout: each step's random numbers show in the weights."""
+    """Returns the loss of a small autoencoder with dropout, so random numbers change weights."""
     hidden = jnp.tanh(batch @ params["encode"])
     hidden = jnp.where(jax.random.bernoulli(rng, 0.8, hidden.shape), hidden, jnp.zeros_like(hidden))
     return jnp.mean((hidden @ params["decode"] - batch) ** 2), {"hidden": jnp.mean(hidden)}
@@ -77,7 +77,7 @@ def result(folder):
 
 @pytest.fixture(scope="module", autouse=True)
 def compile_once():
-    """The runs of this file share their step; the processes that are killed compile their own."""
+    """Shares one compiled step between the runs of this file; processes compile their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "make_train_step", functools.cache(make_train_step))
         yield
@@ -182,7 +182,7 @@ class Mistake(Exception):
 
 
 def failing(function, at):
-    """A function that fails at one of its calls, counted from 0."""
+    """Returns a function that fails at one of its calls, counted from 0."""
     calls = iter(range(at + 1))
 
     def fails(*arguments):
@@ -240,10 +240,10 @@ def test_a_terminated_run_saves_ends_and_resumes_to_the_same_bits(uninterrupted,
 
 
 def test_a_handler_of_sigterm_is_called_once_all_is_saved(uninterrupted, tmp_path, capfd):
-    path, seen = tmp_path / "checkpoint.safetensors", []
+    path, saved_steps = tmp_path / "checkpoint.safetensors", []
 
     def handle(number, _frame):
-        seen.append((number, training.load_checkpoint(path).metadata["step"]))
+        saved_steps.append((number, training.load_checkpoint(path).metadata["step"]))
 
     previous = signal.signal(signal.SIGTERM, handle)
     try:
@@ -251,7 +251,7 @@ def test_a_handler_of_sigterm_is_called_once_all_is_saved(uninterrupted, tmp_pat
         assert signal.getsignal(signal.SIGTERM) is handle
     finally:
         signal.signal(signal.SIGTERM, previous)
-    assert seen == [(signal.SIGTERM, 8)]
+    assert saved_steps == [(signal.SIGTERM, 8)]
     assert fitted.reason == "interrupted"
     assert capfd.readouterr().err.count("to save before terminating") == 1
     run(tmp_path, resume=True)

@@ -1,4 +1,4 @@
-"""A product of low rank added to weights: nothing at first, then what it is beside them."""
+"""LoRA: no change at first; merged weights equal the product run beside the weights."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from jattn.testing import assert_close
 
 SHAPES = {"matrix": (7, 5), "gates": (3, 7, 5), "query": (2, 3, 5), "output": (7, 2, 3)}
 FORMS = {"matrix": "n i", "gates": "3 n i", "query": "(h e) q", "output": "d (h u)"}
-# x is of the columns; the weight's own product, then its products' factors, one after the other.
+# Of a vector x of the columns: the product of the weight, of `down`, and of `up` with the latter.
 BESIDE = {
     "matrix": ("oi,i->o", "ri,i->r", "or,r->o"),
     "gates": ("goi,i->go", "gri,i->gr", "gor,gr->go"),
@@ -23,16 +23,16 @@ BESIDE = {
 
 def weights(dtype=np.float32):
     rng = np.random.default_rng(0)
-    drawn = {name: rng.normal(size=shape).astype(dtype) for name, shape in SHAPES.items()}
-    return {**drawn, "bias": rng.normal(size=11).astype(dtype)}
+    matrices = {name: rng.normal(size=shape).astype(dtype) for name, shape in SHAPES.items()}
+    return {**matrices, "bias": rng.normal(size=11).astype(dtype)}
 
 
 def trained(lora):
-    """Any other values than the zeros that it starts with."""
+    """Returns other values than the initial zeros."""
     leaves, structure = jax.tree.flatten(lora)
     rng = np.random.default_rng(1)
-    drawn = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
-    return jax.tree.unflatten(structure, drawn)
+    factors = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(structure, factors)
 
 
 def test_it_starts_as_nothing_and_has_few_weights():

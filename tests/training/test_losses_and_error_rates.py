@@ -22,13 +22,13 @@ from jattn.training import (
 MASK = np.array([[True, True, False], [False] * 3, [True] * 3])
 
 
-def drawn(dtype=np.float64):
+def examples(dtype=np.float64):
     rng = np.random.default_rng(0)
     return rng.normal(size=(3, 3, 7)).astype(dtype), rng.integers(0, 7, (3, 3), np.int32)
 
 
 def by_hand(logits, labels, mask, smoothing):
-    """Token by token: -sum p log softmax, with p = (1 - smoothing) label + smoothing / w."""
+    """Returns the mean of -sum p log softmax, with p = (1 - smoothing) label + smoothing / w."""
     losses = []
     for place in zip(*np.nonzero(mask), strict=True):
         row = logits[place]
@@ -41,14 +41,14 @@ def by_hand(logits, labels, mask, smoothing):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_is_the_mean_over_the_kept_tokens(smoothing):
-    logits, labels = drawn()
+    logits, labels = examples()
     actual = token_cross_entropy(logits, labels, MASK, label_smoothing=smoothing)
     np.testing.assert_allclose(actual, by_hand(logits, labels, MASK, smoothing), rtol=1e-12)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_masked_tokens_influence_nothing(smoothing):
-    logits, labels = drawn()
+    logits, labels = examples()
     value_and_gradient = jax.jit(
         jax.value_and_grad(functools.partial(token_cross_entropy, label_smoothing=smoothing))
     )
@@ -65,16 +65,16 @@ def test_masked_tokens_influence_nothing(smoothing):
 
 
 def test_half_precision_is_computed_in_float32():
-    logits, labels = drawn(jnp.bfloat16)
+    logits, labels = examples(jnp.bfloat16)
     actual = token_cross_entropy(jnp.array(logits), labels, MASK)
     assert actual.dtype == jnp.float32
     expected = by_hand(logits.astype(np.float64), labels, MASK, 0.0)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
-    assert token_cross_entropy(drawn()[0], labels, MASK).dtype == jnp.float64
+    assert token_cross_entropy(examples()[0], labels, MASK).dtype == jnp.float64
 
 
 def test_accuracy_counts_the_kept_tokens():
-    logits, labels = drawn()
+    logits, labels = examples()
     hits = logits.argmax(-1) == labels
     labels[0, 0] = logits[0, 0].argmax()
     hits[0, 0] = True
@@ -84,7 +84,7 @@ def test_accuracy_counts_the_kept_tokens():
 
 @pytest.mark.parametrize("function", [token_cross_entropy, token_accuracy])
 def test_arguments_that_disagree_are_named(function):
-    logits, labels = drawn()
+    logits, labels = examples()
     with pytest.raises(
         ValueError, match=rf"{function.__name__}: labels has shape \(3, 2\), expected"
     ):
@@ -105,8 +105,8 @@ LOSSES = {
 @pytest.mark.parametrize("function", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("label", [-1, -100, 7, 2**32 + 1])
 def test_labels_that_are_no_class_are_refused_or_give_nan(function, label):
-    """Known labels are named; those of a compiled function give NaN, whatever the loss."""
-    logits, labels = drawn()
+    """Concrete labels raise; labels of a compiled function make every loss NaN."""
+    logits, labels = examples()
     labels = labels.astype(np.int64)
     labels[0, 0] = label
     with pytest.raises(ValueError, match=f"labels holds {label}, expected 0 to 6 where mask is"):
@@ -134,7 +134,7 @@ def test_labels_of_any_integer_dtype_are_the_same_classes(function, dtype):
 
 @pytest.mark.parametrize("function", LOSSES.values(), ids=LOSSES)
 def test_sound_calls_do_not_alarm_a_search_for_nan(function):
-    logits, labels = drawn()
+    logits, labels = examples()
     with jax.debug_nans(True):
         function(logits, labels, MASK)
         jax.vmap(function)(logits, jnp.asarray(labels), jnp.asarray(MASK))
@@ -153,12 +153,12 @@ def test_hits_are_not_counted_in_half_precision():
 @pytest.mark.parametrize("smoothing", [1.5, -0.3, float("nan"), float("inf"), True, "0.1", None])
 def test_smoothing_is_a_share(smoothing):
     with pytest.raises(ValueError, match=r"label_smoothing is .*, expected a number from 0 to 1"):
-        token_cross_entropy(*drawn(), MASK, label_smoothing=smoothing)
+        token_cross_entropy(*examples(), MASK, label_smoothing=smoothing)
 
 
 @pytest.mark.parametrize("function", [token_cross_entropy, token_accuracy])
 def test_dtypes_that_are_no_scores_or_labels_are_named(function):
-    logits, labels = drawn()
+    logits, labels = examples()
     name = function.__name__
     for wrong in (labels.astype(float), labels > 3):
         with pytest.raises(ValueError, match=f"{name}: labels has dtype .*, expected integers"):
@@ -172,7 +172,7 @@ def test_dtypes_that_are_no_scores_or_labels_are_named(function):
 
 @functools.cache
 def defined(hypothesis, reference):
-    """The distance as it is defined, by recursion over the first tokens."""
+    """Returns the distance by its definition, a recursion over the first tokens."""
     if not hypothesis or not reference:
         return len(hypothesis) + len(reference)
     return min(
@@ -195,7 +195,7 @@ def test_edit_distance_is_the_defined_metric(left, middle, right):
 
 
 def by_rows(hypothesis, reference):
-    """The table of all distances, row by row."""
+    """Returns the distance from the table of all distances, row by row."""
     above = list(range(len(reference) + 1))
     for row, token in enumerate(hypothesis, start=1):
         current = [row]

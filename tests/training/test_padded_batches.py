@@ -168,7 +168,7 @@ def test_impossible_buckets_are_refused(lengths, count, message):
 
 
 def by_every_split(lengths, count):
-    """The definition, with a choice among all splits for each bucket: quadratic."""
+    """Returns the least area by the definition: all splits for each bucket, quadratic."""
     sizes, uses = np.unique(lengths, return_counts=True)
     held = np.concatenate([[0], np.cumsum(uses)])
     areas = np.concatenate([[0], sizes * held[1:]])
@@ -198,7 +198,7 @@ def test_twenty_thousand_lengths_have_buckets():
 
 
 def examples(lengths):
-    """Two columns; the second is made from the first, so that rows that were mixed up show."""
+    """Two columns; the second is made from the first, so that mixed-up rows differ."""
     letters = [[place] * length for place, length in enumerate(lengths)]
     phones = [np.full((length % 4, 2), place, np.float32) for place, length in enumerate(lengths)]
     return {"letters": letters, "phones": phones}
@@ -218,7 +218,7 @@ def test_every_example_is_in_one_batch_of_an_epoch(lengths, batch_size, buckets,
     assert len(batches.shapes) <= buckets
     batch_size = min(batch_size, len(lengths))
     for epoch in range(2):
-        seen = []
+        indices = []
         for step in range(batches.steps_per_epoch):
             batch = batches(epoch * batches.steps_per_epoch + step)
             shape = {"letters": batch["letters"].shape[1], "phones": batch["phones"].shape[1]}
@@ -229,9 +229,9 @@ def test_every_example_is_in_one_batch_of_an_epoch(lengths, batch_size, buckets,
                     assert length == (len(column[index]) if index >= 0 else 0)
                     assert (batch[name][row, :length] == index).all()
                     assert (batch[name][row, length:] == -9).all()
-            seen += batch["index"].tolist()
-        assert sorted(i for i in seen if i >= 0) == list(range(len(lengths)))
-        assert seen.count(-1) == -len(lengths) % batch_size
+            indices += batch["index"].tolist()
+        assert sorted(i for i in indices if i >= 0) == list(range(len(lengths)))
+        assert indices.count(-1) == -len(lengths) % batch_size
 
 
 def same(left, right):
@@ -323,9 +323,9 @@ def test_a_batch_larger_than_the_data_has_a_row_an_example():
 
 def test_incomplete_batches_of_lists_of_features_are_filled():
     batches = bucketed_batches({"a": [[[1, 2]], [[3, 4]], [[5, 6], [7, 8]]]}, 2, buckets=1)
-    found = [batches(step) for step in range(2)]
-    assert np.sort([batch["a_length"] for batch in found], None).tolist() == [0, 1, 1, 2]
-    assert all(batch["a"].shape == (2, 2, 2) for batch in found)
+    both = [batches(step) for step in range(2)]
+    assert np.sort([batch["a_length"] for batch in both], None).tolist() == [0, 1, 1, 2]
+    assert all(batch["a"].shape == (2, 2, 2) for batch in both)
 
 
 @FEW

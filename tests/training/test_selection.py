@@ -1,4 +1,4 @@
-"""Leaves chosen by path: what is frozen keeps its bits and costs nothing, slips show."""
+"""Leaves are selected by path; frozen leaves keep their bits and have no optimiser state."""
 
 from typing import Any, NamedTuple
 
@@ -18,9 +18,9 @@ class Layer(NamedTuple):
 
 def params():
     rng = np.random.default_rng(0)
-    drawn = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
-    layers = [Layer(drawn(5, 3), drawn(5)), Layer(drawn(7, 5))]
-    return {"layers": layers, "head": drawn(7).at[:2].set(-0.0)}
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    layers = [Layer(normal(5, 3), normal(5)), Layer(normal(7, 5))]
+    return {"layers": layers, "head": normal(7).at[:2].set(-0.0)}
 
 
 def loss(params, batch, rng):
@@ -42,8 +42,8 @@ def loss(params, batch, rng):
 def test_patterns_choose_paths_and_branches(patterns, chosen):
     mask = training.select(params(), patterns)
     assert jax.tree.structure(mask) == jax.tree.structure(params())
-    found = jax.tree.leaves_with_path(mask)
-    paths = {jax.tree_util.keystr(path, simple=True, separator="/") for path, on in found if on}
+    leaves = jax.tree.leaves_with_path(mask)
+    paths = {jax.tree_util.keystr(path, simple=True, separator="/") for path, on in leaves if on}
     assert paths == chosen
 
 
@@ -62,7 +62,7 @@ def test_only_stars_and_question_marks_are_wildcards():
     for pattern in ("w[01]", "w.", "w0|w1"):
         with pytest.raises(ValueError, match="matches no path"):
             selected(pattern)
-    assert training.label(tree, {"a": ["w[0]", "what?"]}, rest="b") == {
+    assert training.label(tree, {"a": ["w[0]", "what?"]}, default="b") == {
         "w[0]": "a",
         "w0": "b",
         "what?": {"a": "a"},
@@ -150,7 +150,7 @@ def test_the_two_halves_are_the_tree_and_train_as_the_mask_does():
 
 def test_labels_give_groups_rates_of_their_own():
     start = params()
-    labels = training.label(start, {"slow": ["layers/0"], "fast": ["*/weight"]}, rest="still")
+    labels = training.label(start, {"slow": ["layers/0"], "fast": ["*/weight"]}, default="still")
     assert labels["layers"] == [Layer("slow", "slow"), Layer("fast")]
     assert labels["head"] == "still"
     rates: dict[Any, Any] = {
