@@ -80,8 +80,8 @@ def planted(finder: Finder | None) -> Iterator[None]:
         sys.modules.update(kept)
 
 
-def run(mutant: Mutant) -> None:
-    """Runs the mutant's test, for its row of the catalog."""
+def run(mutant: Mutant, request: pytest.FixtureRequest) -> None:
+    """Runs the mutant's test, for its row of the catalog, with pytest's own fixtures."""
     module, _, name = mutant.test.partition(".")
     function = getattr(importlib.import_module(module), name)
     compiled = importlib.import_module("compiled")
@@ -95,6 +95,9 @@ def run(mutant: Mutant) -> None:
             arguments |= {"row": row, "mechanism": row, "call": row.calls()[mutant.call]}
             if compiled.takes(row, "mask"):
                 arguments["case"] = compiled.masked(row)
+    for name in inspect.signature(function).parameters:
+        if name not in arguments:
+            arguments[name] = request.getfixturevalue(name)
     function(**{name: arguments[name] for name in inspect.signature(function).parameters})
 
 
@@ -116,10 +119,10 @@ def test_V2_an_assertion_of_the_code_is_told_from_one_of_a_test():
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_V2_the_suite_catches(mutant: Mutant):
+def test_V2_the_suite_catches(mutant: Mutant, request: pytest.FixtureRequest):
     with planted(Finder(mutant.module, mutant.old, mutant.new)):
         try:
-            run(mutant)
+            run(mutant, request)
         except (AssertionError, FloatingPointError, pytest.fail.Exception) as error:
             if is_by_the_code(error):
                 pytest.fail(f"{mutant.what}: an assertion of jattn, not of a test")
@@ -133,9 +136,9 @@ ONCE = {mutant.test.partition(".")[0]: mutant for mutant in reversed(MUTANTS)}
 
 
 @pytest.mark.parametrize("mutant", ONCE.values(), ids=ONCE)
-def test_V2_and_lets_the_original_pass(mutant: Mutant):
+def test_V2_and_lets_the_original_pass(mutant: Mutant, request: pytest.FixtureRequest):
     with planted(None):
-        run(mutant)
+        run(mutant, request)
 
 
 def test_V2_a_text_that_is_not_there_is_an_error():

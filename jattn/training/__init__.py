@@ -1,6 +1,6 @@
 """Training: state, step, loop, checkpoints, padded batches, losses, metrics, fine-tuning.
 
-Nothing here knows an attention mechanism: it trains any `loss(params, batch, rng)`.
+It imports no attention mechanism: it trains any `loss(params, batch, rng)`.
 """
 
 from jattn import atomic as atomic
@@ -10,7 +10,7 @@ from jattn.training.batches import shuffled_batches as shuffled_batches
 from jattn.training.checkpoint import Checkpoint as Checkpoint
 from jattn.training.checkpoint import load_checkpoint as load_checkpoint
 from jattn.training.checkpoint import save_checkpoint as save_checkpoint
-from jattn.training.early_stop import Best as Best
+from jattn.training.early_stop import BestEvaluation as BestEvaluation
 from jattn.training.importing import import_weights as import_weights
 from jattn.training.loop import FitResult as FitResult
 from jattn.training.loop import fit as fit

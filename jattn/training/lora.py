@@ -1,4 +1,4 @@
-"""LoRA, weights plus a product of low rank: Hu et al. (2021), arXiv:2106.09685, equation 3."""
+"""LoRA: weights plus a product of low rank. Hu et al. (2021), arXiv:2106.09685, equation 3."""
 
 import math
 import re
@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Key
 
-from jattn.training.leaves import path_name
-from jattn.training.selection import check_patterns, first_match
+from jattn.training.counts import check_count
+from jattn.training.leaves import is_of, path_name
+from jattn.training.patterns import first_matches, paths_of
 
 
 class LowRank(NamedTuple):
@@ -29,34 +31,38 @@ def init_lora(
     select: Mapping[str, str] | Sequence[str],
     rank: int,
 ) -> Any:
-    """A `LowRank` for each selected weight and None for the others, in the structure of `params`.
+    """Returns a tree like `params`: a `LowRank` for each selected weight, None for the others.
 
-    `down` is drawn from a normal with variance 1 / columns and `up` starts at zero, so that at
-    first nothing is changed. What is trained is this tree; `params` stay as they are.
+    `down` is drawn from a normal distribution of variance 1 / columns, and `up` starts at zero, so
+    the weights are unchanged at first. This tree is trained; `params` stay as they are.
 
     >>> params = {"weight": jnp.ones((5, 3)), "bias": jnp.ones(5)}
     >>> jax.tree.map(jnp.shape, init_lora(jax.random.key(0), params, ["weight"], rank=2))
     {'bias': None, 'weight': LowRank(up=(5, 2), down=(2, 3))}
 
     Args:
-        select: patterns of paths, as in `training.select`; or a mapping from patterns to how the
-            weight's axes make matrices, the first that matches counts. In "3 n i" the last two are
-            rows and columns of three matrices, each with a product of its own; parentheses join
-            axes: "(h e) q" makes one matrix of all heads, and "d (h u)" does of what joins them.
+        select: patterns of paths, as in `training.select`; or a mapping from patterns to the axes
+            of the weight, of which the first that matches counts. In "3 n i" the last two are the
+            rows and columns of three matrices, each with a product of its own. Parentheses join
+            axes: "(h e) q" makes one matrix of all heads, and so does "d (h u)" for the output.
+        rank: the paper's r, 1 to the smaller side of a matrix.
 
     Raises:
-        ValueError: a pattern matches nothing, the axes do not fit a weight, or the rank is less
-            than 1 or more than that of a matrix.
+        ValueError: if a pattern matches nothing, if a weight is not floating-point or its axes do
+            not fit, or if `rank` is out of range.
     """
+    rank = check_count("init_lora", "rank", rank)
+    paths = paths_of("init_lora", params)
+    matches = first_matches("init_lora", paths, select)
     forms = select if isinstance(select, Mapping) else dict.fromkeys(select, "")
-    check_patterns("init_lora", params, forms)
     keys = iter(jax.random.split(rng, len(jax.tree.leaves(params))))
 
     def draw(path, weight):
         key, name = next(keys), path_name(path)
-        pattern = first_match(name, forms)
+        pattern = matches.get(name)
         if pattern is None:
             return None
+        _check_weight("init_lora", name, weight)
         stacked, rows, columns = _divided(name, weight.shape, forms[pattern])
         most = min(math.prod(rows), math.prod(columns))
         if not 1 <= rank <= most:
@@ -69,13 +75,13 @@ def init_lora(
 
 
 def _divided(name: str, shape: tuple[int, ...], axes: str) -> list[tuple[int, ...]]:
-    """The sizes of a weight's stacked axes, its rows and its columns."""
+    """Returns the sizes of a weight's stacked axes, its rows and its columns."""
     groups = [group.strip("()").split() for group in re.findall(r"\([^()]*\)|[^\s()]+", axes)]
     groups = groups or [[axis] for axis in map(str, shape)]
     if len(groups) < 2 or sum(map(len, groups)) != len(shape) or not all(groups):
-        wanted = f"the axes {axes!r}" if axes else "at least two axes"
+        expected = f"the axes {axes!r}" if axes else "at least two axes"
         raise ValueError(
-            f"init_lora: {name} has shape {shape}, expected {wanted}, rows and columns"
+            f"init_lora: {name} has shape {shape}, expected {expected}, rows and columns"
         )
     first_column = len(shape) - len(groups[-1])
     first_row = first_column - len(groups[-2])
@@ -83,22 +89,26 @@ def _divided(name: str, shape: tuple[int, ...], axes: str) -> list[tuple[int, ..
 
 
 def apply_lora(params: Any, lora: Any, scale: float) -> Any:
-    """The tree of weights with their products added: weight + scale * up down.
+    """Returns the weights with their products added: weight + scale * up down.
 
-    It has the structure of `params`, so every function of them takes it: under differentiation
-    with respect to `lora` to train, or once and for all to merge.
+    The result has the structure of `params`, so every function of them takes it. Differentiate it
+    with respect to `lora` to train, and compute it once to merge.
 
     Args:
-        lora: what `init_lora` returned, trained or not.
+        lora: the result of `init_lora`, trained or not.
         scale: the paper's alpha / rank.
 
     Raises:
-        ValueError: a product does not have the shape of its weight.
+        ValueError: if a product does not have the shape of its weight, if a weight is not
+            floating-point (an integer would round the product away), or if `scale` is not finite.
     """
+    if not isinstance(scale, Tracer) and not _is_finite(scale):
+        raise ValueError(f"apply_lora: scale is {scale}, expected a finite number")
 
     def add(path, weight, low_rank):
         if low_rank is None:
             return weight
+        _check_weight("apply_lora", path_name(path), weight)
         up, down = low_rank
         stacked = up.ndim + down.ndim - 2 - weight.ndim
         batch, rank = up.shape[:stacked], up.shape[-1]
@@ -116,3 +126,20 @@ def apply_lora(params: Any, lora: Any, scale: float) -> Any:
         return (weight.astype(inner) + scale * product.reshape(weight.shape)).astype(weight.dtype)
 
     return jax.tree.map_with_path(add, params, lora)
+
+
+def _check_weight(function: str, name: str, weight: Any) -> None:
+    """Raises ValueError for a weight whose dtype cannot hold it plus a small product."""
+    dtype = getattr(weight, "dtype", None)
+    if dtype is None or not is_of(dtype, jnp.inexact) or dtype.itemsize < 2:
+        held = f"a {type(weight).__name__}" if dtype is None else f"of dtype {dtype}"
+        raise ValueError(
+            f"{function}: {name} is {held}, expected a floating-point dtype of at least 16 bits"
+        )
+
+
+def _is_finite(scale: Any) -> bool:
+    try:
+        return math.isfinite(scale) and not isinstance(scale, bool)
+    except (TypeError, ValueError):
+        return False

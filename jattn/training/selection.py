@@ -1,7 +1,6 @@
-"""Parts of a tree by the paths of their leaves: what is trained, at which rate, and what is not."""
+"""Parts of a tree by the paths of their leaves, to be trained, frozen or given other rates."""
 
-import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,111 +8,93 @@ import jax.numpy as jnp
 import optax
 
 from jattn.training.leaves import path_name
+from jattn.training.patterns import check_list, first_matches, paths_of
 
 
 def select(tree: Any, patterns: Sequence[str]) -> Any:
-    """True at the leaves whose path matches a pattern, in a tree of the same structure: a mask.
+    """Returns a mask: a tree of the same structure, True at leaves whose path matches a pattern.
 
     Paths are those of a checkpoint, `layers/0/attention/query_weight`. In a pattern `*` stands for
-    any characters, the slash too, and one that names a branch takes everything below it.
+    any characters, the slash included, and `?` for one; brackets stand for themselves. A pattern
+    also matches everything below it, and one that is itself a path or a branch matches that alone.
 
     >>> params = {"encoder": {"weight": 1.0, "bias": 2.0}, "head": {"weight": 3.0}}
     >>> select(params, ["head", "*/bias"])
     {'encoder': {'bias': True, 'weight': False}, 'head': {'weight': True}}
 
     Raises:
-        ValueError: a pattern matches nothing.
+        ValueError: if a pattern matches nothing, or if two leaves have the same path.
     """
-    check_patterns("select", tree, patterns)
-    return jax.tree.map_with_path(
-        lambda path, leaf: first_match(path_name(path), patterns) is not None, tree
-    )
+    matches = first_matches("select", paths_of("select", tree), patterns)
+    return jax.tree.map_with_path(lambda path, leaf: path_name(path) in matches, tree)
 
 
-def label(tree: Any, groups: Mapping[str, Sequence[str]], *, rest: str | None = None) -> Any:
-    """The name of each leaf's group, in a tree of the same structure, as `optax.partition` takes.
+def label(tree: Any, groups: Mapping[str, Sequence[str]], *, default: str | None = None) -> Any:
+    """Returns each leaf's group, in a tree of the same structure, as `optax.partition` takes it.
 
-    The first group with a pattern that matches has the leaf.
+    A leaf is in the first group with a pattern that matches; patterns are those of `select`.
 
     >>> params = {"encoder": {"weight": 1.0, "bias": 2.0}, "head": {"weight": 3.0}}
-    >>> label(params, {"fast": ["head"]}, rest="slow")
+    >>> label(params, {"fast": ["head"]}, default="slow")
     {'encoder': {'bias': 'slow', 'weight': 'slow'}, 'head': {'weight': 'fast'}}
 
     Args:
-        rest: the name of what no pattern matches; without it, that there is such a leaf raises.
+        default: the group of leaves that no pattern matches; without it, such a leaf is refused.
 
     Raises:
-        ValueError: a pattern matches nothing, or a leaf is in no group.
+        ValueError: if a pattern matches nothing, or if a leaf is in no group.
     """
-    patterns = [pattern for group in groups.values() for pattern in group]
-    check_patterns("label", tree, patterns)
-
-    def group_of(path, leaf):
-        name = path_name(path)
-        found = (group for group, those in groups.items() if first_match(name, those) is not None)
-        chosen = next(found, rest)
-        if chosen is None:
-            raise ValueError(f"label: {name} is in none of the groups {', '.join(groups)}")
-        return chosen
-
-    return jax.tree.map_with_path(group_of, tree)
+    paths = paths_of("label", tree)
+    group_of = {}
+    for group, patterns in groups.items():
+        check_list("label", f"groups[{group!r}]", patterns)
+        group_of = dict.fromkeys(first_matches("label", paths, patterns), group) | group_of
+    for path in paths:
+        if default is None and path not in group_of:
+            raise ValueError(f"label: {path} is in none of the groups {', '.join(groups)}")
+    return jax.tree.map_with_path(lambda path, leaf: group_of.get(path_name(path), default), tree)
 
 
 def split(tree: Any, mask: Any) -> tuple[Any, Any]:
-    """The leaves where `mask` is True and those where it is not; None stands for what is absent.
+    """Returns two trees: the leaves where `mask` is True, and the others; None replaces a leaf.
 
-    A loss of the first half alone has no gradient, no optimiser state and no checkpoint of the
-    other. Hand that one to the loss with the batch: closed over, it would be compiled in.
+    A loss of the first tree alone has no gradient, optimiser state or checkpoint of the other.
+    Pass that one to the loss with the batch: if it were closed over, it would be compiled in.
 
     >>> split({"weight": 1.0, "bias": 2.0}, {"weight": False, "bias": True})
     ({'bias': 2.0, 'weight': None}, {'bias': None, 'weight': 1.0})
     """
-    chosen = jax.tree.map(lambda wanted, leaf: leaf if wanted else None, mask, tree)
-    others = jax.tree.map(lambda wanted, leaf: None if wanted else leaf, mask, tree)
-    return chosen, others
+    selected = jax.tree.map(lambda is_selected, leaf: leaf if is_selected else None, mask, tree)
+    others = jax.tree.map(lambda is_selected, leaf: None if is_selected else leaf, mask, tree)
+    return selected, others
 
 
-def join(one: Any, other: Any) -> Any:
-    """What `split` took apart, together again."""
+def join(selected: Any, others: Any) -> Any:
+    """Returns the tree that `split` divided into these two."""
     return jax.tree.map(
-        lambda left, right: right if left is None else left, one, other, is_leaf=lambda x: x is None
+        lambda leaf, other: other if leaf is None else leaf,
+        selected,
+        others,
+        is_leaf=lambda leaf: leaf is None,
     )
 
 
 def train_only(
     optimizer: optax.GradientTransformation, mask: Any
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimiser on the leaves where `mask` is True; the others keep every bit.
+    """Returns the optimiser for the leaves where `mask` is True; the others keep every bit.
 
-    There is no state for the others, and a compiled step computes no gradient that goes nowhere.
+    The others have no state, and a compiled step computes no gradient of them.
     """
-    labels = jax.tree.map(lambda wanted: "trained" if wanted else "frozen", mask)
+    labels = jax.tree.map(lambda is_trained: "trained" if is_trained else "frozen", mask)
     return optax.partition({"trained": optimizer, "frozen": optax.stateless(_no_update)}, labels)
 
 
 def _no_update(updates: Any, params: Any) -> Any:
-    """Minus zero: adding it changes nothing, adding zero would change the sign of minus zero."""
+    """Returns minus zeros: adding one changes nothing, but -0.0 + 0.0 is 0.0."""
     return jax.tree.map(lambda leaf: jnp.full_like(leaf, -0.0), updates)
 
 
 def parameter_count(tree: Any) -> int:
-    """The number of entries of all arrays: of a half of `split`, those that are trained."""
+    """Returns the number of entries of all arrays; None, as in a half of `split`, has none."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def first_match(name: str, patterns: Iterable[str]) -> str | None:
-    """The first pattern that matches a path, if there is one."""
-    return next((p for p in patterns if _matches(name, p)), None)
-
-
-def check_patterns(function: str, tree: Any, patterns: Iterable[str]) -> None:
-    """Raises ValueError, with paths that there are, for a pattern that matches none."""
-    names = [path_name(path) for path, _ in jax.tree.leaves_with_path(tree)]
-    for pattern in patterns:
-        if not any(_matches(name, pattern) for name in names):
-            there = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            raise ValueError(f"{function}: {pattern!r} matches no path; there are {there}")
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"{pattern}/*")

@@ -1,15 +1,18 @@
-"""What a training run carries from step to step, and the step."""
+"""State of a training run, and the function that takes one step."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+
+from jattn.training.leaves import is_of, path_name
 
 
 class TrainState(NamedTuple):
-    """Everything that a step reads and changes; a checkpoint of it continues the run exactly."""
+    """Everything that a step reads and changes; from a checkpoint of it a run continues exactly."""
 
     params: Any
     optimizer_state: optax.OptState
@@ -20,25 +23,45 @@ class TrainState(NamedTuple):
 def init_train_state(
     params: Any, optimizer: optax.GradientTransformation, rng: jax.Array
 ) -> TrainState:
-    """Copies `params` into a state at step 0, so that donating the state leaves them alone.
+    """Copies `params` into a state at step 0, so that donating the state does not delete them.
 
     `rng` is never split: step n draws from `fold_in(rng, n)`, a function of (rng, n) alone.
 
     Raises:
-        ValueError: `rng` is not a key made by `jax.random.key`.
+        ValueError: if `rng` is not a key made by `jax.random.key`, or if a leaf of `params` is no
+            array of numbers, or holds integers that jax arrays do not (64 bits without
+            `jax_enable_x64`).
     """
     if not (isinstance(rng, jax.Array) and jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)):
         raise ValueError(
             f"init_train_state: rng is {type(rng).__name__}, expected a jax.random.key"
         )
-    params = jax.tree.map(_strong_copy, params)
+    params = jax.tree.map_with_path(_checked_copy, params)
     with jax.numpy_dtype_promotion("standard"):
         optimizer_state = jax.tree.map(_strong_copy, optimizer.init(params))
     return TrainState(params, optimizer_state, jnp.zeros((), jnp.int32), jnp.copy(rng))
 
 
+def _checked_copy(path, leaf):
+    try:
+        with np.errstate(over="ignore"):  # Raised below.
+            copied = _strong_copy(leaf)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"init_train_state: params {path_name(path)}: {error}") from error
+    if isinstance(leaf, np.ndarray | np.generic) and (
+        (np.asarray(copied) != leaf).any()
+        if is_of(leaf.dtype, np.integer)
+        else (np.isfinite(leaf) & ~np.isfinite(np.asarray(copied))).any()
+    ):
+        raise ValueError(
+            f"init_train_state: params {path_name(path)} is {leaf.dtype}, and {copied.dtype} does"
+            " not hold its numbers; jax_enable_x64 is off"
+        )
+    return copied
+
+
 def _strong_copy(leaf):
-    """A copy that promotes nothing: a weak type would change after a step and compile it twice."""
+    """Returns a copy without a weak type, which would change after a step and compile it twice."""
     leaf = jnp.asarray(leaf)
     return jnp.array(leaf, dtype=leaf.dtype, copy=True)
 
@@ -54,9 +77,12 @@ def make_train_step(
     Args:
         loss: `loss(params, batch, rng) -> (scalar, metrics)`, metrics a dict of scalars (or
             empty); the scalar is added to what the step returns, under "loss".
-        optimizer: any optax transformation; clipping and schedules are links of its chain. Those
+        optimizer: any optax transformation; clipping and schedules are parts of its chain. Those
             that read the loss (`optax.contrib.reduce_on_plateau`) get it as `value`.
-        donates: reuses the memory of the state passed in, which is then deleted.
+        donates: whether to reuse the memory of the state passed in, which is then deleted.
+
+    Raises:
+        ValueError: at the first step, if `loss` returns a metric called "loss".
     """
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -67,7 +93,7 @@ def make_train_step(
         )
         if "loss" in metrics:
             raise ValueError("make_train_step: a metric may not be called loss, the loss is")
-        # optax raises floats to integer counts, which strict promotion refuses.
+        # optax computes float ** integer, which strict promotion refuses.
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer_state = optimizer.update(
                 gradients, state.optimizer_state, state.params, value=value

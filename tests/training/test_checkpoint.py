@@ -1,6 +1,7 @@
 """A checkpoint holds every leaf bit for bit, is never half-written, and says what is wrong."""
 
 import errno
+import json
 import os
 import resource
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jattn.training import load_checkpoint, save_checkpoint
+from jattn.training import checkpoint, load_checkpoint, save_checkpoint
 
 BFLOAT16 = jnp.dtype("bfloat16")
 
@@ -21,8 +22,15 @@ class Layer(NamedTuple):
     bias: object = None
 
 
-def drawn(dtype, shape=(2, 3)):
-    """Random bits of any dtype; a NaN's payload must survive too."""
+class Foreign:
+    """An array of another library, whose dtype is no dtype of NumPy."""
+
+    dtype = type("Dtype", (), {"__repr__": lambda self: "torch.bfloat16"})()
+    shape = (2,)
+
+
+def random_bits(dtype, shape=(2, 3)):
+    """Returns an array of random bits of any dtype; a NaN's payload must survive too."""
     count = int(np.prod(shape)) * np.dtype(dtype).itemsize
     bits = np.random.default_rng(0).integers(0, 256, count, np.uint8)
     bits = bits % 2 if dtype == np.bool_ else bits % 8 if jnp.dtype(dtype).name == "int4" else bits
@@ -30,7 +38,7 @@ def drawn(dtype, shape=(2, 3)):
 
 
 def assert_same(actual, expected):
-    """Structure, types, dtypes and bits."""
+    """Compares structure, types, dtypes and bits."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for left, right in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert isinstance(left, jax.Array) == isinstance(right, jax.Array)
@@ -63,8 +71,8 @@ TREES = {
 }
 DTYPES = ["bool", "int4", "int8", "uint16", "int32", "uint64", "int64", "float8_e4m3fn", "float16"]
 DTYPES += ["bfloat16", "float32", "float64", "complex64", "complex128"]
-TREES |= {dtype: {"array": drawn(jnp.dtype(dtype))} for dtype in DTYPES}
-TREES |= {f"jax {dtype}": jnp.array(drawn(jnp.dtype(dtype))) for dtype in DTYPES}
+TREES |= {dtype: {"array": random_bits(jnp.dtype(dtype))} for dtype in DTYPES}
+TREES |= {f"jax {dtype}": jnp.array(random_bits(jnp.dtype(dtype))) for dtype in DTYPES}
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
@@ -143,6 +151,10 @@ def test_what_does_not_fit_is_named(tmp_path):
         ({"a": np.array(["x"])}, "a is a ndarray"),
         ({"a/b": 1, "a": {"b": 2}}, "two leaves are called a/b"),
         ({"a": 2**64}, "a is 18446744073709551616"),
+        ({"a": np.zeros(2, "V2")}, r"a is a ndarray of dtype \|V2, expected an array of numbers"),
+        ({"a": np.zeros(2, "M8[s]")}, "a is a ndarray of dtype datetime64"),
+        ({"a": Foreign()}, "a is a Foreign of dtype torch.bfloat16, expected an array of numbers"),
+        ({"__metadata__": np.ones(3)}, "tree has a leaf __metadata__, a name of safetensors"),
     ],
 )
 def test_what_cannot_be_stored_is_named(tree, named, tmp_path):
@@ -154,6 +166,12 @@ def test_what_cannot_be_stored_is_named(tree, named, tmp_path):
 def test_metadata_that_json_cannot_say_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"save_checkpoint: metadata is not JSON: .* set "):
         save_checkpoint(tmp_path / "file", {}, metadata={"names": {1}})
+    with pytest.raises(ValueError, match="metadata is not JSON: two keys are '1' as strings"):
+        save_checkpoint(tmp_path / "file", {}, metadata={"sizes": {1: 2, "1": 3}})
+    circle = {}
+    circle["circle"] = circle
+    with pytest.raises(ValueError, match="metadata is not JSON: Circular"):
+        save_checkpoint(tmp_path / "file", {}, metadata=circle)
     save_checkpoint(tmp_path / "file", {}, metadata={"sizes": {10: 1, 9: (2,)}})
     assert load_checkpoint(tmp_path / "file").metadata == {"sizes": {"10": 1, "9": [2]}}
 
@@ -189,6 +207,105 @@ def test_no_damaged_byte_goes_unnoticed(tmp_path):
                 assert_same(loaded.tree, tree)
                 assert loaded.metadata == {"rate": 0.5}
     assert refused > 1.9 * len(content)
+
+
+def test_a_damaged_leaf_is_named(tmp_path):
+    tree = {"bias": np.ones(3), "weight": np.arange(5.0)}
+    save_checkpoint(tmp_path / "file", tree)
+    content = bytearray((tmp_path / "file").read_bytes())
+    place = content.index(np.arange(5.0).tobytes())
+    content[place + 11] ^= 4
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match=r"file is damaged at 'weight' \(its checksum is wrong\)"):
+        load_checkpoint(tmp_path / "file", like=tree)
+
+
+def with_body(path, change):
+    """Writes a checkpoint whose JSON is changed, with the checksum that fits."""
+    arrays = {"a": np.ones(2), "b": np.arange(3)}
+    save_checkpoint(path, arrays)
+    header = safetensors.safe_open(path, "np").metadata()
+    body = json.loads(header["jattn"])
+    del body["checksum"]
+    change(body)
+    bits = {name: array.view(np.uint8) for name, array in arrays.items()}
+    header = json.dumps({"checksum": checkpoint._checksum(body, bits), **body})
+    safetensors.numpy.save_file(arrays, path, {"jattn": header})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda body: body["leaves"].update(a=["float64", [3], None]), "a is float64 .3,.: cannot"),
+        (
+            lambda body: body["leaves"].update(a=["float7", [2], None]),
+            "a is float7 .2,.: data type",
+        ),
+        (lambda body: body["leaves"].update(c=["float64", [2], None]), "c is .*: it is missing"),
+        (lambda body: body["leaves"].update(a=["key", [2], "fly"]), "a is key .2,.: .*fly"),
+        (lambda body: body["leaves"].update(a=3), "is not a checkpoint of jattn"),
+        (lambda body: body.update(leaves=3), "is not a checkpoint of jattn"),
+        (lambda body: body.pop("leaves"), "is not a checkpoint of jattn"),
+        (lambda body: body.pop("metadata"), "is not a checkpoint of jattn"),
+        (lambda body: body.update(metadata=3), "is not a checkpoint of jattn"),
+    ],
+)
+def test_a_whole_file_with_other_contents_is_refused(change, message, tmp_path):
+    with_body(tmp_path / "file", lambda body: None)
+    assert load_checkpoint(tmp_path / "file").tree["b"].tolist() == [0, 1, 2]
+    with_body(tmp_path / "file", change)
+    with pytest.raises(ValueError, match=f"load_checkpoint: .*file.*{message}"):
+        load_checkpoint(tmp_path / "file")
+
+
+def test_files_without_a_checksum_for_each_leaf_are_read(tmp_path):
+    """As earlier versions wrote them."""
+    with_body(tmp_path / "file", lambda body: body.pop("sums"))
+    assert load_checkpoint(tmp_path / "file").tree["b"].tolist() == [0, 1, 2]
+
+
+def test_random_damage_is_refused_with_the_name_of_the_file(tmp_path):
+    """Cut, flipped, moved, doubled: a ValueError that names the file, or nothing has changed."""
+    rng = np.random.default_rng(0)
+    tree = {"state": {"weight": np.arange(12.0), "step": 5, "key": jax.random.key(1)}}
+    path = tmp_path / "file"
+    save_checkpoint(path, tree, metadata={"rate": 0.5})
+    content = path.read_bytes()
+    damages = {
+        "cut": lambda a, b: content[:a],
+        "without its middle": lambda a, b: content[:a] + content[b:],
+        "doubled": lambda a, b: content[:b] + content[a:],
+        "zeroed": lambda a, b: content[:a] + bytes(b - a) + content[b:],
+        "drawn": lambda a, b: content[:a] + rng.bytes(b - a) + content[b:],
+        "exchanged": lambda a, b: content[b:] + content[a:b] + content[:a],
+    }
+    refused = 0
+    for damage in damages.values():
+        for _ in range(60):
+            start, end = sorted(rng.integers(0, len(content) + 1, 2))
+            path.write_bytes(damage(start, end))
+            if path.read_bytes() == content:
+                continue
+            try:
+                loaded = load_checkpoint(path, like=tree)
+            except ValueError as error:
+                refused += str(error).startswith(f"load_checkpoint: {path} is ")
+            else:
+                assert_same(loaded.tree, tree)
+                assert loaded.metadata == {"rate": 0.5}
+    assert refused > 340
+
+
+def test_64_bits_are_not_squeezed_into_32(tmp_path):
+    tree = {"count": np.array([2**40 + 7]), "weight": np.array([1 / 3]), "half": np.float16(0.5)}
+    save_checkpoint(tmp_path / "file", tree)
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), tree)
+    with jax.enable_x64(False):
+        with pytest.raises(ValueError, match=r"file: count is int64 \(1,\): jax arrays hold int64"):
+            load_checkpoint(tmp_path / "file", like=shapes)
+        assert_same(load_checkpoint(tmp_path / "file", like=tree).tree, tree)
+    loaded = load_checkpoint(tmp_path / "file", like=shapes).tree
+    assert [loaded[name].dtype for name in ("count", "weight")] == [np.int64, np.float64]
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
@@ -256,10 +373,9 @@ def test_a_file_that_cannot_grow_leaves_the_previous_checkpoint(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_folders_are_made_and_leftovers_overwritten(tmp_path):
+def test_folders_are_made(tmp_path):
     path = tmp_path / "run" / "one" / "file"
     save_checkpoint(path, {"a": 1})
-    path.with_name(".file.partial").write_text("left by a killed process")
     save_checkpoint(path, {"a": 2})
     assert os.listdir(path.parent) == ["file"]
     assert load_checkpoint(path, like={"a": 0}).tree == {"a": 2}

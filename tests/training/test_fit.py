@@ -1,10 +1,12 @@
-"""The loop: what it logs, when it stops, what it refuses."""
+"""The training loop: its log, its reasons to stop, its best evaluation, its errors."""
 
 import dataclasses
 import errno
 import json
 import math
 import os
+import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +21,12 @@ START = {"x": np.float32(0.0)}
 
 
 def loss(params, batch, rng):
-    """Its gradient is 1, so that gradient descent takes x down by the learning rate each step."""
+    """Returns x, whose gradient is 1: a step of gradient descent subtracts the learning rate."""
     return params["x"], {"batch": batch}
 
 
 def run(steps=12, **changes):
-    """From x = 0, subtracts 0.5 a step."""
+    """Trains from x = 0, subtracting 0.5 a step."""
     arguments = {
         "loss": loss,
         "optimizer": optax.sgd(0.5),
@@ -53,8 +55,8 @@ def test_the_log_has_a_line_every_so_often_and_at_the_end(tmp_path):
     path = tmp_path / "run" / "log"
     evaluate = lambda params: {"loss": params["x"] ** 2}
     run(steps=11, log=path, log_every=4, evaluate=evaluate, evaluate_every=5)
-    seen = [(line["step"], line["phase"], line["loss"]) for line in lines(path)]
-    assert seen == [
+    logged = [(line["step"], line["phase"], line["loss"]) for line in lines(path)]
+    assert logged == [
         (4, "train", -1.5),
         (5, "evaluate", 6.25),
         (8, "train", -3.5),
@@ -101,6 +103,125 @@ def test_it_stops_when_there_is_no_better_value_for_long_enough(tmp_path):
     again = run(steps=30, **options, resume=True)
     assert (again.reason, int(again.state.step)) == ("patience", 10)
     assert again.best == fitted.best
+
+
+def from_a_list(values):
+    """Returns an evaluation that returns the next of these values each time."""
+    remaining = iter(values)
+    return lambda params: {"loss": next(remaining)}
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "best", "stale"),
+    [
+        ([3.0, 1.0, 2.0, 1.0], {}, (1.0, 4), 2),
+        ([3.0, 1.0, 5.0, 2.0], {"highest_is_best": True}, (5.0, 6), 1),
+        ([5.0, 4.5, 4.0, 3.5], {"least_gain": 1.0}, (4.0, 6), 1),
+        ([1.0, 1.5, 1.75, 2.25], {"least_gain": 0.75, "highest_is_best": True}, (1.75, 6), 1),
+        ([math.nan, -math.inf, 2.0, math.nan], {"highest_is_best": True}, (2.0, 6), 1),
+        ([math.nan, math.inf, math.nan, 2.0], {}, (2.0, 8), 0),
+        ([-5.0, -5.0, -5.0, -6.0], {"least_gain": 1.0}, (-6.0, 8), 0),
+        ([0.0, 0.0, 0.0, 0.0], {"highest_is_best": True}, (0.0, 2), 3),
+    ],
+)
+def test_the_best_evaluation_is_the_lowest_or_highest_by_a_least_gain(values, options, best, stale):
+    fitted = run(steps=8, evaluate=from_a_list(values), evaluate_every=2, **options)
+    assert fitted.best is not None
+    assert (fitted.best.value, fitted.best.step, fitted.best.stale) == (*best, stale)
+    assert float(fitted.best.params["x"]) == -0.5 * best[1]
+
+
+def test_patience_counts_gains_that_are_too_small():
+    values = [9.0, 8.0, 7.75, 7.5, 7.25, 1.0]
+    evaluate = from_a_list(values)
+    fitted = run(steps=6, least_gain=1.0, evaluate=evaluate, evaluate_every=1, patience=3)
+    assert (fitted.reason, int(fitted.state.step)) == ("patience", 5)
+
+
+def test_the_checkpoint_of_the_best_evaluation_is_kept(tmp_path):
+    path = tmp_path / "run.bin"
+    options = {"evaluate_every": 2, "checkpoint": path, "checkpoint_every": 4, "keep": 1}
+    run(steps=10, evaluate=from_a_list([3.0, 1.0, 2.0, 4.0, 5.0]), **options)
+    assert sorted(os.listdir(tmp_path)) == ["run-00000008.bin", "run-best.bin", "run.bin"]
+    loaded = training.load_checkpoint(tmp_path / "run-best.bin")
+    assert (loaded.metadata["step"], loaded.tree["state/params/x"]) == (4, -2)
+    assert training.load_checkpoint(path).tree["best/params/x"] == -2
+
+
+def test_kept_checkpoints_of_a_run_without_an_evaluation(tmp_path):
+    (tmp_path / "run-00000001.bin").write_text("of someone else")
+    run(steps=9, checkpoint=tmp_path / "run.bin", checkpoint_every=2, keep=3)
+    steps = [f"run-{step:08d}.bin" for step in (1, 4, 6, 8)]
+    assert sorted(os.listdir(tmp_path)) == [*steps, "run.bin"]
+    for step in (4, 6, 8):
+        loaded = training.load_checkpoint(tmp_path / f"run-{step:08d}.bin")
+        assert loaded.metadata["step"] == step
+
+
+def test_a_monitor_that_was_not_measured_can_be_mended(tmp_path):
+    """All steps are saved, and the resumed run begins with the evaluation."""
+    options: dict[str, Any] = {
+        "evaluate": lambda params: {"loss": params["x"] ** 2},
+        "evaluate_every": 5,
+    }
+    options |= {"checkpoint": tmp_path / "checkpoint", "log": tmp_path / "log", "steps": 12}
+    with pytest.raises(ValueError, match="without monitor='losss'"):
+        run(**options, monitor="losss")
+    assert training.load_checkpoint(tmp_path / "checkpoint").metadata["step"] == 5
+    mended = run(**options, resume=True)
+    evaluated = [line["step"] for line in lines(tmp_path / "log") if line["phase"] == "evaluate"]
+    assert evaluated == [5, 10, 12]
+    assert mended.best == run(**options).best
+
+
+@pytest.mark.parametrize("changes", [{"monitor": "other"}, {"highest_is_best": True}])
+def test_a_best_value_is_not_compared_with_another_metric(changes, tmp_path):
+    options = {"evaluate": lambda params: {"loss": 1.0, "other": 2.0}}
+    options |= {"checkpoint": tmp_path / "checkpoint"}
+    run(**options)
+    with pytest.raises(ValueError, match=r"was written with monitor=.*'loss'.* cannot continue"):
+        run(**options, **changes, resume=True)
+
+
+def test_an_error_that_took_the_state_is_not_hidden(tmp_path, monkeypatch):
+    """The steps cannot be saved, as after a failure in the middle of a donated step."""
+
+    def broken(step):
+        monkeypatch.setattr(os, "replace", no_space)
+        raise KeyError("batch")
+
+    with pytest.raises(KeyError, match="batch") as raised:
+        run(checkpoint=tmp_path / "checkpoint", batches=lambda s: s if s < 3 else broken(s))
+    assert raised.value.__notes__[0].startswith("fit: the last steps could not be saved: ")
+    monkeypatch.undo()
+    assert training.load_checkpoint(tmp_path / "checkpoint").metadata["step"] == 0
+
+
+def no_space(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    "log", ["checkpoint", "./checkpoint", "link", "checkpoint-best", "checkpoint-00000100"]
+)
+def test_a_log_that_is_a_checkpoint_is_refused_before_work(log, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("checkpoint")
+    with pytest.raises(ValueError, match=r"fit: log is .*, expected another file than "):
+        run(checkpoint=tmp_path / "checkpoint", log=log, keep=2)
+    assert os.listdir(tmp_path) == ["link"]
+
+
+def test_a_log_may_be_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    received = []
+    for resume in (False, True):
+        reader = threading.Thread(target=lambda: received.append((tmp_path / "pipe").read_text()))
+        reader.start()
+        run(checkpoint=tmp_path / "checkpoint", log=tmp_path / "pipe", resume=resume, steps=12)
+        reader.join()
+    assert json.loads(received[0].splitlines()[-1])["step"] == 12
+    assert received[1] == ""
 
 
 def test_optax_makes_the_schedule_and_the_clip():
@@ -158,11 +279,12 @@ def test_every_step_has_random_numbers_of_its_own(tmp_path):
     def noisy(params, batch, rng):
         return params["x"], {"noise": jax.random.normal(rng, (), jnp.float32)}
 
-    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
         run(loss=noisy, rng=jax.random.key(seed), log=tmp_path / name, log_every=1)
-    one, two, three = ([x["noise"] for x in lines(tmp_path / n)] for n in ("one", "two", "three"))
-    assert one == two
-    assert len({*one, *three}) == 24
+    names = ("first", "again", "other")
+    first, again, other = ([x["noise"] for x in lines(tmp_path / name)] for name in names)
+    assert first == again
+    assert len({*first, *other}) == 24
 
 
 def test_the_bar_is_shown_on_demand_alone(capsys):
@@ -263,6 +385,23 @@ def test_another_configuration_is_refused_by_name(tmp_path):
         run(steps=4, checkpoint=path, config={"sizes": [1, 2]}, resume=True)
 
 
+def test_every_configuration_that_is_taken_can_be_resumed_with(tmp_path):
+    path = tmp_path / "checkpoint"
+    config = {"clip": float("inf"), "value": float("nan"), "sizes": {1: (2, 3)}, "none": None}
+    run(steps=2, checkpoint=path, config=config)
+    run(steps=3, checkpoint=path, config=config, resume=True)
+    with pytest.raises(ValueError, match="fit: config is not JSON: two keys are '1' as strings"):
+        run(config={"sizes": {1: 2, "1": 3}})
+
+
+def test_a_checkpoint_that_is_of_no_run_is_refused(tmp_path):
+    path = tmp_path / "checkpoint"
+    state = training.init_train_state(START, optax.sgd(0.5), jax.random.key(0))
+    training.save_checkpoint(path, {"state": state, "best": None}, metadata={"config": 3})
+    with pytest.raises(ValueError, match=r"fit: .*checkpoint is not the checkpoint of a run"):
+        run(checkpoint=path, resume=True)
+
+
 def test_another_model_is_refused_by_name(tmp_path):
     path = tmp_path / "checkpoint"
     run(checkpoint=path)
@@ -305,11 +444,53 @@ def test_it_does_not_go_back(tmp_path):
         ),
         ({"evaluate": lambda _: {"loss": np.ones(3)}}, r"metric loss has shape \(3,\), expected a"),
         ({"evaluate": lambda _: {"step": 1}}, "a metric may not be called step"),
+        ({"evaluate": lambda _: {3: 1.0}}, "a metric is called 3, expected a string"),
+        ({"evaluate": lambda _: {"loss": "low"}}, "metric loss is 'low', expected a real number"),
+        ({"evaluate": lambda _: {"loss": 1j}}, "metric loss is 1j, expected a real number"),
+        ({"evaluate": lambda _: 0.5}, "metrics are a float, expected a dict"),
+        ({"steps": 2.5}, "steps is 2.5, expected an integer"),
+        ({"steps": True}, "steps is True, expected an integer"),
+        ({"log_every": 0.5}, "log_every is 0.5, expected an integer"),
+        ({"evaluate_every": 2.0}, "evaluate_every is 2.0, expected an integer"),
+        ({"checkpoint_every": None}, "checkpoint_every is None, expected an integer"),
+        ({"patience": 1.5, "evaluate": loss}, "patience is 1.5, expected an integer"),
+        ({"keep": -1}, "keep is -1, expected at least 0"),
+        ({"keep": 1}, "keep needs checkpoint"),
+        ({"least_gain": -0.1}, "least_gain is -0.1, expected a finite number"),
+        ({"least_gain": math.nan}, "least_gain is nan, expected a finite number"),
+        ({"least_gain": math.inf}, "least_gain is inf, expected a finite number"),
+        ({"highest_is_best": "max"}, "highest_is_best is 'max', expected True or False"),
+        ({"monitor": 3}, "monitor is 3, expected the name of a metric"),
+        ({"batches": [1, 2]}, "batches is a list, expected a function"),
+        ({"evaluate": 3}, "evaluate is a int, expected a function"),
+        ({"loss": None}, "loss is a NoneType, expected a function"),
     ],
 )
 def test_bad_arguments_are_named(changes, message):
     with pytest.raises(ValueError, match=f"^fit: {message}"):
         run(**changes)
+
+
+def test_a_metric_that_is_none_is_found_at_the_first_step():
+    with pytest.raises(ValueError, match="fit: a metric may not be called seconds") as raised:
+        run(loss=lambda params, batch, rng: (params["x"], {"seconds": batch}), log_every=10)
+    assert "step" not in str(raised.value)
+
+
+def test_parameters_that_jax_would_change_are_named():
+    rng = jax.random.key(0)
+    with jax.enable_x64(False):
+        for params, message in (
+            ({"count": np.array([2**40])}, "params count is int64, and int32 does not hold"),
+            ({"w": np.array([1e300])}, "params w is float64, and float32 does not hold"),
+            ({"w": "text"}, "params w: "),
+            ({"w": 2**40}, "params w: "),
+        ):
+            with pytest.raises(ValueError, match=f"init_train_state: {message}"):
+                training.init_train_state(params, optax.sgd(0.1), rng)
+        held = {"w": np.array([0.1, np.inf]), "count": np.array([3]), "on": np.True_}
+        params = training.init_train_state(held, optax.identity(), rng).params
+        assert params["w"].dtype == jnp.float32
 
 
 def test_other_bad_arguments_are_named():

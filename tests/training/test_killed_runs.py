@@ -1,4 +1,4 @@
-"""A run that was killed or interrupted, and resumed, has the bits of one that was not.
+"""A run that was killed or interrupted, and resumed, has the same bits as one that was not.
 
 Run as a program, this file is the run to kill: `python test_killed_runs.py FOLDER`.
 """
@@ -34,14 +34,19 @@ BATCHES = training.shuffled_batches(EXAMPLES, 8, seed=1)
 
 
 def loss(params, batch, rng):
-    """A small autoencoder with dropout: each step's random numbers show in the weights."""
+    """Returns the loss of a small autoencoder with dropout, so random numbers change weights."""
     hidden = jnp.tanh(batch @ params["encode"])
     hidden = jnp.where(jax.random.bernoulli(rng, 0.8, hidden.shape), hidden, jnp.zeros_like(hidden))
     return jnp.mean((hidden @ params["decode"] - batch) ** 2), {"hidden": jnp.mean(hidden)}
 
 
-def run(folder, *, batches=BATCHES, resume=False):
+def evaluate(params):
+    return {"loss": jnp.mean((EXAMPLES @ params["encode"]) ** 2)}
+
+
+def run(folder, **changes):
     rng = np.random.default_rng(2)
+    arguments = {"batches": BATCHES, "evaluate": evaluate, **changes}
     return training.fit(
         loss,
         OPTIMIZER,
@@ -49,23 +54,21 @@ def run(folder, *, batches=BATCHES, resume=False):
             "encode": rng.normal(size=(5, 7)).astype(np.float32),
             "decode": rng.normal(size=(7, 5)).astype(np.float32),
         },
-        batches,
         steps=STEPS,
         rng=jax.random.key(3),
-        evaluate=lambda params: {"loss": jnp.mean((EXAMPLES @ params["encode"]) ** 2)},
         evaluate_every=4,
         patience=50,
         checkpoint=folder / "checkpoint.safetensors",
         checkpoint_every=3,
-        resume=resume,
         log=folder / "log.jsonl",
         log_every=1,
         config={"seed": 1},
+        **arguments,
     )
 
 
 def result(folder):
-    """The whole checkpoint, and the log but for the time that each step took."""
+    """Returns the whole checkpoint, and the log except the time that each step took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     seconds = [line.pop("seconds") for line in lines]
     assert seconds == sorted(seconds)
@@ -74,7 +77,7 @@ def result(folder):
 
 @pytest.fixture(scope="module", autouse=True)
 def compile_once():
-    """The runs of this file share their step; the processes that are killed compile their own."""
+    """Shares one compiled step between the runs of this file; processes compile their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "make_train_step", functools.cache(make_train_step))
         yield
@@ -117,25 +120,29 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(seed, uninterrupted
 def test_a_run_killed_while_saving_resumes_to_the_same_bits(uninterrupted, tmp_path):
     process = start(tmp_path, KILL_WHILE_SAVING="9")
     assert process.wait(timeout=60) == -signal.SIGKILL
-    assert (tmp_path / ".checkpoint.safetensors.partial").exists()
+    assert len(list(tmp_path.glob(".checkpoint.safetensors.*.partial"))) == 1
     run(tmp_path, resume=True)
     assert result(tmp_path) == uninterrupted
     assert sorted(os.listdir(tmp_path)) == ["checkpoint.safetensors", "log.jsonl"]
 
 
-def pressing_ctrl_c(at, times=1):
+def signalling(number, at, times=1):
     def batches(step):
         if step == at:
             for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
         return BATCHES(step)
 
     return batches
 
 
+def pressing_ctrl_c(at, times=1):
+    return signalling(signal.SIGINT, at, times)
+
+
 @pytest.fixture
 def heeds_ctrl_c():
-    """What starts in the background may have inherited that Ctrl-C is ignored."""
+    """A program that starts in the background may have inherited that Ctrl-C is ignored."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
@@ -152,7 +159,8 @@ def test_ctrl_c_finishes_the_step_and_resumes_to_the_same_bits(
     assert signal.getsignal(signal.SIGINT) is handler
     assert "Ctrl-C again stops at once" in capfd.readouterr().err
     saved = training.load_checkpoint(tmp_path / "checkpoint.safetensors")
-    assert saved.metadata == {"step": step + 1, "config": {"seed": 1}}
+    monitor = {"metric": "loss", "highest_is_best": False}
+    assert saved.metadata == {"step": step + 1, "config": {"seed": 1}, "monitor": monitor}
     run(tmp_path, resume=True)
     assert result(tmp_path) == uninterrupted
 
@@ -167,6 +175,109 @@ def test_a_second_ctrl_c_stops_at_once(uninterrupted, tmp_path):
     assert saved.metadata["step"] == 30
     run(tmp_path, resume=True)
     assert result(tmp_path) == uninterrupted
+
+
+class Mistake(Exception):
+    """An error of the user's own functions."""
+
+
+def failing(function, at):
+    """Returns a function that fails at one of its calls, counted from 0."""
+    calls = iter(range(at + 1))
+
+    def fails(*arguments):
+        if next(calls) == at:
+            raise Mistake
+        return function(*arguments)
+
+    return fails
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"batches": failing(BATCHES, 31)}, 31),
+        ({"evaluate": failing(evaluate, 7)}, 32),
+        ({"evaluate": failing(evaluate, STEPS // 4 - 1)}, STEPS),
+    ],
+    ids=["batches", "evaluate", "the last evaluation"],
+)
+def test_an_error_of_the_user_saves_the_steps_and_resumes_to_the_same_bits(
+    changes, step, uninterrupted, tmp_path
+):
+    with pytest.raises(Mistake) as raised:
+        run(tmp_path, **changes)
+    path = tmp_path / "checkpoint.safetensors"
+    assert raised.value.__notes__ == [f"fit: the {step} steps done are saved in {path}"]
+    assert training.load_checkpoint(path).metadata["step"] == step
+    assert run(tmp_path, resume=True).reason == "steps"
+    assert result(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_leaving_the_program_saves_the_steps_too(error, uninterrupted, tmp_path):
+    def leaving(step):
+        if step == 31:
+            raise error
+        return BATCHES(step)
+
+    with pytest.raises(error):
+        run(tmp_path, batches=leaving)
+    path = tmp_path / "checkpoint.safetensors"
+    assert training.load_checkpoint(path).metadata["step"] == 31
+    run(tmp_path, resume=True)
+    assert result(tmp_path) == uninterrupted
+
+
+def test_a_terminated_run_saves_ends_and_resumes_to_the_same_bits(uninterrupted, tmp_path):
+    """SIGTERM, twice as `timeout` sends it, in the middle of a step between two saves."""
+    process = start(tmp_path, TERMINATE_AT="31")
+    assert process.wait(timeout=60) == -signal.SIGTERM
+    saved = training.load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert saved.metadata["step"] == 32
+    run(tmp_path, resume=True)
+    assert result(tmp_path) == uninterrupted
+
+
+def test_a_handler_of_sigterm_is_called_once_all_is_saved(uninterrupted, tmp_path, capfd):
+    path, saved_steps = tmp_path / "checkpoint.safetensors", []
+
+    def handle(number, _frame):
+        saved_steps.append((number, training.load_checkpoint(path).metadata["step"]))
+
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        fitted = run(tmp_path, batches=signalling(signal.SIGTERM, 7, times=3))
+        assert signal.getsignal(signal.SIGTERM) is handle
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert saved_steps == [(signal.SIGTERM, 8)]
+    assert fitted.reason == "interrupted"
+    assert capfd.readouterr().err.count("to save before terminating") == 1
+    run(tmp_path, resume=True)
+    assert result(tmp_path) == uninterrupted
+
+
+def test_kept_checkpoints_are_the_last_and_the_best_and_each_resumes(uninterrupted, tmp_path):
+    """Also after the run was stopped at a step that is saved for this reason alone."""
+    run(tmp_path, batches=pressing_ctrl_c(31), keep=2)
+    assert {path.name for path in tmp_path.glob("checkpoint*")} == {
+        "checkpoint.safetensors",
+        "checkpoint-00000027.safetensors",
+        "checkpoint-00000030.safetensors",
+        "checkpoint-best.safetensors",
+    }
+    run(tmp_path, keep=2, resume=True)
+    assert result(tmp_path) == uninterrupted
+    names = {path.name for path in tmp_path.glob("checkpoint-*")}
+    last = {f"checkpoint-{step:08d}.safetensors" for step in (STEPS - 3, STEPS)}
+    assert names == last | {"checkpoint-best.safetensors"}
+    best = training.load_checkpoint(tmp_path / "checkpoint-best.safetensors")
+    assert best.metadata["step"] == best.tree["best/step"]
+    for name in names:
+        (tmp_path / name).replace(tmp_path / "checkpoint.safetensors")
+        run(tmp_path, resume=True)
+        assert result(tmp_path) == uninterrupted
 
 
 def test_an_ignored_ctrl_c_stays_ignored(uninterrupted, tmp_path):
@@ -212,4 +323,7 @@ def kill_while_saving(call):
 if __name__ == "__main__":
     if "KILL_WHILE_SAVING" in os.environ:
         kill_while_saving(int(os.environ["KILL_WHILE_SAVING"]))
-    run(Path(sys.argv[1]), batches=slowly)
+    batches = slowly
+    if "TERMINATE_AT" in os.environ:
+        batches = signalling(signal.SIGTERM, int(os.environ["TERMINATE_AT"]), times=2)
+    run(Path(sys.argv[1]), batches=batches)

@@ -1,4 +1,6 @@
-"""A product of low rank added to weights: nothing at first, then what it is beside them."""
+"""LoRA: no change at first; merged weights equal the product run beside the weights."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from jattn.testing import assert_close
 
 SHAPES = {"matrix": (7, 5), "gates": (3, 7, 5), "query": (2, 3, 5), "output": (7, 2, 3)}
 FORMS = {"matrix": "n i", "gates": "3 n i", "query": "(h e) q", "output": "d (h u)"}
-# x is of the columns; the weight's own product, then its products' factors, one after the other.
+# Of a vector x of the columns: the product of the weight, of `down`, and of `up` with the latter.
 BESIDE = {
     "matrix": ("oi,i->o", "ri,i->r", "or,r->o"),
     "gates": ("goi,i->go", "gri,i->gr", "gor,gr->go"),
@@ -21,16 +23,16 @@ BESIDE = {
 
 def weights(dtype=np.float32):
     rng = np.random.default_rng(0)
-    drawn = {name: rng.normal(size=shape).astype(dtype) for name, shape in SHAPES.items()}
-    return {**drawn, "bias": rng.normal(size=11).astype(dtype)}
+    matrices = {name: rng.normal(size=shape).astype(dtype) for name, shape in SHAPES.items()}
+    return {**matrices, "bias": rng.normal(size=11).astype(dtype)}
 
 
 def trained(lora):
-    """Any other values than the zeros that it starts with."""
+    """Returns other values than the initial zeros."""
     leaves, structure = jax.tree.flatten(lora)
     rng = np.random.default_rng(1)
-    drawn = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
-    return jax.tree.unflatten(structure, drawn)
+    factors = [jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(structure, factors)
 
 
 def test_it_starts_as_nothing_and_has_few_weights():
@@ -87,7 +89,40 @@ def test_what_does_not_fit_is_refused_by_name():
     ):
         with pytest.raises(ValueError, match=complaint):
             training.init_lora(rng, params, select, rank)
+    wrong: tuple[Any, ...] = (2.0, True, None)
+    for rank in wrong:
+        with pytest.raises(ValueError, match=r"init_lora: rank is .*, expected an integer"):
+            training.init_lora(rng, params, ["matrix"], rank)
     lora = training.init_lora(rng, params, ["matrix"], 2)
     other = {**params, "matrix": params["matrix"].T}
     with pytest.raises(ValueError, match=r"matrix has shape \(5, 7\), up \(7, 2\)"):
         training.apply_lora(other, lora, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.int32, jnp.bool_, jnp.float8_e4m3fn])
+def test_weights_that_would_round_the_product_away_are_refused(dtype):
+    params = {"w": jnp.ones((4, 4), dtype)}
+    with pytest.raises(ValueError, match=r"init_lora: w is of dtype .*, expected a floating-point"):
+        training.init_lora(jax.random.key(0), params, ["w"], 1)
+    lora = {"w": training.LowRank(jnp.full((4, 1), 0.3), jnp.ones((1, 4)))}
+    with pytest.raises(ValueError, match=r"apply_lora: w is of dtype .*, expected a floating"):
+        training.apply_lora(params, lora, 1.0)
+    with pytest.raises(ValueError, match="apply_lora: w is a float, expected a floating-point"):
+        training.apply_lora({"w": 1.0}, lora, 1.0)
+    assert training.apply_lora(params, {"w": None}, 1.0) == params
+
+
+@pytest.mark.parametrize("scale", [float("inf"), float("nan"), jnp.nan, True, None, "1"])
+def test_a_scale_is_a_finite_number(scale):
+    params = {"w": jnp.ones((4, 4))}
+    with pytest.raises(ValueError, match=r"apply_lora: scale is .*, expected a finite number"):
+        training.apply_lora(params, {"w": None}, scale)
+
+
+def test_a_traced_scale_is_differentiated():
+    params = {"w": jnp.ones((2, 2))}
+    lora = {"w": training.LowRank(jnp.ones((2, 1)), jnp.full((1, 2), 3.0))}
+    slope = jax.grad(lambda scale: training.apply_lora(params, lora, scale)["w"].sum())(2.0)
+    assert slope == 12
+    merged = jax.jit(lambda lora: training.apply_lora(params, lora, 2.0))(lora)
+    assert (merged["w"] == 7).all()

@@ -1,4 +1,4 @@
-"""Leaves chosen by path: what is frozen keeps its bits and costs nothing, slips show."""
+"""Leaves are selected by path; frozen leaves keep their bits and have no optimiser state."""
 
 from typing import Any, NamedTuple
 
@@ -18,9 +18,9 @@ class Layer(NamedTuple):
 
 def params():
     rng = np.random.default_rng(0)
-    drawn = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
-    layers = [Layer(drawn(5, 3), drawn(5)), Layer(drawn(7, 5))]
-    return {"layers": layers, "head": drawn(7).at[:2].set(-0.0)}
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    layers = [Layer(normal(5, 3), normal(5)), Layer(normal(7, 5))]
+    return {"layers": layers, "head": normal(7).at[:2].set(-0.0)}
 
 
 def loss(params, batch, rng):
@@ -42,9 +42,58 @@ def loss(params, batch, rng):
 def test_patterns_choose_paths_and_branches(patterns, chosen):
     mask = training.select(params(), patterns)
     assert jax.tree.structure(mask) == jax.tree.structure(params())
-    found = jax.tree.leaves_with_path(mask)
-    paths = {jax.tree_util.keystr(path, simple=True, separator="/") for path, on in found if on}
+    leaves = jax.tree.leaves_with_path(mask)
+    paths = {jax.tree_util.keystr(path, simple=True, separator="/") for path, on in leaves if on}
     assert paths == chosen
+
+
+def test_only_stars_and_question_marks_are_wildcards():
+    """A path in a pattern is that path: brackets in it are no set of characters."""
+    tree = {"w[0]": 1.0, "w0": 2.0, "what?": {"a": 3.0}, "whats": 4.0}
+
+    def selected(*patterns):
+        mask = jax.tree.leaves_with_path(training.select(tree, patterns))
+        return [jax.tree_util.keystr(path, simple=True, separator="/") for path, on in mask if on]
+
+    assert selected("w[0]") == ["w[0]"]
+    assert selected("w[?]") == selected("w[*") == ["w[0]"]
+    assert selected("what?") == ["what?/a"]
+    assert selected("wha??") == ["what?/a", "whats"]
+    for pattern in ("w[01]", "w.", "w0|w1"):
+        with pytest.raises(ValueError, match="matches no path"):
+            selected(pattern)
+    assert training.label(tree, {"a": ["w[0]", "what?"]}, default="b") == {
+        "w[0]": "a",
+        "w0": "b",
+        "what?": {"a": "a"},
+        "whats": "b",
+    }
+    matrices = {"w[0]": jnp.ones((2, 3)), "w0": jnp.ones((2, 3))}
+    lora = training.init_lora(jax.random.key(0), matrices, ["w[0]"], 1)
+    assert lora["w0"] is None
+    assert lora["w[0]"] is not None
+
+
+def test_paths_that_are_the_same_text_are_refused():
+    tree = {"a/b": jnp.ones((2, 2)), "a": {"b": jnp.ones((2, 2))}}
+    for function in (
+        lambda: training.select(tree, ["a/b"]),
+        lambda: training.label(tree, {"x": ["a/b"]}),
+        lambda: training.init_lora(jax.random.key(0), tree, ["a/b"], 1),
+    ):
+        with pytest.raises(ValueError, match="two leaves are called a/b"):
+            function()
+
+
+def test_one_pattern_without_a_list_is_refused():
+    """Its letters would be patterns."""
+    tree = {"a": 1.0, "b": 2.0}
+    with pytest.raises(ValueError, match="select: patterns is 'ab', expected a list of patterns"):
+        training.select(tree, "ab")
+    with pytest.raises(ValueError, match=r"label: groups\['x'\] is 'ab', expected a list"):
+        training.label(tree, {"x": "ab"})
+    with pytest.raises(ValueError, match="init_lora: patterns is 'ab', expected a list"):
+        training.init_lora(jax.random.key(0), tree, "ab", 1)
 
 
 def test_a_pattern_that_matches_nothing_is_named_with_paths_that_exist():
@@ -101,7 +150,7 @@ def test_the_two_halves_are_the_tree_and_train_as_the_mask_does():
 
 def test_labels_give_groups_rates_of_their_own():
     start = params()
-    labels = training.label(start, {"slow": ["layers/0"], "fast": ["*/weight"]}, rest="still")
+    labels = training.label(start, {"slow": ["layers/0"], "fast": ["*/weight"]}, default="still")
     assert labels["layers"] == [Layer("slow", "slow"), Layer("fast")]
     assert labels["head"] == "still"
     rates: dict[Any, Any] = {

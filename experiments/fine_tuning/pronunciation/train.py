@@ -86,7 +86,7 @@ def optimizer(config: Config, params: model.Params) -> optax.GradientTransformat
     """Adam, with a rate for the published weights and another one for what is added to them."""
 
     added = [name for name in ("attention", "combine") if getattr(params, name) is not None]
-    groups = training.label(params, {"added": added} if added else {}, rest="published")
+    groups = training.label(params, {"added": added} if added else {}, default="published")
     peaks = {"published": config.rate, "added": config.added_rate}
     rates: Any = {name: adam(peak, config.warmup, config.steps) for name, peak in peaks.items()}
     return clipped(optax.partition(rates, groups))

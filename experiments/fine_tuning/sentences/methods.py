@@ -91,5 +91,5 @@ def optimizer(config: Config, trained: Any, steps: int) -> optax.GradientTransfo
     rates: dict[Any, optax.GradientTransformation] = {
         name: adam(peak, config.warmup, steps, decay=0.999) for name, peak in peaks.items()
     }
-    labels = training.label(trained, {"head": ["head"]}, rest="encoder")
+    labels = training.label(trained, {"head": ["head"]}, default="encoder")
     return clipped(optax.partition(rates, labels))
