@@ -56,7 +56,7 @@ def words_of_code(text: str) -> set[str]:
 
 
 def forgotten(root: Path) -> list[str]:
-    """What is missing of the mechanisms in the tree under `root`, and what to do, a line each."""
+    """The places that mechanisms in the tree under `root` lack, and what to do, a line each."""
     rows, exports, code = rows_of(root), exports_of(root), code_of_pages(root)
     modules = {
         name: path.relative_to(root / "jattn")

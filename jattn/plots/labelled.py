@@ -108,7 +108,7 @@ def linked(function: str, links: Links, t: int, s: int) -> np.ndarray:
     """
     pairs = set()
     for link in () if links is None else links:
-        pair = tuple(link) if isinstance(link, Iterable) else (link,)
+        pair: tuple[Any, ...] = tuple(link) if isinstance(link, Iterable) else (link,)
         whole = len(pair) == 2 and all(map(is_whole, pair))
         if not whole or not (0 <= pair[0] < t and 0 <= pair[1] < s):
             shown = tuple(getattr(place, "item", lambda place=place: place)() for place in pair)
@@ -133,7 +133,7 @@ def check_count(function: str, argument: str, value: Any, *, least: int = 1) -> 
 
 def check_above_0(function: str, argument: str, value: Any) -> None:
     """Raises ValueError unless `value` is a finite number above 0."""
-    if not (isinstance(value, numbers.Real) and math.isfinite(value) and value > 0):
+    if not (isinstance(value, numbers.Real) and 0.0 < float(value) < math.inf):
         raise ValueError(f"{function}: {argument} is {value!r}, expected a finite number above 0")
 
 
