@@ -162,7 +162,7 @@ def rules_shown(names):
 
 
 def test_every_rule_of_the_conventions_is_a_test():
-    """For each promise, the contract names the rules that show it: tests that begin with their id."""
+    """Each promise of the contract names rules, and each rule begins the name of a test."""
     contract = TEXTS["docs/conventions.md"].partition("## The contract")[2].partition("\n## ")[0]
     rules = set(re.findall(r"`([A-Z]\d)`", contract))
     shown = rules_shown(
