@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import io
 import os
 import re
 import sys
@@ -112,7 +113,7 @@ class Parser(argparse.ArgumentParser):
 @contextlib.contextmanager
 def readable_anywhere() -> Iterator[None]:
     """Writes letters that the output's encoding lacks as escapes, instead of raising."""
-    streams: list[Any] = [x for x in (sys.stdout, sys.stderr) if hasattr(x, "reconfigure")]
+    streams = [x for x in (sys.stdout, sys.stderr) if isinstance(x, io.TextIOWrapper)]
     before = [stream.errors for stream in streams]
     for stream in streams:
         stream.reconfigure(errors="backslashreplace")

@@ -21,7 +21,7 @@ KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39, "Esca
 
 
 class Page:
-    """An open page; `requests` has the address of everything that it asked for, itself first."""
+    """An open page; `requests` has the addresses of all that it fetched, its own first."""
 
     def __init__(self, browser: Path, file: Path, *, dark: bool = False, size=(1280, 900)):
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -59,7 +59,7 @@ class Page:
         self._profile.cleanup()
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression of JavaScript on the page."""
+        """Returns the value of an expression of JavaScript on the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
@@ -82,7 +82,7 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def picture(self, *, whole: bool = False) -> bytes:
-        """The page as PNG: what is in the window, or all."""
+        """Returns a picture of the window, or of the whole page, as PNG."""
         options: dict[str, Any] = {"captureBeyondViewport": whole}
         if whole:
             sizes = self.call("Page.getLayoutMetrics")["cssContentSize"]

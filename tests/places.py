@@ -16,14 +16,14 @@ REGENERATE = "run `python -m jattn mechanisms --markdown docs/mechanisms.md`"
 
 
 def functions_of(path: Path) -> list[str]:
-    """The public functions that a module defines."""
+    """Returns the public functions that a module defines."""
     body = ast.parse(path.read_text("utf-8")).body if path.exists() else []
     names = [node.name for node in body if isinstance(node, ast.FunctionDef)]
     return [name for name in names if not name.startswith("_")]
 
 
 def rows_of(root: Path) -> list[str]:
-    """The functions that have a row in the catalog."""
+    """Returns the functions that have a row in the catalog."""
     tree = ast.parse((root / "jattn/catalog/table.py").read_text("utf-8"))
     return [
         ast.unparse(node.args[0]).removeprefix("jattn.")
@@ -33,14 +33,14 @@ def rows_of(root: Path) -> list[str]:
 
 
 def exports_of(root: Path) -> set[str]:
-    """The names that `jattn/__init__.py` imports."""
+    """Returns the names that `jattn/__init__.py` imports."""
     tree = ast.parse((root / "jattn/__init__.py").read_text("utf-8"))
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def code_of_pages(root: Path) -> set[str]:
-    """The words of the code in the pages: of code spans and fences, not of sentences."""
+    """Returns the words of code spans and fences in the pages, without those of sentences."""
     pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
     words: set[str] = set()
     for page in pages:
@@ -56,7 +56,7 @@ def words_of_code(text: str) -> set[str]:
 
 
 def forgotten(root: Path) -> list[str]:
-    """What is missing of the mechanisms in the tree under `root`, and what to do, a line each."""
+    """Returns the places that mechanisms under `root` lack, each with the remedy."""
     rows, exports, code = rows_of(root), exports_of(root), code_of_pages(root)
     modules = {
         name: path.relative_to(root / "jattn")

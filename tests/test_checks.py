@@ -5,11 +5,13 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from jattn import testing
 from jattn.testing.properties import ROUNDING
@@ -90,7 +92,7 @@ def test_V2_each_mistake_fails_the_lines_that_are_about_it():
 
 def not_mapped(query, key):
     """Another value under `jax.jit` and `jax.vmap` than in a plain call."""
-    traced = isinstance(query, jax.core.Tracer)
+    traced = isinstance(query, Tracer)
     return scores(query * (1.001 if traced else 1.0), key)
 
 
@@ -151,8 +153,9 @@ MISFITS = {
 
 @pytest.mark.parametrize("message", MISFITS)
 def test_a_function_and_an_oracle_that_do_not_fit_are_named(message):
+    function, oracle = MISFITS[message]
     with pytest.raises(ValueError) as raised:  # noqa: PT011
-        testing.check(*MISFITS[message], INPUTS)
+        testing.check(function, oracle, INPUTS)
     assert str(raised.value).startswith(message)
 
 
@@ -170,7 +173,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("message", OPTIONS)
 def test_an_argument_of_another_kind_is_named(message):
-    arguments = {"inputs": INPUTS, **OPTIONS[message]}
+    arguments: dict[str, Any] = {"inputs": INPUTS, **OPTIONS[message]}
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         testing.check(scores, scores_oracle, **arguments)
     assert str(raised.value).startswith(f"check: {message}")

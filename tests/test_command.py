@@ -1,4 +1,4 @@
-"""The `jattn` command: what it prints, and one clear line with exit code 2 for what is wrong."""
+"""The `jattn` command: its output, and one line with exit code 2 for each mistake."""
 
 import errno
 import io
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path
 
 
 def options_of(parser):
-    """The parser's arguments and those of its commands."""
+    """Yields the arguments of the parser and of its commands."""
     for action in parser._actions:
         yield action
         for command_parser in (action.choices or {}).values() if action.dest == "command" else ():

@@ -1,4 +1,4 @@
-"""The documents: their code runs and prints what they say, their links lead somewhere."""
+"""The documents: their code runs and prints the output below it, and no link is broken."""
 
 import ast
 import doctest
@@ -47,7 +47,7 @@ print(json.dumps(printed))
 
 
 def examples(text):
-    """The line, code and expected output of each Python fence that is run.
+    """Yields the line, code and expected output of each Python fence that is run.
 
     The output is that of the text fence below it, with nothing in between; without one it is empty.
     """
@@ -65,10 +65,10 @@ def examples(text):
 
 def run(name, text, directory):
     """Runs a page; raises AssertionError where it raises, warns or prints something else."""
-    found = list(examples(text))
+    fences = list(examples(text))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SESSION],
-        input=json.dumps([name, [example[:2] for example in found]]),
+        input=json.dumps([name, [example[:2] for example in fences]]),
         capture_output=True,
         text=True,
         cwd=directory,
@@ -76,7 +76,7 @@ def run(name, text, directory):
     )
     assert done.returncode == 0, done.stderr
     checker = doctest.OutputChecker()
-    for (line, _, expected), printed in zip(found, json.loads(done.stdout), strict=True):
+    for (line, _, expected), printed in zip(fences, json.loads(done.stdout), strict=True):
         if not checker.check_output(expected, printed, doctest.ELLIPSIS):
             raise AssertionError(f"{name}:{line} printed\n{printed}\nand not\n{expected}")
 
@@ -113,7 +113,7 @@ def test_code_that_is_not_run_is_listed():
 
 
 def anchors(text):
-    """The anchors of a page's headings, as they are made where the project is read."""
+    """Yields the anchors of a page's headings."""
     for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         yield re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
@@ -147,7 +147,7 @@ def test_every_public_name_stands_in_a_page():
 
 
 def names_of_tests(path):
-    """The names of the tests that pytest collects from a file and does not skip."""
+    """Yields the names of the tests that pytest collects from a file and does not skip."""
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             marks = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
@@ -156,13 +156,13 @@ def names_of_tests(path):
 
 
 def rules_shown(names):
-    """The ids of rules at the beginning of tests' names: M1 and C1 of `test_M1_C1_empty_rows`."""
+    """Returns the ids at the beginning of tests' names: M1 and C1 of `test_M1_C1_empty_rows`."""
     ids = (re.match(r"test_((?:[A-Z]\d_)*)", name) for name in names)
-    return {rule for found in ids if found for rule in found[1].split("_") if rule}
+    return {rule for match in ids if match for rule in match[1].split("_") if rule}
 
 
 def test_every_rule_of_the_conventions_is_a_test():
-    """The contract names, for each promise, the rules that show it: tests whose names have them."""
+    """Each promise of the contract names rules, and each rule begins the name of a test."""
     contract = TEXTS["docs/conventions.md"].partition("## The contract")[2].partition("\n## ")[0]
     rules = set(re.findall(r"`([A-Z]\d)`", contract))
     shown = rules_shown(

@@ -1,4 +1,4 @@
-"""`jattn.plots.explorer`: a page that holds what it was given, needs nothing else, and works."""
+"""`jattn.plots.explorer`: a page that contains its input, needs no other file, and works."""
 
 import base64
 import html.parser
@@ -23,7 +23,7 @@ LINKS = [(0, 0), (4, 6)]
 
 
 class Parser(html.parser.HTMLParser):
-    """The elements of a page, and the text of each kind."""
+    """A reader of a page: the elements, and the text of each kind."""
 
     def __init__(self, page):
         super().__init__()
@@ -39,7 +39,7 @@ class Parser(html.parser.HTMLParser):
 
 
 def held(page):
-    """The data of a page, its weights as an array."""
+    """Returns the data of a page, and its weights as an array."""
     scripts = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     (data,) = map(json.loads, scripts)
     steps = np.frombuffer(base64.b64decode(data["weights"]), "<u2")

@@ -1,4 +1,4 @@
-"""Imports point down only: read from the syntax trees, so that nothing has to be imported."""
+"""Imports point down only: read from syntax trees, so that no module has to be imported."""
 
 import ast
 import sys
@@ -99,7 +99,7 @@ def within(name: str, packages: set[str]) -> bool:
 
 
 def imported(path: Path, modules: set[str]) -> Iterator[str]:
-    """Names of the modules that a file imports; `from jattn import masks` is `jattn.masks`."""
+    """Yields the modules that a file imports; `from jattn import masks` is `jattn.masks`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -113,25 +113,25 @@ def complaints(root: Path) -> list[str]:
     """Returns the breaches of layers, names and lengths in the tree under `root`, a line each."""
     paths = sorted([*root.glob("jattn/**/*.py"), *root.glob("experiments/**/*.py")])
     modules = {module_name(path, root) for path in paths}
-    found = []
+    breaches = []
     for path in paths:
         name = module_name(path, root)
-        layer = max((known for known in ALLOWED if within(name, {known})), key=len)
+        layer = max((entry for entry in ALLOWED if within(name, {entry})), key=len)
         public_only = layer.startswith("experiments")
         if layer == "jattn" and name != "jattn":
-            found.append(f"{name} stands in no layer")
+            breaches.append(f"{name} is in no layer")
         for target in sorted(set(imported(path, modules))):
             above = within(target, FORBIDDEN.get(layer, set()))
             private = public_only and any(part.startswith("_") for part in target.split(".")[1:])
             allowed = within(target, ALLOWED[layer] | {layer} | set(sys.stdlib_module_names))
             if above or private or not allowed:
-                found.append(f"{name} may not import {target}")
+                breaches.append(f"{name} may not import {target}")
         relative = path.relative_to(root)
-        found += [f"{relative}: name says nothing" for part in relative.parts if is_vague(part)]
+        breaches += [f"{relative}: name says nothing" for part in relative.parts if is_vague(part)]
         length = len(path.read_text().splitlines())
         if length > LONGEST and str(relative) not in LONGER:
-            found.append(f"{relative} has {length} lines, more than {LONGEST}")
-    return found
+            breaches.append(f"{relative} has {length} lines, more than {LONGEST}")
+    return breaches
 
 
 def is_vague(part: str) -> bool:
@@ -143,7 +143,7 @@ def test_imports_point_down_and_modules_are_short():
 
 
 def test_no_experiment_imports_another():
-    """A folder is read on its own; what two share is a module of `experiments` itself."""
+    """Each folder is read on its own; shared code is in modules of `experiments` itself."""
     folders = {f"experiments.{path.parent.name}" for path in ROOT.glob("experiments/*/__init__.py")}
     paths = sorted(ROOT.glob("experiments/*/**/*.py"))
     modules = {module_name(path, ROOT) for path in paths}
@@ -183,7 +183,7 @@ BAD = {
         "from jattn.training import fit as fit",
         "jattn may not import jattn.training",
     ),
-    "jattn/extra.py": ("", "jattn.extra stands in no layer"),
+    "jattn/extra.py": ("", "jattn.extra is in no layer"),
     "jattn/attention/utils.py": ("", "jattn/attention/utils.py: name says nothing"),
     "jattn/oracle/_src/dot.py": ("", "jattn/oracle/_src/dot.py: name says nothing"),
     "jattn/positions.py": ("\n" * 301, "jattn/positions.py has 301 lines, more than 300"),

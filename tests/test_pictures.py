@@ -19,7 +19,7 @@ IMAGE = RANDOM.random((6, 8, 3))
 
 
 def shown(figure):
-    """The matrices that are drawn, axes by axis."""
+    """Returns the matrices of a figure, axes by axis."""
     return [np.asarray(ax.get_images()[0].get_array()) for ax in figure.axes if ax.get_images()]
 
 
@@ -56,13 +56,13 @@ def test_weights_lie_over_their_patches():
     figure = plots.attention_over_image(IMAGE, weights, (3, 4), titles="abcde")
     image, *panels = [ax for ax in figure.axes if ax.get_images()][:6]
     np.testing.assert_array_equal(image.get_images()[0].get_array(), IMAGE)
-    for ax, title, one in zip(panels, "abcde", weights, strict=True):
+    for ax, title, row in zip(panels, "abcde", weights, strict=True):
         below, above = ax.get_images()
         assert np.asarray(below.get_array(), float).shape == IMAGE.shape[:2]
-        np.testing.assert_array_equal(above.get_array(), one.reshape(3, 4))
+        np.testing.assert_array_equal(above.get_array(), row.reshape(3, 4))
         assert above.get_extent() == below.get_extent()
-        assert above.get_clim() == (0.0, one.max())
-        assert ax.get_title() == f"{title}\nlargest {100 * one.max():.3g} %"
+        assert above.get_clim() == (0.0, row.max())
+        assert ax.get_title() == f"{title}\nlargest {100 * row.max():.3g} %"
     # The colour of a weight of 0 is clear.
     assert panels[0].get_images()[1].get_cmap()(0.0)[3] == 0.0
     eight_bits, numbers = (

@@ -48,7 +48,7 @@ def put_in_places(root, without=()):
     table, package = root / "jattn/catalog/table.py", root / "jattn/__init__.py"
     rows, exports = table.read_text("utf-8"), package.read_text("utf-8")
     row = "".join(f"    {line}\n" for line in f"{ROW},".splitlines())
-    module, name = re.fullmatch(r"from ([\w.]+) import (\w+) as \w+", EXPORT).groups()
+    _, module, _, name, *_ = EXPORT.split()
     texts = {
         "module": (root / "jattn/attention/content.py", MODULE),
         "oracle": (root / "jattn/oracle/attention/content.py", ORACLE),

@@ -1,4 +1,5 @@
-"""`jattn.plots`: what is drawn is what was given; files are whole; the terminal lines up."""
+# pyright: reportArgumentType=false
+"""`jattn.plots`: pictures show their input unchanged; files are whole; terminal text lines up."""
 
 import json
 import sys
@@ -19,7 +20,7 @@ WEIGHTS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 
 
 def drawn(figure, index=0):
-    """The axes of one panel, and its image."""
+    """Returns the axes of one panel, and its image."""
     ax = figure.axes[index]
     return ax, ax.get_images()[0]
 
@@ -79,7 +80,7 @@ def test_cells_of_a_grid_are_all_of_one_size():
 
 
 def outlined(ax):
-    """The cells (row, column) that have a square inside them."""
+    """Returns the cells (row, column) that have a square inside them."""
     (squares,) = ax.collections
     boxes = [path.get_extents() for path in squares.get_paths()]
     for box in boxes:
@@ -153,7 +154,7 @@ NAN_ROW = np.array([[0.7, 0.3, 0.0], [np.nan] * 3])
 
 
 def every_plot(weights, queries=None, keys=None, title=None):
-    """Calls that draw the same weights, labels and title, each by its own function."""
+    """Returns calls that draw the same weights, labels and title, each by another function."""
     return {
         "attention_map": lambda: plots.attention_map(weights, queries, keys, title=title),
         "attention_grid": lambda: plots.attention_grid([(weights, queries, keys, title)]),
@@ -169,7 +170,7 @@ def every_plot(weights, queries=None, keys=None, title=None):
 
 @pytest.mark.parametrize("name", [*every_plot(WEIGHTS), "attention_text", "explorer"])
 def test_weights_that_no_colour_shows_are_refused(name):
-    """Drawn, a NaN takes the scale away from all cells, and a weight below 0 looks like 0."""
+    """If drawn, a NaN would take the scale from all cells, and -0.5 would look like 0."""
     for wrong, shown in ((np.nan, "nan"), (np.inf, "inf"), (-0.5, "-0.5")):
         weights = np.where(np.isnan(NAN_ROW), wrong, NAN_ROW)
         drawing = every_plot(weights) | {
@@ -252,6 +253,7 @@ def test_losses_and_errors_below_zero_are_inside_of_the_axis():
 FOREIGN = {
     '{"step": 1, "loss": 2}': "has no phase",
     '{"step": null, "phase": "train"}': "has no step",
+    '{"step": 1%s, "phase": "train"}' % ("0" * 400): "has no step",
     "[1, 2]": "is a list",
     "3": "is a int",
     "": "is no JSON",

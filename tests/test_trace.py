@@ -1,4 +1,4 @@
-"""`jattn.trace`: the values are the mechanism's own, and the costs those of the stated rule."""
+"""`jattn.trace`: the values are the mechanism's own, and the costs follow the stated rule."""
 
 import functools
 
@@ -35,8 +35,8 @@ def test_the_output_is_the_mechanisms_bit_for_bit(row):
     for actual, expected in zip(traced.output, call.function(*inputs), strict=True):
         np.testing.assert_array_equal(actual, expected)
         assert actual.dtype == expected.dtype
-    assert {one.step for one in traced.intermediates} <= set(STEPS)
-    steps = [one.step for one in traced.intermediates]
+    assert {value.step for value in traced.intermediates} <= set(STEPS)
+    steps = [value.step for value in traced.intermediates]
     assert [step for step in STEPS if step in steps][-3:] == ["score", "weight", "decode"]
 
 
@@ -56,7 +56,7 @@ def test_the_named_values_are_the_mechanisms():
 
 def test_operations_are_those_counted_by_hand():
     traced = trace(jattn.additive_attention, *additive_inputs())
-    counted = {one.name: one.operations for one in traced.intermediates}
+    counted = {value.name: value.operations for value in traced.intermediates}
     assert counted == {
         "query_part": 2 * T * P * Q,
         "key_part": 2 * S * P * K,
@@ -84,9 +84,9 @@ def test_vmap_puts_its_axes_first():
         return jax.vmap(jattn.dot_attention)(query, key, value)
 
     traced = trace(batched, draw(4, T, K), draw(4, S, K), draw(4, S, V))
-    assert [one.shape for one in traced.intermediates] == [(4, T, S), (4, T, S), (4, T, V)]
-    one = trace(jattn.dot_attention, draw(T, K), draw(S, K), draw(S, V))
-    assert traced["scores"].operations == 4 * one["scores"].operations
+    assert [value.shape for value in traced.intermediates] == [(4, T, S), (4, T, S), (4, T, V)]
+    single = trace(jattn.dot_attention, draw(T, K), draw(S, K), draw(S, V))
+    assert traced["scores"].operations == 4 * single["scores"].operations
 
 
 def test_heads_are_shown_by_group():
@@ -119,9 +119,9 @@ def test_names_are_found_within_calls(wrap):
     inputs = tuple(np.asarray(draw(*shape)) for shape in ((T, K), (S, K), (S, V)))
     traced, plain = trace(wrapped, *inputs), trace(jattn.dot_attention, *inputs)
     assert traced.mechanism == "attention"
-    for one, other in zip(traced.intermediates, plain.intermediates, strict=True):
-        assert one[:2] + one[3:] == other[:2] + other[3:]
-        np.testing.assert_array_equal(one.value, other.value)
+    for actual, wanted in zip(traced.intermediates, plain.intermediates, strict=True):
+        assert actual[:2] + actual[3:] == wanted[:2] + wanted[3:]
+        np.testing.assert_array_equal(actual.value, wanted.value)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -155,7 +155,7 @@ def test_the_branch_that_runs_is_kept():
         )
 
     traced = trace(chosen, draw(T, K), draw(S, K))
-    assert [one.name for one in traced.intermediates] == ["raised"]
+    assert [value.name for value in traced.intermediates] == ["raised"]
     assert traced.operations == 2 * T * S * K + T * S + T * K + 1
 
 
@@ -164,7 +164,7 @@ def test_what_the_result_does_not_need_is_left_out():
         return jattn.dot_attention(query, key, value).weights
 
     traced = trace(weights_alone, draw(T, K), draw(S, K), draw(S, V))
-    assert [one.step for one in traced.intermediates] == ["score", "weight"]
+    assert [value.step for value in traced.intermediates] == ["score", "weight"]
 
 
 def test_what_follows_the_last_name_counts_for_it():
@@ -286,7 +286,9 @@ COSTS = {
 @pytest.mark.parametrize("name", COSTS)
 def test_each_kind_of_equation_costs_what_the_rule_says(name):
     function, inputs, expected = COSTS[name]
-    operations = sum(cost(one).operations for one in jax.make_jaxpr(function)(*inputs).eqns)
+    operations = sum(
+        cost(equation).operations for equation in jax.make_jaxpr(function)(*inputs).eqns
+    )
     assert operations == expected
 
 

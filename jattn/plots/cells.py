@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def draw(
     title: str | None,
     *,
     highest: float | None = None,
-    aspect: str = "equal",
+    aspect: Literal["equal", "auto"] = "equal",
     beside: bool = True,
     above: bool = True,
 ) -> Any:

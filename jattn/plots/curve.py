@@ -160,8 +160,9 @@ def _series(rows: Sequence[Any], name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_finite(value: Any) -> bool:
     """Returns whether `value` is a finite number; the log has null for NaN and infinity."""
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool | np.bool_)
-        and math.isfinite(value)
-    )
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number that no float holds.
+        return False

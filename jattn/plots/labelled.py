@@ -133,7 +133,7 @@ def check_count(function: str, argument: str, value: Any, *, least: int = 1) -> 
 
 def check_above_0(function: str, argument: str, value: Any) -> None:
     """Raises ValueError unless `value` is a finite number above 0."""
-    if not (isinstance(value, numbers.Real) and math.isfinite(value) and float(value) > 0):
+    if not (isinstance(value, numbers.Real) and 0.0 < float(value) < math.inf):
         raise ValueError(f"{function}: {argument} is {value!r}, expected a finite number above 0")
 
 
