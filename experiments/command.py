@@ -35,7 +35,7 @@ def option(
     choices: Sequence[str] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> Any:
-    """A field of a dataclass that is also an option of a command.
+    """Returns a field of a dataclass that is also an option of a command.
 
     Args:
         default: the value without the option.

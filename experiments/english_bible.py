@@ -18,7 +18,7 @@ GROUPS = {
 
 
 def read_verses() -> dict[str, str]:
-    """Each verse's text by its reference, BBCCCVVV: two digits of book, three of chapter, of verse.
+    """Reads texts by reference BBCCCVVV: two digits of book, three of chapter, three of verse.
 
     Raises:
         DataError: the wheel cannot be downloaded, or it is another.
@@ -37,11 +37,11 @@ def chapter(verse: str) -> str:
 
 
 def group(verse: str) -> int:
-    """The place in GROUPS of the group that a verse's book belongs to."""
+    """Returns the index in GROUPS of the group of a verse's book."""
     book = int(verse[:2])
     return next(i for i, (first, last) in enumerate(GROUPS.values()) if first <= book <= last)
 
 
 def split(verses: list[str]) -> dict[str, list[str]]:
-    """Verses to train on, to tune on and to test on: chapters stay whole."""
+    """Splits verses to train on, to tune on and to test on; chapters stay whole."""
     return held_out.split(verses, chapter)

@@ -1,4 +1,4 @@
-"""Texts held out by the whole that they belong to, such as a chapter or a page."""
+"""Splits of texts in which a whole, such as a chapter or a page, is in one part."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 def split(texts: Iterable[T], whole: Callable[[T], str]) -> dict[str, list[T]]:
-    """Texts to train on, to tune on (5 % of wholes) and to test on (10 %).
+    """Splits texts to train on, to tune on (5 % of wholes) and to test on (10 %).
 
-    By a hash of the whole's name that never changes.
+    The split is by a hash of the whole's name that never changes.
     """
     parts: dict[str, list[T]] = {"train": [], "valid": [], "test": []}
     for text in texts:

@@ -19,7 +19,7 @@ from experiments.sentence_pairs import Sentence
 PACKAGES = ("libreoffice-help-en-us", "libreoffice-help-de")
 PAGES = "usr/share/libreoffice/help/{}/text"
 BLOCK = re.compile(r'<(p|h\d) id="((?:par|hd)_id\w+)"([^>]*)>(.*?)</\1>', re.DOTALL)
-# What only one system or application shows; the text for all others stands beside it.
+# Text for one system or application; the text for all others follows it.
 ALTERNATIVE = re.compile(
     r'<span hidden="true"[^>]*class="[A-Z]+">(?:[^<]|<span[^>]*>[^<]*</span>)*</span>'
 )
@@ -37,17 +37,17 @@ class Paragraph(NamedTuple):
 
     @property
     def application(self) -> str:
-        """The folder of the page, such as swriter, or shared for what is of several."""
+        """Returns the folder of the page, such as swriter, or shared for several applications."""
         return self.page.partition("/")[0]
 
 
 def version() -> str:
-    """The version of the packages that are in the cache."""
+    """Returns the version of the packages in the cache."""
     return (_folder() / "version").read_text("utf-8").strip()
 
 
 def read_paragraphs() -> list[Paragraph]:
-    """The translated paragraphs of prose of 3 to 40 words, repeated ones too, in the pages' order.
+    """Reads translated paragraphs of prose of 3 to 40 words, with repetitions, in page order.
 
     Raises:
         DataError: the packages cannot be had.
@@ -58,23 +58,23 @@ def read_paragraphs() -> list[Paragraph]:
 
 
 def without_repetitions(paragraphs: Iterable[Paragraph]) -> list[Paragraph]:
-    """The first of those that are alike in either language but for the case."""
+    """Returns the first of paragraphs that are alike in either language except for case."""
     seen: set[str] = set()
     kept = []
-    for one in paragraphs:
-        texts = {one.english.lower(), one.german.lower()}
+    for paragraph in paragraphs:
+        texts = {paragraph.english.lower(), paragraph.german.lower()}
         if not texts & seen:
-            kept.append(one)
+            kept.append(paragraph)
         seen |= texts
     return kept
 
 
 def words(text: str) -> Sentence:
-    """Words and marks, and where spaces stand."""
-    found = list(WORD.finditer(text))
-    starts = (one.start() for one in found)
+    """Splits a text into words and marks, with the spaces before them."""
+    matches = list(WORD.finditer(text))
+    starts = (match.start() for match in matches)
     return Sentence(
-        tuple(one[0] for one in found),
+        tuple(match[0] for match in matches),
         tuple(start == 0 or text[start - 1] == " " for start in starts),
     )
 
@@ -91,15 +91,15 @@ def _is_prose(pair: Paragraph) -> bool:
 
 
 def _texts(root: Path) -> dict[tuple[str, str], str]:
-    """Each paragraph's text by page and id; of code there is none."""
-    found = {}
+    """Returns the text of each paragraph by page and id, without code."""
+    texts = {}
     for path in sorted(root.rglob("*.html")):
         page = path.relative_to(root).as_posix()
         for _, name, attributes, inner in BLOCK.findall(path.read_text("utf-8")):
             text = re.sub(r"<[^>]+>", "", ALTERNATIVE.sub("", inner))
             if "code" not in attributes:
-                found[page, name] = re.sub(r"\s+", " ", html.unescape(text)).strip()
-    return found
+                texts[page, name] = re.sub(r"\s+", " ", html.unescape(text)).strip()
+    return texts
 
 
 def _folder() -> Path:

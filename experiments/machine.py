@@ -1,4 +1,4 @@
-"""What a run is made on: processor and memory, and no name or host."""
+"""The machine of a run: processor and memory, without names."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
 
 
 def machine() -> dict[str, str | int]:
-    """Its kind alone: no name and no host."""
+    """Returns the kind of the machine, without user or host name."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cores": cores or 1,
@@ -20,7 +20,7 @@ def machine() -> dict[str, str | int]:
 
 
 def vectors() -> str:
-    """The widest vector instructions."""
+    """Returns the widest vector instructions."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:

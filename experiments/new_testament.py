@@ -23,7 +23,7 @@ BOOKS = {
 
 
 def read_verses() -> list[Pair]:
-    """The 7,936 verses that both texts have, in the books' order."""
+    """Reads the 7,936 verses of both texts, in the order of the books."""
     with opened() as archive:
         greek = _by_verse(rows(archive, "data/sources/SBLGNT.tsv"), lambda row: row["id"][1:9])
         english = _by_verse(
@@ -48,17 +48,17 @@ def book(verse: Pair) -> int:
 
 
 def reference(verse: Pair) -> str:
-    """Chapter and verse."""
+    """Returns chapter and verse."""
     return f"{int(verse.name[2:5])}:{int(verse.name[5:])}"
 
 
 def split(verses: Iterable[Pair], books: str = "all") -> Parts:
-    """Splits by book, since the first three Gospels tell much of the same in the same words.
+    """Splits verses by book, since the first three Gospels share much of their text.
 
-    John is tested on, Hebrews is to choose by.
+    John is the test set, Hebrews the validation set.
 
     Args:
-        books: those to train on, a name in `BOOKS`; only "whole" has John and Hebrews among them.
+        books: a name in `BOOKS`, to train on; "whole" alone includes John and Hebrews.
     """
     verses = list(verses)
     chosen = (BOOKS[books], {HEBREWS}, {JOHN})
@@ -66,19 +66,19 @@ def split(verses: Iterable[Pair], books: str = "all") -> Parts:
 
 
 def plain(word: str) -> str:
-    """A Greek word in lower case, and with the acute that the end of a sentence would give it.
+    """Returns a Greek word in lower case, with an acute for a grave accent.
 
-    A grave is the same accent within a sentence: it tells nothing and makes two forms of a word.
+    A grave is an acute within a sentence; it would make two forms of a word.
     """
     decomposed = unicodedata.normalize("NFD", word.lower())
     return unicodedata.normalize("NFC", decomposed.replace("\u0300", "\u0301"))
 
 
 def _by_verse(lines, name) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
+    verses: dict[str, list[dict[str, str]]] = {}
     for row in lines:
-        found.setdefault(name(row), []).append(row)
-    return found
+        verses.setdefault(name(row), []).append(row)
+    return verses
 
 
 def _verse(name, greek, english, links) -> Pair:

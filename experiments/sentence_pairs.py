@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 
 class Sentence(NamedTuple):
-    """Words, marks of punctuation among them; `spaced` says whether a space stands before each."""
+    """Words and punctuation marks; `spaced` is True for those after a space."""
 
     words: tuple[str, ...]
     spaced: tuple[bool, ...]
 
     @property
     def text(self) -> str:
-        """The sentence as it is printed."""
+        """Returns the sentence as it is printed."""
         pairs = zip(self.words, self.spaced, strict=True)
         return "".join(" " * space + word for word, space in pairs).strip()
 
@@ -19,9 +19,9 @@ class Sentence(NamedTuple):
 class Pair(NamedTuple):
     """A sentence and its translation.
 
-    `marks` says which words of the target are punctuation. `links` are pairs of places (source,
-    target) from 0 that people linked, and `glosses` has a few words of the target's language for
-    each word of the source; both are empty where there are none.
+    `marks` is True for the words of the target that are punctuation. `links` are pairs of indices
+    (source, target) that people linked. `glosses` has a few words of the target's language for
+    each word of the source. Both are empty in corpora without them.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Pairs to train on, to choose by and to test on."""
+    """Pairs for training, validation and tests."""
 
     train: list[Pair]
     valid: list[Pair]

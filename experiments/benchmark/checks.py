@@ -1,4 +1,4 @@
-"""How far a library's result is from that in float64, on the part that is checked."""
+"""Errors of a library's result against float64, on the part that is compared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Result = Mapping[str, Any]
 
 
 def checked(row: Row, inputs: Arrays, result: Result) -> dict[str, np.ndarray]:
-    """The last key-value head and its queries; outputs past a length are nobody's business."""
+    """Returns the last key-value head and its queries, with zeros past each length."""
     made = {name: np.asarray(array) for name, array in result.items() if array is not None}
     if row.kind == "attention":
         made = {name: last_head(row, name, array) for name, array in made.items()}
@@ -25,7 +25,7 @@ def checked(row: Row, inputs: Arrays, result: Result) -> dict[str, np.ndarray]:
 
 
 def last_head(row: Row, name: str, array: np.ndarray) -> np.ndarray:
-    """Of an array `b t h k`, or of a bias `b h t s`."""
+    """Returns the last head of an array `b t h k`, or of a bias `b h t s`."""
     group = row.shape[2] // (row.key_value_heads or row.shape[2])
     if name in ("bias", "d_bias"):
         return array[:, -group:]
@@ -33,7 +33,7 @@ def last_head(row: Row, name: str, array: np.ndarray) -> np.ndarray:
 
 
 def error(result: Result, truth: Result) -> tuple[float, str]:
-    """The largest difference, over the largest entry of that array, and the array's name.
+    """Returns the largest difference relative to the array's largest entry, and the array's name.
 
     Raises:
         ValueError: if an array has another shape, or the output is missing.

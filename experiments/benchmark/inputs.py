@@ -12,7 +12,7 @@ Arrays = dict[str, Any]
 
 
 def draw(row: Row) -> Arrays:
-    """Arrays by name, float32 where they are differentiated."""
+    """Draws arrays by name, float32 if they are differentiated."""
     rng = np.random.default_rng(sum(row.shape))
     return DRAWN[row.kind](row, rng, lambda *shape: rng.standard_normal(shape, np.float32))
 
@@ -54,7 +54,7 @@ def additive(row: Row, rng, normal) -> Arrays:
 
 
 def gru_params(normal, inputs: int, units: int) -> jattn.GRUParams:
-    """The hidden bias is zero: not every library has one."""
+    """Draws weights; the hidden bias is zero, since not every library has one."""
     shapes = ((3, units, inputs), inputs), ((3, units, units), units), ((3, units), 1)
     drawn = [normal(*shape) * fan_in**-0.5 for shape, fan_in in shapes]
     return jattn.GRUParams._make([*drawn, np.zeros((3, units), np.float32)])
@@ -82,7 +82,7 @@ def bidirectional(row: Row, rng, normal) -> Arrays:
 
 
 def training(row: Row, rng, normal) -> Arrays:
-    """Params in the form of `jattn.EncoderParams` and `jattn.LuongDecoderParams`."""
+    """Draws params in the form of `jattn.EncoderParams` and `jattn.LuongDecoderParams`."""
     batch, letters, phones, embedded, units, score_units = row.shape
     linear = lambda outputs, inputs: jattn.LinearParams(
         normal(outputs, inputs) * inputs**-0.5, normal(outputs)

@@ -1,4 +1,4 @@
-"""What a run is made of: versions, and jattn's own sources."""
+"""Versions of the libraries, and a digest of jattn's sources."""
 
 import hashlib
 import importlib.metadata
@@ -23,7 +23,7 @@ def version(distribution: str) -> str:
 
 
 def sources() -> str:
-    """A digest of jattn's modules, so that a run is not continued with others."""
+    """Returns a digest of jattn's modules, so that no run is continued with other code."""
     digest = hashlib.sha256()
     root = Path(jattn.__file__).parent
     for path in sorted(root.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Which keys a query of a row may read, as an array of Booleans, and how many."""
+"""Masks of rows as Boolean arrays, and numbers of allowed pairs."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from experiments.benchmark.rows import Row
 
 
 def dense(row: Row, inputs: Arrays) -> np.ndarray | None:
-    """Bool `[1 or b, t, s]`, True where a query may attend to a key; None where it always may."""
+    """Returns Bool `[1 or b, t, s]`, True where a query may attend to a key, or None for all."""
     queries, keys = row.shape[1], row.keys or row.shape[1]
     allowed = None
     if row.causal:
@@ -22,7 +22,7 @@ def dense(row: Row, inputs: Arrays) -> np.ndarray | None:
 
 
 def dense_unless_causal(row: Row, inputs: Arrays) -> np.ndarray | None:
-    """The same for libraries that have an option for the causal mask alone."""
+    """Returns `dense`, or None for a causal mask, for libraries with an option for that alone."""
     return None if only_causal(row) else dense(row, inputs)
 
 
@@ -31,7 +31,7 @@ def only_causal(row: Row) -> bool:
 
 
 def pairs(row: Row, inputs: Arrays) -> int:
-    """How many pairs of query and key are read, or steps of a GRU, over the whole batch."""
+    """Returns the number of allowed pairs of query and key, or of steps of a GRU, in a batch."""
     batch, steps = row.shape[:2]
     if row.kind == "bidirectional":
         return int(inputs["lengths"].sum())

@@ -27,7 +27,7 @@ class Settings(NamedTuple):
 
 
 def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -> dict[str, Cells]:
-    """Cells by direction and peer; one that could not be measured has its `reason`."""
+    """Returns cells by direction and peer; a cell that could not be measured has a `reason`."""
     found = {}
     expected = truth(row, workers)
     for direction in row.directions:
@@ -48,7 +48,7 @@ def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -
 
 
 def truth(row: Row, workers: Workers) -> Result:
-    """The output and, where the row asks for them, the gradients in float64.
+    """Returns the output and, if the row has that direction, the gradients in float64.
 
     Raises:
         Refused: it takes too long or too much memory.
@@ -62,7 +62,7 @@ def truth(row: Row, workers: Workers) -> Result:
 def checked(
     row: Row, direction: str, peers: list[str], workers: Workers, expected: Result
 ) -> Cells:
-    """Each peer's time to compile and to call once, and the error of what came out."""
+    """Returns each peer's time to compile and to call once, and the error of its result."""
     cells: Cells = {}
     for peer in peers:
         try:
@@ -105,18 +105,18 @@ def summary(calls: list[float]) -> Cell:
     return {"median": median, "quartiles": [lower, upper], "calls": len(calls)}
 
 
-def remembered(row: Row, peer: str, found: dict[str, Cells], workers: Workers) -> None:
+def remembered(row: Row, peer: str, cells: dict[str, Cells], workers: Workers) -> None:
     """Adds what one call holds beside its inputs, in a process that does nothing else."""
-    directions = [name for name, cells in found.items() if "reason" not in cells[peer]]
+    directions = [name for name, peers in cells.items() if "reason" not in peers[peer]]
     if not directions:
         return
     worker = workers.another(peer)
     try:
         for direction in directions:
             worker.ask("prepare", row, direction)
-            found[direction][peer]["memory"] = worker.ask("peak")[1]
+            cells[direction][peer]["memory"] = worker.ask("peak")[1]
     except Refused as refused:
-        found[direction][peer]["memory_reason"] = str(refused)
+        cells[direction][peer]["memory_reason"] = str(refused)
     finally:
         worker.stop()
 

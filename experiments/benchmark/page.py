@@ -1,4 +1,4 @@
-"""docs/performance.md, made of a record and of nothing else."""
+"""The text of docs/performance.md, made from a record alone."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def text(record: Record, file: str) -> str:
     parts += scaling(record)
     reasons = tables.reasons(record)
     if reasons:
-        parts += ["## What is missing, and why\n", "\n".join(reasons) + "\n"]
+        parts += ["## Missing results, and reasons\n", "\n".join(reasons) + "\n"]
     return "\n".join([*parts, CLOSING])
 
 
@@ -53,7 +53,7 @@ def setting(record: Record) -> str:
 
 
 def means(record: Record) -> str:
-    table = [["geometric mean of ratios", "ratio", "of"]]
+    table = [["geometric mean of ratios", "ratio", "rows"]]
     table += [[name, f"**{mean:.2f}**", str(count)] for name, mean, count in summary.means(record)]
     behind = summary.slowest(summary.measured(record))
     said = "; ".join(
@@ -64,7 +64,7 @@ def means(record: Record) -> str:
 
 
 def details(record: Record) -> list[str]:
-    """Every library's ratios, first calls and memory."""
+    """Returns tables of every library's ratios, first calls and memory."""
     parts = []
     for direction in ("forward", "gradient"):
         lines = [line for line in summary.measured(record) if line.direction == direction]
@@ -72,16 +72,16 @@ def details(record: Record) -> list[str]:
             continue
         name = summary.direction_title(direction)
         for heading, show in (
-            (f"## Every library, {name}\n\njattn's time, then ratios.\n", tables.ratio_or_reason),
-            (f"### First call, {name}\n\nSeconds, compiling included.\n", tables.first_call),
-            (f"### Memory, {name}\n\nMiB beside the inputs.\n", tables.memory),
+            (f"## Every library, {name}\n\njattn's time, then the other libraries' ratios.\n", tables.ratio_or_reason),
+            (f"### First call, {name}\n\nSeconds, with compilation.\n", tables.first_call),
+            (f"### Memory, {name}\n\nMiB, without the inputs.\n", tables.memory),
         ):
             parts += [heading, tables.markdown(tables.every_peer(lines, show)) + "\n"]
     return parts
 
 
 def scaling(record: Record) -> list[str]:
-    """Curves of time and memory, as pictures and as tables."""
+    """Returns curves of time and memory, as pictures and as tables."""
     families = summary.curves(record)
     if not families:
         return []
@@ -95,7 +95,7 @@ def scaling(record: Record) -> list[str]:
         name = family.removeprefix("scaling-")
         for what, show in (
             ("time", tables.median_or_reason),
-            ("MiB beside the inputs", tables.memory),
+            ("MiB without the inputs", tables.memory),
         ):
             table = tables.every_peer(lines, show, first="t")
             parts += [f"### {name.capitalize()}, {what}\n", tables.markdown(table) + "\n"]

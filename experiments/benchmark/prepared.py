@@ -10,7 +10,7 @@ Result = dict[str, Any]
 
 
 class Unsupported(Exception):
-    """What a library has no way to be asked for; the message is shown in its place."""
+    """A function or option that a library lacks; the message is shown in place of a time."""
 
 
 class Prepared(NamedTuple):
@@ -67,7 +67,7 @@ OWN, TRUTH = "jattn", "float64"
 
 
 def offered(peer: str, row: Any) -> Callable[..., Prepared]:
-    """The function of the peer's module for the row's kind: of row, inputs and direction.
+    """Returns the function of the peer's module for the row's kind.
 
     Raises:
         ImportError: the library is not installed.
@@ -82,5 +82,5 @@ def offered(peer: str, row: Any) -> Callable[..., Prepared]:
 
 
 def gradients(arrays: Result) -> Result:
-    """Gradients under the names `d_<name>`."""
+    """Returns gradients under the names `d_<name>`."""
     return {f"d_{name}": np.asarray(array) for name, array in arrays.items()}

@@ -13,11 +13,11 @@ from typing import Any
 from experiments.benchmark.worker import status
 
 GIB = 2**30
-SPARE = 0.7 * GIB  # What the machine itself needs.
+SPARE = 0.7 * GIB  # Memory for the system.
 
 
 class Refused(Exception):
-    """A peer that did not answer with a value; the message says why, in one line."""
+    """A peer that gave no value; the message is the reason, in one line."""
 
 
 class Worker:
@@ -32,7 +32,7 @@ class Worker:
         self.process: subprocess.Popen | None = None
 
     def ask(self, command: str, *arguments: Any) -> Any:
-        """The answer to a command of `experiments.benchmark.worker`.
+        """Returns the answer to a command of `experiments.benchmark.worker`.
 
         Raises:
             Refused: the peer raised, ended, or took too long or too much memory.
@@ -71,7 +71,7 @@ class Worker:
         return self.process
 
     def watch(self, process: subprocess.Popen) -> None:
-        """Waits for an answer.
+        """Waits for an answer within the limits of time and memory.
 
         Raises:
             Refused: it took too long, or the process grew too large.
@@ -117,7 +117,7 @@ class Workers(dict[str, Worker]):
         return self[peer]
 
     def another(self, peer: str) -> Worker:
-        """One that is not kept."""
+        """Returns a new worker that is not kept."""
         return Worker(peer, self.limit, self.memory)
 
     def __enter__(self) -> "Workers":
@@ -127,7 +127,7 @@ class Workers(dict[str, Worker]):
         self.stop()
 
     def stop(self) -> None:
-        """Ends them, and so frees their memory; they start again when asked."""
+        """Ends the workers to free their memory; they start again when asked."""
         for worker in self.values():
             worker.stop()
 

@@ -1,4 +1,4 @@
-"""The file of results: rows that are finished stay, and so an interrupted run goes on."""
+"""The file of results: finished rows are kept, so an interrupted run continues."""
 
 import datetime
 import json
@@ -34,7 +34,7 @@ class Results:
         }
 
     def load(self) -> None:
-        """Takes up what the file holds; there may be none.
+        """Reads the record of the file, if there is one.
 
         Raises:
             Mismatch: naming what differs.
@@ -54,7 +54,7 @@ class Results:
         self.record = record
 
     def add_command(self, command: str) -> None:
-        """What was typed, in the order in which it was; the same again is the same run going on."""
+        """Appends a command line, unless the same command continues its run."""
         commands = self.record.setdefault("commands", [])
         if command not in commands:
             commands.append(command)
@@ -91,7 +91,7 @@ class Results:
 
 
 def read(path: Path) -> Record:
-    """A record from a file.
+    """Reads a record from a file.
 
     Raises:
         OSError: naming the path.

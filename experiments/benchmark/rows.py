@@ -1,4 +1,4 @@
-"""What is measured: one row a problem, with its sizes, and the peers that it is put to."""
+"""The rows of the benchmark: problems with their sizes and peers."""
 
 import dataclasses
 import math
@@ -48,7 +48,7 @@ def named(family: str, kind: str, *shapes: tuple[int, ...], **options) -> Iterat
 
 
 def table() -> Iterator[Row]:
-    """Shapes are `b t h k` for attention, `b t s q p` for additive and `b t i n` for the GRU."""
+    """Yields all rows; shapes are `b t h k`, `b t s q p` for additive and `b t i n` for the GRU."""
     yield Row(
         "matrix-product", "limit", "product", (2048, 2048, 2048),
         directions=(FORWARD,), peers=("jax.nn", "torch"),
@@ -82,7 +82,7 @@ def table() -> Iterator[Row]:
 
 
 def scaling(length: int, window: int = 256) -> Iterator[Row]:
-    """One length of the three curves, dense, causal and window."""
+    """Yields one length of the three curves, dense, causal and window."""
     options: dict[str, dict] = {
         "dense": {},
         "causal": {"causal": True},
@@ -96,7 +96,7 @@ def scaling(length: int, window: int = 256) -> Iterator[Row]:
 
 
 def smoke_table() -> Iterator[Row]:
-    """One tiny row of each kind."""
+    """Yields one tiny row of each kind."""
     yield Row(
         "matrix-product", "limit", "product", (64, 64, 64),
         directions=(FORWARD,), peers=("jax.nn", "torch"),
@@ -118,22 +118,22 @@ def smoke_table() -> Iterator[Row]:
 
 
 def chosen(rows: list[Row], names: list[str] | None) -> list[Row]:
-    """The rows whose name or family is among `names`, in the order of the table.
+    """Returns the rows whose name or family is in `names`, in the order of the table.
 
     Raises:
         ValueError: if a name is neither.
     """
     if names is None:
         return rows
-    known = {word for row in rows for word in (row.name, row.family)}
+    valid_names = {word for row in rows for word in (row.name, row.family)}
     for name in names:
-        if name not in known:
+        if name not in valid_names:
             raise ValueError(f"--rows: {name} is no row and no family; --list shows them")
     return [row for row in rows if row.name in names or row.family in names]
 
 
 def products(row: Row, direction: str, pairs: int) -> float | None:
-    """Floating-point operations of the matrix products that the row cannot do without.
+    """Returns the floating-point operations of the row's necessary matrix products.
 
     `pairs` of query and key are allowed, over the batch, in each head. Backward needs twice as
     many as forward: a gradient for each side of each product.

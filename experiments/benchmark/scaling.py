@@ -15,7 +15,7 @@ CHECKED_UP_TO = 4096  # Length of the points that are compared with float64.
 def point(
     row: Row, peers: list[str], before: list[Cells], workers: Workers, settings: Settings
 ) -> dict[str, Cells]:
-    """A point of a curve: each peer in a process of its own, once where a call is long.
+    """Measures a point of a curve: each peer in its own process, once if a call is long.
 
     Args:
         before: the cells of the curve's shorter lengths.
@@ -50,7 +50,7 @@ def one_point(worker: Worker, row: Row, direction: str, expected: Any) -> Cell:
 
 
 def hopeless(shorter: list[Cell], limit: float) -> str | None:
-    """Why a length is not tried, given the lengths before it, each half of the next."""
+    """Returns a reason not to try a length, from results of shorter ones, each half the next."""
     if not shorter:
         return None
     if "reason" in shorter[-1]:

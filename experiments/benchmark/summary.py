@@ -1,4 +1,4 @@
-"""What a record says: who is best at a row, ratios to jattn, and their geometric means."""
+"""Summary of a record: the best peer of each row, ratios to jattn, and geometric means."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -23,14 +23,14 @@ class Line(NamedTuple):
         return self.cells.get(OWN)
 
     def ratio(self, peer: str) -> float | None:
-        """The peer's median over jattn's: above 1 jattn is faster. None where either has none."""
+        """Returns the peer's median over jattn's, or None; above 1 jattn is faster."""
         own, other = self.own, self.cells.get(peer)
         if own is None or other is None or "median" not in own or "median" not in other:
             return None
         return other["median"] / own["median"]
 
     def best(self) -> str | None:
-        """The fastest peer of those whose result is right."""
+        """Returns the fastest peer whose result is right."""
         peers = [
             peer
             for peer, cell in self.cells.items()
@@ -43,7 +43,7 @@ class Line(NamedTuple):
         return None if best is None else self.ratio(best)
 
     def share(self, rate: float | None) -> float | None:
-        """The part of the matrix product's rate that jattn reaches on the row's own products."""
+        """Returns jattn's share of the matrix product's rate on the necessary products."""
         needed, own = self.row["products"][self.direction], self.own
         if rate is None or needed is None or own is None or "median" not in own:
             return None
@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 
 def is_wrong(cell: Cell) -> bool:
-    """Whether the result was compared and is another function's."""
+    """Returns whether the result was compared and is wrong."""
     return not cell.get("error", 0.0) <= WRONG  # NaN is wrong too.
 
 
@@ -65,22 +65,22 @@ def lines(record: Record, keep: Callable[[Record], bool]) -> list[Line]:
 
 
 def measured(record: Record) -> list[Line]:
-    """All but the limit and the points of curves."""
+    """Returns all lines except the limit and the points of curves."""
     return lines(record, lambda row: row["family"] != "limit" and not row["length"])
 
 
 def curve(record: Record, family: str) -> list[Line]:
-    found = lines(record, lambda row: row["family"] == family)
-    return sorted(found, key=lambda line: line.row["length"])
+    points = lines(record, lambda row: row["family"] == family)
+    return sorted(points, key=lambda line: line.row["length"])
 
 
 def curves(record: Record) -> list[str]:
-    """Families of points, in the order of the record."""
+    """Returns families of points, in the order of the record."""
     return list(dict.fromkeys(row["family"] for row in record["rows"].values() if row["length"]))
 
 
 def rate(record: Record) -> tuple[float, str] | None:
-    """Operations a second of the faster matrix product, and whose it is."""
+    """Returns the operations per second of the faster matrix product, and its library."""
     for line in lines(record, lambda row: row["family"] == "limit"):
         best = line.best()
         if best is not None:
@@ -89,7 +89,7 @@ def rate(record: Record) -> tuple[float, str] | None:
 
 
 def means(record: Record) -> Iterator[tuple[str, float, int]]:
-    """What a geometric mean is over, the mean, and of how many ratios."""
+    """Yields names of groups of rows, geometric means and numbers of ratios."""
     every = measured(record)
     long = [
         line for line in every if line.row["kind"] == "attention" and line.row["shape"][1] >= 512
@@ -106,9 +106,9 @@ def means(record: Record) -> Iterator[tuple[str, float, int]]:
         ],
     }
     for name, ratios in groups.items():
-        known = [ratio for ratio in ratios if ratio is not None]
-        if known:
-            yield name, geometric_mean(known), len(known)
+        measured_ratios = [ratio for ratio in ratios if ratio is not None]
+        if measured_ratios:
+            yield name, geometric_mean(measured_ratios), len(measured_ratios)
 
 
 def title(peer: str) -> str:
@@ -119,20 +119,20 @@ def direction_title(direction: str) -> str:
     return "forward + backward" if direction == GRADIENT else "forward"
 
 
-def peers_of(some: list[Line]) -> list[str]:
-    """Peers with anything measured, in the order of the table of peers."""
-    with_figures = {peer for line in some for peer, cell in line.cells.items() if "median" in cell}
+def peers_of(every: list[Line]) -> list[str]:
+    """Returns peers with a measured time, in the order of the table of peers."""
+    with_figures = {peer for line in every for peer, cell in line.cells.items() if "median" in cell}
     return [peer for peer in PEERS if peer in with_figures]
 
 
-def slowest(some: list[Line]) -> list[tuple[Line, float]]:
-    """Rows where a peer is faster than jattn, the worst first."""
-    behind = [(line, ratio) for line in some if (ratio := line.best_ratio()) and ratio < 1]
+def slowest(every: list[Line]) -> list[tuple[Line, float]]:
+    """Returns rows where a peer is faster than jattn, the worst first."""
+    behind = [(line, ratio) for line in every if (ratio := line.best_ratio()) and ratio < 1]
     return sorted(behind, key=lambda pair: pair[1])
 
 
 def seconds(value: float) -> str:
-    """Three digits, in the unit that fits."""
+    """Formats a time with three digits."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return (

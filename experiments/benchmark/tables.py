@@ -18,7 +18,7 @@ def markdown(table: Table) -> str:
 
 
 def text(table: Table) -> str:
-    """Columns for a terminal."""
+    """Formats a table for a terminal."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -27,9 +27,9 @@ def text(table: Table) -> str:
 
 
 def ratios(record: Record) -> Table:
-    """One line a row and direction: jattn's time, the best peer, and the part of the limit."""
+    """Returns a line for each row and direction: jattn's time, best peer, share of the limit."""
     head = ["row", "direction", "jattn", "best peer", "its time", "best / jattn", "jax.nn / jattn"]
-    head.append("part of the limit")
+    head.append("share of the limit")
     table, limit = [head], summary.rate(record)
     for line in summary.measured(record):
         best = line.best()
@@ -54,7 +54,7 @@ def number(ratio: float | None) -> str:
 
 
 def figure(cell: Cell | None) -> str:
-    """A time, or how there is none."""
+    """Formats a time, or a dash without one."""
     if cell is None:
         return ""
     if "median" not in cell:
@@ -65,7 +65,7 @@ def figure(cell: Cell | None) -> str:
 def every_peer(
     lines: Sequence[Line], show: Callable[[Line, str], str], first: str = "row"
 ) -> Table:
-    """A line a row, a column a peer."""
+    """Returns a table with a line for each row and a column for each peer."""
     peers = summary.peers_of(list(lines))
     table = [[first, *map(title, peers)]]
     for line in lines:
@@ -75,7 +75,7 @@ def every_peer(
 
 
 def ratio_or_reason(line: Line, peer: str) -> str:
-    """A peer's time over jattn's; jattn's own time in its column."""
+    """Formats a peer's time over jattn's, or jattn's time."""
     cell = line.cells.get(peer)
     if peer == OWN:
         return figure(cell)
@@ -100,26 +100,26 @@ def memory(line: Line, peer: str) -> str:
 
 
 def reasons(record: Record) -> list[str]:
-    """One line a peer and reason, with the families, or points of curves, that have it."""
-    found: dict[tuple[str, str], dict[str, set[str]]] = {}
+    """Returns a line for each peer and reason, with the families or points that it concerns."""
+    by_reason: dict[tuple[str, str], dict[str, set[str]]] = {}
     for line in summary.lines(record, lambda row: row["family"] != "limit"):
         place = line.name if line.row["length"] else line.row["family"]
         for peer, cell in line.cells.items():
             for reason in (cell.get("reason"), cell.get("memory_reason"), wrong(cell)):
                 if reason is not None:
-                    places = found.setdefault((peer, reason), {})
+                    places = by_reason.setdefault((peer, reason), {})
                     places.setdefault(place, set()).add(line.direction)
     order = [*PEERS]
     return [
         f"- {title(peer)}: {reason} ({', '.join(map(where, places.items()))})"
         for (peer, reason), places in sorted(
-            found.items(), key=lambda item: order.index(item[0][0])
+            by_reason.items(), key=lambda item: order.index(item[0][0])
         )
     ]
 
 
 def where(place: tuple[str, set[str]]) -> str:
-    """A family, and the direction where it is one of two."""
+    """Formats a family, with the direction if it is one of two."""
     name, directions = place
     one_of_two = len(directions) == 1 and not name.startswith(("scaling", "training", "decode"))
     words = [FORWARD if FORWARD in directions else "backward"] if one_of_two else []

@@ -1,48 +1,48 @@
-"""What the page says in words."""
+"""The prose of docs/performance.md."""
 
 OPENING = """# Performance
 
 Made by `python -m experiments.benchmark` from [{file}]({file}); not edited by hand.
 
-Every row is measured for all libraries in one run: each library in a process of its own, all of
-them in turns, so that all see the same noise. Times are medians of single calls, compiled where
-the library compiles, with float32 inputs that lie in the library's own layout. Forward + backward
-is the result and the gradient of every float input. A ratio is a library's time over jattn's:
-above 1, jattn is faster.
+Every row is measured for all libraries in one run. Each library has its own process, and the
+processes take turns, so that all meet the same noise. Times are medians of single calls, compiled
+if the library compiles, with float32 inputs in the library's own layout. Forward + backward is the
+result and the gradient of every float input. A ratio is a library's time over jattn's: above 1,
+jattn is faster.
 """
 
 READING = """How to read it:
 
 - Names give the family and the sizes: `b t h k` for attention, `b t s q p` for additive attention,
-  `b t i n` for the GRU. `window` sees the query's own position and 256 before it, causally
+  `b t i n` for the GRU. `window` has the query's own position and 256 before it, causally
   (`local_window_size=(256, 0)`). `padded` is causal with a length drawn for each example.
-  `documents` packs eight into one sequence. `grouped` has 8 key-value heads. `soft-cap` is 50.
-  `decode` is one query against 4,096 keys, for jattn in its cache. `bidirectional` has a length
-  drawn for each example.
+  `documents` packs eight documents into one sequence. `grouped` has 8 key-value heads. `soft-cap`
+  is 50. `decode` is one query against 4,096 keys, for jattn in its cache. `bidirectional` has a
+  length drawn for each example.
 - `training-step` is a step of [the main job's model](pronunciation.md) with its default sizes: 256
   words of at most 12 letters, loss, gradient, clipping and Adam. The other one feeds each
   attentional vector to the next step.
-- The best peer is the fastest library whose result is right: within 1e-3 of float64, as a part of
-  the largest entry, in the output and in each gradient. (wrong) marks what is not, – what a
-  library does not do.
+- The best peer is the fastest library whose result is right: within 1e-3 of float64, relative to
+  the largest entry, in the output and in each gradient. (wrong) marks other results, – functions
+  that a library lacks.
 - The limit is the float32 product of two 2048 × 2048 matrices, the faster of JAX's and PyTorch's
-  in the same run: {limit}. The part of it counts only products over pairs that may attend to each
-  other, forward once and backward twice.
+  in the same run: {limit}. The share of the limit counts only products over pairs that may attend
+  to each other, forward once and backward twice.
 """
 
-CLOSING = """## What not to conclude
+CLOSING = """## Limits
 
 - One machine, two threads, one run. On a GPU none of these ratios holds.
-- Equinox's and Haiku's attention has four projections, which are set to the identity and are paid
-  for. PyTorch is not compiled, except FlexAttention, which has no backward pass on a processor.
-- Masks that a library takes as an array are made before the clock starts; they count as memory.
+- Equinox's and Haiku's attention has four projections, which are set to the identity; their time
+  counts. PyTorch is not compiled, except FlexAttention, which has no backward pass on a CPU.
+- Masks that a library takes as an array are made before timing; they count as memory.
 - ONNX Runtime runs without its arena, which a program that calls it often would keep.
-- A ratio near 1 is a draw: repeat the row before believing in a few per cent.
-- Memory is that of one call beside inputs and compiled code, at its largest, in a fresh process.
-  What is small against 10 MiB is mostly the libraries' own buffers.
+- A ratio near 1 is a draw: repeat the row before drawing conclusions from a few per cent.
+- Memory is the peak of one call in a fresh process, without inputs and compiled code. Values far
+  below 10 MiB are mostly the libraries' own buffers.
 - Points of a curve longer than 4,096 are not compared with float64.
 
-## Do it again
+## Reproduction
 
 ```sh
 pip install -c constraints.txt -e '.[experiments,peers]'
@@ -50,7 +50,7 @@ python -m experiments.benchmark --list
 python -m experiments.benchmark
 ```
 
-The machine should have nothing else to do. An interrupted run goes on where it stopped; `--fresh`
-starts anew, `--rows` and `--peers` take a part, `--check` compares results alone, and `--markdown`
-makes this page from the record.
+The machine should be idle otherwise. The same command continues an interrupted run. `--fresh`
+starts anew, `--rows` and `--peers` select rows and libraries, `--check` compares results without
+timing, and `--markdown` makes this page from the record.
 """

@@ -17,7 +17,7 @@ def main() -> None:
         sys.exit("experiments.benchmark.worker: expected one peer; the benchmark starts it")
     peer = sys.argv[1]
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Libraries print; what they print is no answer.
+    os.dup2(2, 1)  # Libraries print, and that is no answer.
     if hasattr(os, "sched_setaffinity"):  # XLA has as many threads as there are processors.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     measuring = Measuring(peer)
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def reason(error: Exception) -> str:
-    """One line: what the library says, or why it is not asked."""
+    """Returns the library's message, or the reason not to ask it, in one line."""
     if isinstance(error, ModuleNotFoundError):
         return "not installed"
     text = " ".join(str(error).split())
@@ -73,7 +73,7 @@ class Measuring:
         gc.collect()
 
     def check(self) -> tuple[float, dict]:
-        """Seconds of the first call, and the part of its result that is compared."""
+        """Returns the seconds of the first call, and the part of its result that is compared."""
         from experiments.benchmark.checks import checked
 
         began = time.perf_counter()
@@ -82,7 +82,7 @@ class Measuring:
         return seconds, checked(self.row, self.inputs, self.prepared.result(returned))
 
     def time(self, seconds: float, calls: int) -> list[float]:
-        """Durations of single calls: as many as fit into `seconds`, from one to `calls`."""
+        """Returns durations of single calls: as many as fit into `seconds`, from one to `calls`."""
         durations: list[float] = []
         gc.disable()
         while not durations or (sum(durations) < seconds and len(durations) < calls):
@@ -95,7 +95,7 @@ class Measuring:
         return durations[1:] if len(durations) > 4 else durations
 
     def peak(self) -> tuple[float, int]:
-        """Seconds of a call, and the most bytes that it holds beside inputs and compiled code."""
+        """Returns the seconds of a call and its peak bytes, without inputs and compiled code."""
         gc.collect()
         release_free_memory()
         before = start_high_water()
@@ -108,13 +108,13 @@ class Measuring:
 
 
 def release_free_memory() -> None:
-    """What was freed goes back to the system, so that it is counted when it is needed again."""
+    """Returns freed memory to the system, so that it is counted when it is used again."""
     with contextlib.suppress(AttributeError):  # Another C library.
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def start_high_water() -> int:
-    """Forgets the largest size that the process has had; returns its size, in bytes."""
+    """Resets the largest size of the process; returns its size in bytes."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # proc(5): resets the high-water mark to the present size.
@@ -124,7 +124,7 @@ def start_high_water() -> int:
 
 
 def status(name: str, process: int | str = "self") -> int:
-    """A size of a process, in bytes."""
+    """Returns a size of a process, in bytes."""
     with open(f"/proc/{process}/status") as file:
         line = next(line for line in file if line.startswith(name + ":"))
     return int(line.split()[1]) * 1024

@@ -1,1 +1,1 @@
-"""How to choose a kind of attention: mechanisms on tasks that separate them, all else the same."""
+"""Mechanisms compared on tasks that separate them, with everything else the same."""

@@ -1,4 +1,4 @@
-"""Examples of a task as arrays: what is trained on, validated with and tested with."""
+"""Examples of a task as arrays, for training, validation and tests."""
 
 import zlib
 from collections.abc import Sequence
@@ -42,30 +42,30 @@ class Data(NamedTuple):
 
 
 def padded(pairs: Sequence[Pair], widths: tuple[int, int]) -> Examples:
-    """The pairs as arrays of these widths."""
+    """Returns the pairs as arrays of these widths."""
     arrays = []
     for column, width in zip(zip(*pairs, strict=True), widths, strict=True):
         tokens = np.zeros((len(column), width), np.int32)
-        for row, one in zip(tokens, column, strict=True):
-            row[: len(one)] = one
-        arrays += [tokens, np.array([len(one) for one in column], np.int32)]
+        for row, sequence in zip(tokens, column, strict=True):
+            row[: len(sequence)] = sequence
+        arrays += [tokens, np.array(list(map(len, column)), np.int32)]
     return Examples(*arrays)
 
 
 def drawn(
     task: Task, rng: np.random.Generator, count: int, part: str | None, sizes: Sequence[int]
 ) -> list[Pair]:
-    """`count` examples of `part`, or of any if it is None, of sizes drawn evenly."""
-    found: list[Pair] = []
-    while len(found) < count:
+    """Draws `count` examples of `part`, or of any if it is None, of sizes drawn evenly."""
+    pairs: list[Pair] = []
+    while len(pairs) < count:
         pair = task.draw(rng, sizes[int(rng.integers(len(sizes)))])
         if part is None or task.part_of(pair[0]) == part:
-            found.append(pair)
-    return found
+            pairs.append(pair)
+    return pairs
 
 
 def data(name: str, task: Task, config: Config) -> Data:
-    """Examples that depend on the task and the seeds alone."""
+    """Draws examples that depend on the task and the seeds alone."""
     seeds = range(config.seed, config.seed + config.seeds)
     rngs = [np.random.default_rng([seed, zlib.crc32(name.encode())]) for seed in seeds]
     sizes = range(task.shortest, task.longest + 1)
@@ -88,6 +88,6 @@ def data(name: str, task: Task, config: Config) -> Data:
 
 
 def stages_and_steps(config: Config) -> tuple[int, int]:
-    """How often a model is validated, and the steps before each."""
+    """Returns the number of validations, and the steps before each."""
     stages = min(config.evaluations, config.steps)
     return stages, config.steps // stages

@@ -9,7 +9,7 @@ from experiments.choosing.report import key
 from jattn.plots.curve import HUES
 from jattn.plots.figure import new_figure
 
-# Of longer examples hardly a sequence is right, and tokens tell the mechanisms apart.
+# At most 3 % of most longer sequences are right, so tokens separate the mechanisms.
 PANELS = {
     "1": ("sequences", "sequences right, trained lengths"),
     "1.5": ("tokens", "tokens right, 1.5 times as long"),
@@ -18,7 +18,7 @@ PANELS = {
 
 
 def picture(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str]) -> Any:
-    """A panel for each length, and one for time and memory if they were measured."""
+    """Draws a panel for each length, and one for time and memory if they were measured."""
     cells, costs = results["cells"], results.get("costs") or {}
     figure = new_figure(1.6 + 2.9 * len(PANELS) + 2.6 * bool(costs), 1.9 + 0.27 * len(names))
     figure.set_layout_engine("constrained")
@@ -37,7 +37,7 @@ def share(cell: Mapping[str, Any] | None, kind: str, times: str) -> float:
 
 
 def heat(panel: Any, shares: np.ndarray, tasks: Sequence[str], title: str) -> None:
-    """Per cent in cells, which are darker the more is right."""
+    """Draws percentages in cells, darker for higher ones."""
     panel.imshow(shares, "Blues", vmin=0, vmax=100, aspect="auto")
     for (row, column), value in np.ndenumerate(shares):
         if np.isfinite(value):
@@ -50,12 +50,12 @@ def heat(panel: Any, shares: np.ndarray, tasks: Sequence[str], title: str) -> No
 
 
 def bars(panel: Any, costs: Sequence[Mapping[str, Any] | None]) -> None:
-    """Time and memory of a step at the greatest length, as parts of the greatest of each."""
-    length = list(next(one for one in costs if one)["bytes"])[-1]
+    """Draws time and memory of a step at the greatest length, relative to the greatest of each."""
+    length = list(next(filter(None, costs))["bytes"])[-1]
     none = (np.nan, np.nan)
     pairs = [
-        (one["milliseconds"][length]["median"], one["bytes"][length] / 2**20) if one else none
-        for one in costs
+        (cost["milliseconds"][length]["median"], cost["bytes"][length] / 2**20) if cost else none
+        for cost in costs
     ]
     for index, (unit, hue) in enumerate(zip(("ms", "MiB"), HUES, strict=False)):
         values = np.array([pair[index] for pair in pairs])

@@ -1,4 +1,4 @@
-"""What a run prints: how often each mechanism is right, and what it costs."""
+"""The tables of a run: accuracies and costs of each mechanism."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from experiments.results import Table
 
 NEITHER = "-"  # Of a cell that was not run.
 COSTS = (
-    "Milliseconds: medians, the mechanisms taking turns. KiB: what the compiled step holds beside "
-    "its arguments and results. Operations: of attention alone, forward, for one example, as "
-    "`jattn.trace` counts them."
+    "Milliseconds: medians, the mechanisms taking turns. KiB: temporary memory of the compiled "
+    "step, without its arguments and results. Operations: of attention alone, forward, for one "
+    "example, as `jattn.trace` counts them."
 )
 
 
 def tables(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[str]) -> list[Table]:
-    """Tables of whole sequences, of tokens, each also of longer examples, and of costs."""
+    """Returns tables of sequences and of tokens, also for longer examples, and of costs."""
     cells, config = results["cells"], results["config"]
     longer = [f"{times:g}" for times in LONGER]
     lengths = f"examples {' and '.join(longer)} times as long as the longest that were trained"
@@ -68,13 +68,13 @@ def cost_table(costs: Mapping[str, Any], names: Sequence[str]) -> Table:
         columns += [f"ms, {length} tokens", f"KiB, {length} tokens", f"operations, {length} tokens"]
     rows = []
     for name in names:
-        one = costs[name]
-        row = [name, f"{one['weights']:,}"]
+        cost = costs[name]
+        row = [name, f"{cost['weights']:,}"]
         for length in lengths:
             row += [
-                f"{one['milliseconds'][length]['median']:.2f}",
-                f"{one['bytes'][length] / 1024:,.0f}",
-                f"{one['operations'][length]:,}",
+                f"{cost['milliseconds'][length]['median']:.2f}",
+                f"{cost['bytes'][length] / 1024:,.0f}",
+                f"{cost['operations'][length]:,}",
             ]
         rows.append(row)
     return Table(
@@ -90,7 +90,7 @@ def key(task: str, mechanism: str) -> str:
 
 
 def estimate(shares: Sequence[float]) -> str:
-    """The mean in per cent, and its standard error if there are several."""
+    """Formats the mean in per cent, with its standard error if there are several."""
     mean = f"{100 * np.mean(shares):.1f}"
     return f"{mean} ± {100 * standard_error(shares):.1f}" if len(shares) > 1 else mean
 

@@ -1,4 +1,4 @@
-"""The tasks: what is read and what is to be written."""
+"""The tasks: sources and targets."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -8,13 +8,13 @@ import numpy as np
 
 STOP, START, FIRST = 0, 1, 2  # Tokens from FIRST on are symbols.
 SYMBOLS = 12
-MARK = FIRST + SYMBOLS  # Stands before what is asked for.
+MARK = FIRST + SYMBOLS  # Comes before the query of a source.
 
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
 def part_of(source: Sequence[int]) -> str:
-    """Where an example belongs, by its source alone: a fifth of them is kept from training."""
+    """Returns the part of an example, by its source alone; a fifth is not trained on."""
     bucket = zlib.crc32(bytes(source)) % 10
     return "test" if bucket == 0 else "valid" if bucket == 1 else "train"
 
@@ -37,25 +37,25 @@ def symbols(rng: np.random.Generator, count: int) -> list[int]:
 
 
 def copy(rng: np.random.Generator, size: int) -> Pair:
-    """The symbols as they are."""
+    """Draws symbols; the target is the same."""
     source = symbols(rng, size)
     return source, source
 
 
 def reverse(rng: np.random.Generator, size: int) -> Pair:
-    """The symbols from the last to the first."""
+    """Draws symbols; the target has them from last to first."""
     source = symbols(rng, size)
     return source, source[::-1]
 
 
 def sort(rng: np.random.Generator, size: int) -> Pair:
-    """The symbols in their order."""
+    """Draws symbols; the target has them sorted."""
     source = symbols(rng, size)
     return source, sorted(source)
 
 
 def recall(rng: np.random.Generator, size: int) -> Pair:
-    """Pairs of a key and a value, no key twice, then a mark and a key: the value of that key."""
+    """Draws pairs of key and value, no key twice, a mark and a key; the target is its value."""
     keys = (FIRST + rng.permutation(SYMBOLS)[:size]).tolist()
     values = symbols(rng, size)
     asked = int(rng.integers(size))
@@ -64,7 +64,7 @@ def recall(rng: np.random.Generator, size: int) -> Pair:
 
 
 def match(rng: np.random.Generator, size: int) -> Pair:
-    """Symbols, one of them once, then a mark and that one: the two that followed it."""
+    """Draws symbols, a mark and a symbol that occurs once; the target is the two after it."""
     asked, place = symbols(rng, 1)[0], int(rng.integers(size - 2))
     others = rng.integers(FIRST, FIRST + SYMBOLS - 1, size)
     source = (others + (others >= asked)).tolist()
@@ -73,7 +73,7 @@ def match(rng: np.random.Generator, size: int) -> Pair:
 
 
 def expand(rng: np.random.Generator, size: int) -> Pair:
-    """Every symbol once, and every other one of the alphabet twice."""
+    """Draws symbols; the target has every other one of the alphabet twice."""
     source = symbols(rng, size)
     return source, [x for x in source for _ in range(1 + (x - FIRST) % 2)]
 

@@ -1,4 +1,4 @@
-"""The task that nobody made up: words to phones, from the CMU Pronouncing Dictionary."""
+"""A real task: words to phones, from the CMU Pronouncing Dictionary."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ SHORTEST, LONGEST = 3, 8  # Letters of the words that are trained.
 
 
 def pronunciation() -> Task:
-    """Words and their phones; words of one stem are in one part.
+    """Returns the task of words and their phones; words of one stem are in one part.
 
     Raises:
         DataError: the dictionary can neither be found nor downloaded.
@@ -20,7 +20,7 @@ def pronunciation() -> Task:
 
 
 def task(dictionary: Dictionary) -> Task:
-    """Words of one pronunciation, without its stress, of as many letters as are asked for."""
+    """Returns the task of words with one pronunciation, without stress, by number of letters."""
     phones = sorted({p for phones in plain(dictionary).values() for p in phones})
     tokens = {phone: index for index, phone in enumerate(phones, start=FIRST)}
     by_size: dict[int, list[Pair]] = {}
@@ -33,7 +33,7 @@ def task(dictionary: Dictionary) -> Task:
     part_of = {bytes(spell(word)): name for name, part in parts.items() for word in part}
 
     def draw(rng: np.random.Generator, size: int) -> Pair:
-        """Letters, and the phones that they stand for."""
+        """Draws the letters of a word and its phones."""
         words = by_size[size]
         return words[int(rng.integers(len(words)))]
 
@@ -41,7 +41,7 @@ def task(dictionary: Dictionary) -> Task:
 
 
 def plain(dictionary: Dictionary) -> dict[str, tuple[str, ...]]:
-    """The words of one pronunciation, stress left out."""
+    """Returns the words with one pronunciation, without stress."""
     said = {
         word: {without_stress(phones) for phones in variants}
         for word, variants in dictionary.pronunciations.items()

@@ -11,12 +11,12 @@ STOP, START = 0, 1
 
 
 def tokens_of(dictionary: Dictionary) -> dict[str, int]:
-    """The token of each phone."""
+    """Returns the token of each phone."""
     return {phone: index for index, phone in enumerate(dictionary.phones, start=START + 1)}
 
 
 def spell(word: str) -> np.ndarray:
-    """The letters of a word as tokens.
+    """Returns the letters of a word as tokens.
 
     Raises:
         ValueError: if the word has anything but letters a to z and apostrophes, or nothing.

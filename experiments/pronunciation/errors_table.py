@@ -1,10 +1,10 @@
-"""The table of a run: its errors beside published ones."""
+"""The table of a run's errors, with published ones."""
 
 from typing import Any
 
 from experiments.results import Table
 
-# Word and phone error rate, without stress unless said; each on its own split.
+# Word and phone error rates without stress, each on its own split.
 PUBLISHED = (
     ("transformer 2x256, g2p-seq2seq's README, newest dictionary", "31 %", "–"),
     ("Phonetisaurus, g2p-seq2seq's README, newest dictionary", "33.9 %", "–"),
@@ -14,7 +14,7 @@ PUBLISHED = (
 
 
 def errors_table(results: dict[str, Any]) -> Table:
-    """Error rates on the test words beside published ones."""
+    """Returns error rates on the test words, with published ones."""
     wrong, config = results["test"], results["config"]
     ours = f"this run: attention {config['attention']}, {results['weights']:,} weights"
     percent = lambda share: f"{100 * share:.2f} %"
@@ -28,9 +28,9 @@ def errors_table(results: dict[str, Any]) -> Table:
         ),
         *PUBLISHED,
     ]
-    held = {"stem": "no stem of which is in the training words", "word": "drawn at random"}
+    split = {"stem": "no stem of which is in the training words", "word": "drawn at random"}
     title = (
-        f"{results['test_words']:,} test words, {held[config['split']]}; stress not counted,"
+        f"{results['test_words']:,} test words, {split[config['split']]}; stress not counted,"
         " any of a word's pronunciations is right"
     )
     return Table(title, ("", "words wrong", "phones wrong"), rows)

@@ -70,7 +70,7 @@ def pronounce(
     model = form(config, _phones(params))
 
     def spoken(letters, length):
-        found = seq2seq.search(
+        result = seq2seq.search(
             seq2seq.stepping(params, letters, length, model),
             start=START,
             stop=STOP,
@@ -78,10 +78,10 @@ def pronounce(
             beam_size=config.beam_size,
             collect=lambda state: state.weights,
         )
-        weights = found.collected[0]
+        weights = result.collected[0]
         if weights.ndim == 3:
             weights = weights.mean(1)
-        return found.tokens[0], found.lengths[0], weights
+        return result.tokens[0], result.lengths[0], weights
 
     return jax.vmap(spoken)(letters, lengths)
 

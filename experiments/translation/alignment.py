@@ -1,7 +1,7 @@
-"""Links between words read off attention weights, and how far they are from the human ones.
+"""Links between words from attention weights, and their error against human links.
 
 One rule for every system: a target word that is no punctuation gets one link, to the source word
-with the largest weight; punctuation gets none. Words that nobody linked count against all alike.
+with the largest weight; punctuation gets none. Words without human links count against all alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ Places = Sequence[int] | np.ndarray
 
 
 def word_weights(weights: np.ndarray, target: Places, source: Places) -> np.ndarray:
-    """From pieces to words: rows `[t s]` of a target word are averaged, source columns summed.
+    """Averages the rows of a target word's pieces, and sums the columns of a source word's.
 
     Args:
-        weights: a row for each target piece and a column for each source one; further rows, as
-            that of the end, and columns are left out.
+        weights: `[t s]`, a row for each target piece and a column for each source piece; further
+            rows, such as that of the end, and columns are ignored.
         target: the word of each target piece, counted from 0.
         source: the same for the source.
     """
@@ -30,16 +30,16 @@ def word_weights(weights: np.ndarray, target: Places, source: Places) -> np.ndar
 
 
 def links(weights: np.ndarray, marks: Sequence[bool]) -> Links:
-    """The link of each target word that is no punctuation; `weights` are those of words."""
+    """Returns the link of each target word that is no punctuation, from weights of words."""
     chosen = np.argmax(weights, axis=1)
     pairs = zip(chosen, marks, strict=True)
     return frozenset((int(g), e) for e, (g, is_mark) in enumerate(pairs) if not is_mark)
 
 
 def alignment_error_rate(found: Iterable[Links], gold: Iterable[Links]) -> float:
-    """AER = 1 - 2 |found ∩ gold| / (|found| + |gold|), over all sentences together.
+    """Computes AER = 1 - 2 |found ∩ gold| / (|found| + |gold|) over all sentences.
 
-    That of Och & Ney (2003), Computational Linguistics 29(1), where every gold link is a sure one.
+    Och & Ney (2003), Computational Linguistics 29(1), with sure links alone.
     """
     pairs = list(zip(found, gold, strict=True))
     both = sum(len(a & b) for a, b in pairs)
@@ -47,7 +47,7 @@ def alignment_error_rate(found: Iterable[Links], gold: Iterable[Links]) -> float
 
 
 def diagonal(pair: Pair) -> Links:
-    """Links of a translator who goes word by word at an even pace."""
+    """Returns links along the diagonal, at an even pace."""
     words = [place for place, is_mark in enumerate(pair.marks) if not is_mark]
     pace = len(pair.source.words) / max(1, len(words))
     return frozenset((int((order + 0.5) * pace), place) for order, place in enumerate(words))

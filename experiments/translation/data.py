@@ -11,7 +11,7 @@ from experiments.translation.config import Config
 from experiments.translation.pieces import Encoded, Pieces
 from jattn import training
 
-MOST_LINKS = 8  # Of one target word that are kept for guided attention; more are rare.
+MOST_LINKS = 8  # Links of a target word for guided attention; more are rare.
 
 
 class Example(NamedTuple):
@@ -23,7 +23,7 @@ class Example(NamedTuple):
 
 
 def encode(pairs: Sequence[Pair], pieces: Pieces) -> list[Example]:
-    """The pieces of both sides of each pair."""
+    """Returns the pieces of both sides of each pair."""
     source, target = map(subwords.processor, pieces)
     return [
         Example(pair, subwords.encode(source, pair.source), subwords.encode(target, pair.target))
@@ -32,7 +32,7 @@ def encode(pairs: Sequence[Pair], pieces: Pieces) -> list[Example]:
 
 
 def columns(examples: Sequence[Example]) -> dict[str, list[np.ndarray]]:
-    """What a batch holds of each pair; words are counted from 1, and 0 is none.
+    """Returns the columns of a batch; words are counted from 1, and 0 is none.
 
     `source` and `target` are pieces, `source_words` the word of each source piece, and `links` the
     source words that people linked each target piece's word to.
@@ -46,7 +46,7 @@ def columns(examples: Sequence[Example]) -> dict[str, list[np.ndarray]]:
 
 
 def batches(examples: Sequence[Example], config: Config) -> training.BucketedBatches:
-    """Batches of the pairs that are short enough.
+    """Returns batches of the pairs that are short enough.
 
     Raises:
         ValueError: none is.
@@ -62,9 +62,9 @@ def longest(example: Example) -> int:
 
 
 def _linked(example: Example) -> np.ndarray:
-    found = np.zeros((len(example.pair.target.words), MOST_LINKS), np.int32)
+    linked = np.zeros((len(example.pair.target.words), MOST_LINKS), np.int32)
     for source, target in sorted(example.pair.links):
-        free = np.flatnonzero(found[target] == 0)
+        free = np.flatnonzero(linked[target] == 0)
         if len(free):
-            found[target, free[0]] = source + 1
-    return found[example.target.words]
+            linked[target, free[0]] = source + 1
+    return linked[example.target.words]

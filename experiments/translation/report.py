@@ -77,8 +77,8 @@ def measure(trained: Trained, out: Path, *, tested: int | None = None) -> dict[s
 def command(config: Config, start_from: str | None) -> str:
     """Returns the command line of a run of this configuration, begun from another or not."""
     default = dataclasses.asdict(Config())
-    given = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
+    changed = {n: v for n, v in dataclasses.asdict(config).items() if v != default[n]}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
     options += [f"--from {start_from}"] if start_from else []
     return " ".join(["python -m experiments.translation", *options])
 

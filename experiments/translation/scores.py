@@ -29,7 +29,7 @@ class Bucket(NamedTuple):
 
 
 def scores(translated: Sequence[str], references: Sequence[str]) -> Scores:
-    """Corpus scores from 0 to 100."""
+    """Computes corpus scores from 0 to 100."""
     bare, bare_references = list(map(words, translated)), list(map(words, references))
     return Scores(
         BLEU().corpus_score(translated, [references]).score,
@@ -39,12 +39,12 @@ def scores(translated: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def row(translated: Sequence[str], pairs: Sequence[Pair]) -> dict[str, float]:
-    """The scores of translations of pairs, by name."""
+    """Returns the scores of translations of pairs, by name."""
     return scores(translated, [pair.target.text for pair in pairs])._asdict()
 
 
 def signatures() -> dict[str, str]:
-    """What sacrebleu says of each measure, so that others can repeat it."""
+    """Returns sacrebleu's signature of each measure, for reproduction."""
     metrics = {"bleu": BLEU(), "chrf": CHRF(), "word_bleu": BLEU(tokenize="none")}
     for metric in metrics.values():
         metric.corpus_score(["a"], [["a"]])
@@ -52,27 +52,27 @@ def signatures() -> dict[str, str]:
 
 
 def words(text: str) -> str:
-    """The words in lower case with spaces between, an apostrophe or hyphen inside one kept."""
+    """Returns the words in lower case with spaces between; inner apostrophes and hyphens stay."""
     return " ".join(re.findall(r"\w+(?:[’'-]\w+)*", text.lower()))
 
 
 def by_length(translated: Sequence[str], pairs: Sequence[Pair]) -> list[Bucket]:
-    """BLEU of short to long sentences, by the words of the reference without punctuation."""
-    found, below = [], 0
+    """Computes BLEU by the reference's number of words without punctuation."""
+    buckets, below = [], 0
     for most in (*LONGEST, 10**6):
         rows = [i for i, v in enumerate(pairs) if below < len(v.marks) - sum(v.marks) <= most]
-        here = (
+        measured = (
             scores([translated[i] for i in rows], [pairs[i].target.text for i in rows])
             if rows
             else None
         )
         name = f"{below + 1} to {most}" if most in LONGEST else f"over {below}"
-        found.append(Bucket(name, len(rows), here.bleu if here else float("nan")))
+        buckets.append(Bucket(name, len(rows), measured.bleu if measured else float("nan")))
         below = most
-    return found
+    return buckets
 
 
 def gloss(pair: Pair) -> str:
-    """Each source word's gloss, in their order; words supplied in brackets count."""
+    """Returns the glosses of the source words in order, including words in brackets."""
     glosses = (re.sub(r"[\[\]]", "", gloss) for gloss in pair.glosses)
     return " ".join(gloss for gloss in glosses if gloss.strip(" -"))

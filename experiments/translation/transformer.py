@@ -1,7 +1,6 @@
 """A transformer from source to target pieces: Vaswani et al. (2017), arXiv:1706.03762.
 
-Blocks normalize before their layers, positions are sinusoids, and the readout shares no weight with
-the embeddings.
+Blocks are pre-norm, positions are sinusoids, and the readout shares no weight with the embeddings.
 """
 
 from typing import Any, NamedTuple
@@ -60,18 +59,18 @@ def decode(
     config: Config,
     rng: Key[Array, ""] | None = None,
 ) -> jattn.DecoderOutput:
-    """As `gru.decode`; the attention is that of the last block but one, its heads' mean.
+    """Computes scores as `gru.decode`, and the mean attention of the last but one block's heads.
 
-    It is the block that Garg et al. (2019), arXiv:1909.02074, guide.
+    Garg et al. (2019), arXiv:1909.02074, guide that block.
 
     Args:
-        rng: what dropout is drawn from; there is none without.
+        rng: the key that dropout is drawn from; None means no dropout.
     """
     rate = config.dropout if rng is not None else 0.0
     rngs = [None] * 3 if rng is None else list(jax.random.split(rng, 3))
     memory = _encode(params, source, length, rate, rngs[0])
     inputs = dropout(rngs[1], _placed(params.target, before), rate)
-    found = jattn.transformer_decoder(
+    decoded = jattn.transformer_decoder(
         params.decoder,
         inputs,
         memory,
@@ -79,14 +78,14 @@ def decode(
         dropout_rate=rate,
         rng=rngs[2],
     )
-    read = found.cross_weights[max(0, len(found.cross_weights) - 2)]
-    return jattn.DecoderOutput(linear(params.readout, found.outputs), jnp.mean(read, axis=0))
+    weights = decoded.cross_weights[max(0, len(decoded.cross_weights) - 2)]
+    return jattn.DecoderOutput(linear(params.readout, decoded.outputs), jnp.mean(weights, axis=0))
 
 
 def stepping(
     params: Params, source: Array, length: Array, config: Config, max_steps: int
 ) -> tuple[Any, Any]:
-    """The decoder's first state, and its step for a search."""
+    """Returns the decoder's first state and its step for a search."""
     rows = _encode(params, source, length, 0.0, None)
     mask = jattn.masks.lengths(length)
     memory = jattn.transformer_memory(params.decoder, rows, memory_mask=mask)
@@ -117,7 +116,7 @@ def _narrow(params: EmbeddingParams) -> EmbeddingParams:
 
 
 def _widened(params: EmbeddingParams, tokens: Array) -> Array:
-    """Embeddings times the root of their size, the paper's section 3.4: they learn faster so."""
+    """Returns embeddings times the root of their size, section 3.4 of the paper."""
     return embedding(params, tokens) * params.weight.shape[1] ** 0.5
 
 

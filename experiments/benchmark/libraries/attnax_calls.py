@@ -13,7 +13,7 @@ from experiments.benchmark.rows import Row
 
 
 def attention(row: Row, inputs: Arrays, direction: str, kernel: Callable) -> Prepared:
-    """A bias and a soft cap are a function of the scores; heads are repeated as its module does."""
+    """Prepares a row: bias and soft cap are a function of the scores, and heads are repeated."""
     group = row.shape[2] // (row.key_value_heads or row.shape[2])
 
     def heads_first(arrays):

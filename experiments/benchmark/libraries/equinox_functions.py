@@ -32,7 +32,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """The cell over the whole batch in a scan, as its documentation does for one example."""
+    """Scans the cell over the whole batch, as the documentation does for one example."""
     made = equinox.nn.GRUCell(row.shape[2], row.shape[3], key=jax.random.key(0))
 
     def called(params, inputs, initial, _lengths):

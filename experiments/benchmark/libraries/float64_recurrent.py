@@ -8,13 +8,13 @@ from experiments.benchmark.training_step import SMOOTHING
 
 
 def double(tree):
-    """Every float32 of a tree as float64."""
+    """Returns a tree with float64 for float32."""
     is_float = lambda leaf: leaf.dtype == np.float32
     return jax.tree.map(lambda leaf: np.float64(leaf) if is_float(leaf) else leaf, tree)
 
 
 def in_blocks(function, query, *rest, size=256):
-    """`function(query, *rest)` for blocks of queries, what it keeps being computed again."""
+    """Computes `function(query, *others)` in blocks of queries, with rematerialisation."""
     size = size if len(query) % size == 0 else len(query)
     split = lambda array: array.reshape(-1, size, *array.shape[1:])
     kept = jax.checkpoint(function)
@@ -23,7 +23,7 @@ def in_blocks(function, query, *rest, size=256):
 
 
 def read(params, query, key, value, mask):
-    """Additive attention of one example."""
+    """Computes additive attention of one example."""
     keys = key @ params.key_weight.T
     offset = 0.0 if params.bias is None else params.bias
 
@@ -36,7 +36,7 @@ def read(params, query, key, value, mask):
 
 
 def step(params, hidden, inputs):
-    """One step of a GRU for a batch; the reset gate comes after the product."""
+    """Computes a step of a GRU for a batch; the reset gate comes after the product."""
     of_inputs = jnp.einsum("gni,bi->gbn", params.input_weight, inputs)
     of_hidden = jnp.einsum("gnm,bm->gbn", params.hidden_weight, hidden)
     of_inputs, of_hidden = (
@@ -49,7 +49,7 @@ def step(params, hidden, inputs):
 
 
 def unroll(params, inputs, initial, lengths, reverse=False):
-    """Outputs `b t n`, zero past each length, and the state at the end."""
+    """Returns outputs `b t n`, zero past each length, and the final state."""
     count = inputs.shape[1]
     valid = jnp.arange(count) < (count if lengths is None else lengths[:, None])
     valid = jnp.broadcast_to(valid, inputs.shape[:2])[..., None]
@@ -76,7 +76,7 @@ def affine(params, inputs):
 
 
 def cross_entropy(params, batch, input_feeding: bool):
-    """The loss of `experiments.pronunciation` over the tokens before each length."""
+    """Computes the loss of `experiments.pronunciation` over the tokens before each length."""
     encoder, decoder = params
     letters, lengths = batch["letters"], batch["letters_length"]
     values, summary = both_ways(encoder.layers[0], encoder.embedding.weight[letters], lengths)

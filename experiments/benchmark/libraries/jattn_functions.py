@@ -18,7 +18,7 @@ CHUNK = 32  # Queries of additive attention whose hidden layers are held at once
 
 
 def decode(inputs: Arrays, direction: str) -> Prepared:
-    """One query against a full cache, which is stored before any clock starts."""
+    """Prepares one query against a full cache, which is filled before timing."""
     key, value = inputs["key"], inputs["value"]
     b, s, g, k = key.shape
     cache = jattn.init_cache(
@@ -86,7 +86,7 @@ def bidirectional(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def loss(params, batch, input_feeding: bool):
-    """That of `experiments.pronunciation`."""
+    """Computes the loss of `experiments.pronunciation`."""
     encoder, decoder = params
 
     def logits(letters, length, before):

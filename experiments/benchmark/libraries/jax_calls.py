@@ -70,7 +70,7 @@ def attention(
     keeps_causal: bool = True,
     native: Function = same,
 ) -> Prepared:
-    """For functions of `query, key, value, bias=, mask=` and, where it is kept, `is_causal=`.
+    """Prepares a function of `query, key, value, bias=, mask=` and, optionally, `is_causal=`.
 
     The mask is Boolean, `b h t s`, and is made before any clock starts. `native` undoes itself.
     """
@@ -98,7 +98,7 @@ def differentiated(inputs: Arrays) -> Arrays:
 def gru(
     function: Function, row: Row, inputs: Arrays, direction: str, *, library: str | None = None
 ) -> Prepared:
-    """For functions of `params, inputs, initial, lengths`, of params in the form of `library`.
+    """Prepares a function of `params, inputs, initial, lengths` with params of `library`.
 
     Where there are lengths there is no initial state: both then are None in turn.
     """
@@ -119,7 +119,7 @@ def gru(
 
 
 def gru_gradients(slopes: Arrays) -> Result:
-    """Without those of the biases, which libraries add up in different ways."""
+    """Returns gradients without those of the biases, which libraries sum differently."""
     params = slopes.pop("params")
     weights = {
         f"{name}_{index}": getattr(one, name)
@@ -136,5 +136,5 @@ def additive_gradients(slopes: Arrays) -> Result:
 
 
 def leaves(tree: Any) -> Result:
-    """Every leaf of a tree, numbered."""
+    """Returns the leaves of a tree, numbered."""
     return {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree))}

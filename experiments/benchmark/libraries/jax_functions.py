@@ -11,7 +11,7 @@ from experiments.benchmark.rows import Row
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """With the options that it has; packed documents are a dense mask."""
+    """Prepares a row with the library's options; packed documents are a dense mask."""
     if row.soft_cap is not None:
         raise Unsupported("has no soft cap")
     if row.documents:

@@ -25,7 +25,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """The layer scores what is already projected."""
+    """Prepares the layer, which scores projected queries and keys."""
     layer = keras.layers.AdditiveAttention()
     layer.build(
         [(row.shape[0], size, row.shape[4]) for size in (row.shape[1], *[row.shape[2]] * 2)]
@@ -48,7 +48,7 @@ def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def run(layer, params, inputs, **options):
-    """Its weights stand in one list; differentiated, a dict is in the order of the alphabet."""
+    """Calls the layer; its weights are one list, and a dict's gradient is in alphabetical order."""
     weights = [one[name] for one in params for name in ("kernel", "recurrent_kernel", "bias")]
     state = [variable.value for variable in layer.non_trainable_variables]
     return layer.stateless_call(weights, state, inputs, **options)[0]

@@ -22,7 +22,7 @@ TYPES = {"float32": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int32": Tensor
 def prepared(
     operator: str, feeds: Arrays, inputs: list[str], asked: str, finished: Callable, **options: Any
 ) -> Prepared:
-    """One operator; names of `inputs` that are not among `feeds` are left out."""
+    """Prepares one operator; names of `inputs` that are not in `feeds` are left out."""
     if asked != FORWARD:
         raise Unsupported("has no gradients")
     feeds = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
@@ -65,7 +65,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """Time first; the outputs have an axis for the directions."""
+    """Prepares a GRU; time is the first axis, and outputs have an axis for the directions."""
     both = len(inputs["params"]) == 2
     weights = (
         convert.bidirectional_gru_to_onnx(jattn.BidirectionalGRUParams(*inputs["params"]))

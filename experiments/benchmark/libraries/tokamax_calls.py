@@ -16,7 +16,7 @@ flags.FLAGS(["tokamax"])  # It reads its flags at the first call, and from this 
 
 
 def attention(row: Row, inputs: Arrays, direction: str, implementation: Any) -> Prepared:
-    """With the options that it has; packed documents are a dense mask."""
+    """Prepares a row with the library's options; packed documents are a dense mask."""
     options: dict[str, Any] = {
         "implementation": implementation,
         "logits_soft_cap": row.soft_cap,

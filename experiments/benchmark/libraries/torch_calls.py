@@ -54,7 +54,7 @@ def prepared(
 
 
 def heads_first(inputs: Mapping[str, Any]) -> Tensors:
-    """Query, key, value and bias, `b h t k`, as PyTorch wants them."""
+    """Returns query, key, value and bias in PyTorch's layout `b h t k`."""
     arrays = {name: inputs[name].swapaxes(1, 2) for name in ("query", "key", "value")}
     return tensors(arrays | ({"bias": inputs["bias"]} if "bias" in inputs else {}))
 

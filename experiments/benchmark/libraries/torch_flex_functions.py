@@ -41,7 +41,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def block_mask(row: Row, inputs: Arrays):
-    """The rule of the row, and the blocks that it leaves out, found before any clock starts."""
+    """Returns the mask of the row and the blocks that it skips, computed before timing."""
     named = {name: inputs[name] for name in ("lengths", "documents") if name in inputs}
     fixed = torch_calls.tensors(named)
     if not row.causal and not fixed:

@@ -15,7 +15,7 @@ from jattn import BidirectionalGRUParams, convert
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """Windows, lengths and documents are a Boolean mask, made before any clock starts."""
+    """Prepares a row; windows, lengths and documents are a Boolean mask, made before timing."""
     if row.soft_cap is not None:
         raise Unsupported("has no soft cap")
     mask = dense_unless_causal(row, inputs)
@@ -39,7 +39,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """The formula as one writes it down; PyTorch has no function of it."""
+    """Prepares the plain formula, since PyTorch has no function for it."""
 
     def called(arrays):
         query_part = arrays["query"] @ arrays["query_weight"].T
@@ -54,7 +54,7 @@ def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
 
 
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    """The module, its sequences packed where they have lengths."""
+    """Prepares the module; sequences with lengths are packed."""
     _, steps, size, units = row.shape
     both = len(inputs["params"]) == 2
     module = torch.nn.GRU(size, units, batch_first=True, bidirectional=both)
@@ -82,7 +82,7 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     made = torch_calls.prepared(called, arrays, inputs["cotangent"], direction)
 
     def result(returned):
-        """Gradients named as those of the others."""
+        """Returns gradients under common names."""
         named = made.result(returned)
         slopes = {name: named.pop(f"d_{name}") for name in weights if f"d_{name}" in named}
         if not slopes:

@@ -35,7 +35,7 @@ class Model(nn.Module):
         self.score_bias = nn.Parameter(torch.empty(score_units))
 
     def attend(self, hidden, values, keys, mask):
-        """The context of `b t n` states, and what is read off both."""
+        """Returns the context of `b t n` states and the attentional vectors."""
         layer = torch.tanh(self.query(hidden)[:, :, None] + keys[:, None] + self.score_bias)
         scores = (layer @ self.score_weight).masked_fill(~mask[:, None], -torch.inf)
         context = torch.softmax(scores, dim=-1) @ values

@@ -61,11 +61,11 @@ def earlier(path: Path, config: Config) -> dict[str, Any] | None:
         raise ValueError(f"{path} is not what this command writes") from None
 
 
-def chosen(given: Sequence[str] | None) -> list[str]:
+def chosen(names: Sequence[str] | None) -> list[str]:
     """Returns the methods to train, each once, or the default."""
-    if given and ALL in given:
+    if names and ALL in names:
         return list(METHODS)
-    return list(dict.fromkeys(given or [Config.method]))
+    return list(dict.fromkeys(names or [Config.method]))
 
 
 def check(config: Config) -> results.Table:

@@ -46,7 +46,7 @@ class Parts(NamedTuple):
 def parts(
     config: Config, pretrained: Pretrained, groups: int, encoder: EncoderParams | None = None
 ) -> Parts:
-    """Divides a new model as the method says.
+    """Returns a new model, divided as the method requires.
 
     Args:
         groups: number of the head's outputs.
