@@ -72,7 +72,10 @@ def details(record: Record) -> list[str]:
             continue
         name = summary.direction_title(direction)
         for heading, show in (
-            (f"## Every library, {name}\n\njattn's time, then the other libraries' ratios.\n", tables.ratio_or_reason),
+            (
+                f"## Every library, {name}\n\njattn's time, then the other libraries' ratios.\n",
+                tables.ratio_or_reason,
+            ),
             (f"### First call, {name}\n\nSeconds, with compilation.\n", tables.first_call),
             (f"### Memory, {name}\n\nMiB, without the inputs.\n", tables.memory),
         ):
