@@ -206,7 +206,6 @@ def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch, tmp_path, ca
         (pronunciation.main, []),
         (translation.main, []),
         (fine_tuning.main, ["pronunciation"]),
-        (fine_tuning.main, ["sentences"]),
         (choosing.main, ["--tasks", "pronunciation"]),
     ):
         assert main([*words, "--out", str(out)]) == 2

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.both_themes import GREY, finish
 from experiments.choosing.report import key
 from jattn.plots.curve import HUES
 from jattn.plots.figure import new_figure
@@ -29,6 +30,7 @@ def picture(results: Mapping[str, Any], tasks: Sequence[str], names: Sequence[st
     panels[0].set_yticks(range(len(names)), names)
     if costs:
         bars(panels[-1], [costs.get(name) for name in names])
+    finish(figure)
     return figure
 
 
@@ -61,9 +63,10 @@ def bars(panel: Any, costs: Sequence[Mapping[str, Any] | None]) -> None:
         values = np.array([pair[index] for pair in pairs])
         places = np.arange(len(values)) + 0.4 * index - 0.2
         panel.barh(places, values / np.nanmax(values), 0.36, color=hue, label=unit)
-        for place, value in zip(places, values, strict=True):
-            panel.text(0.01, place, f" {value:.1f}", va="center", color="white", size=6)
-    panel.set(ylim=(len(costs) - 0.5, -0.5), xticks=[], yticks=[])
+        for place, value, part in zip(places, values, values / np.nanmax(values), strict=True):
+            if np.isfinite(value):  # Beside the bar: a short one has no room for its number.
+                panel.text(part, place, f" {value:.1f}", va="center", color=GREY, size=6)
+    panel.set(xlim=(0, 1.15), ylim=(len(costs) - 0.5, -0.5), xticks=[], yticks=[])
     panel.set_title(f"a training step, {length} tokens", size=9)
     panel.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, frameon=False, fontsize=8

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.both_themes import finish
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
 from experiments.pronunciation.evaluation import Pronounced, pronounce
@@ -40,7 +41,9 @@ def draw(out: Path) -> Iterator[str]:
         pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")
     for name, picture in pictures.items():
         try:
-            plots.save(picture(), out / name)
+            figure = picture()
+            finish(figure)
+            plots.save(figure, out / name)
             yield f"wrote {out / name}"
         except ImportError as error:
             yield f"no {name}: {error}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.archive import DataError
 from experiments.attentions import RENAMED
+from experiments.both_themes import finish
 from experiments.results import Table
 from experiments.translation.config import Config
 from experiments.translation.corpora import CORPORA, Corpus
@@ -105,9 +106,10 @@ def picture(runs: Runs) -> Any:
             range(len(values)), [f"{b['words']}\n{_sentences(b)} sentences" for b in buckets]
         )
     ax.set(xlabel="words of the reference", ylabel="BLEU", ylim=(0, None))
-    ax.grid(color="0.9", linewidth=0.6)
+    ax.grid(linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, ncols=2)
+    figure.legend(loc="outside lower center", frameon=False, ncols=2)
+    finish(figure)
     return figure
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.both_themes import finish
 from experiments.sentence_pairs import Pair
 from experiments.translation import data, evaluation
 from experiments.translation.config import Config
@@ -32,7 +33,9 @@ def draw(trained: Trained, out: Path) -> Iterator[str]:
         pictures["attention.png"] = lambda: plots.attention_grid(maps, links=links, columns=2)
     for name, picture in pictures.items():
         try:
-            plots.save(picture(), out / name, dots_per_inch=80)
+            figure = picture()
+            finish(figure)
+            plots.save(figure, out / name, dots_per_inch=80)
             yield f"wrote {out / name}"
         except ImportError as error:
             yield f"no {name}: {error}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from experiments.both_themes import finish
 from experiments.fine_tuning.pronunciation import train, words
 from experiments.fine_tuning.pronunciation.config import Config
 from experiments.fine_tuning.pronunciation.pretrained import phones_of
@@ -25,7 +26,9 @@ def draw(run: Path, picture: Path) -> str:
         for word, said in zip(DRAWN, words.pronounce(params, DRAWN), strict=True)
     ]
     try:
-        plots.save(plots.attention_grid(maps), picture)
+        figure = plots.attention_grid(maps)
+        finish(figure)
+        plots.save(figure, picture)
     except ImportError as error:
         return f"no {picture.name}: {error}"
     return f"wrote {picture}"
