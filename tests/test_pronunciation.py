@@ -77,7 +77,7 @@ def test_a_run_learns_and_writes_everything_and_moves_every_weight(
     assert measured[-1]["word_error_rate"] < 0.1
     trained = [row["loss"] for row in rows if row["phase"] == "train"]
     assert trained[-1] < trained[0] / 3
-    for picture in ("attention.png", "learning_curve.png"):
+    for picture in ("attention.png", "three_words.png", "learning_curve.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
 
     params, config, phones = train.load_weights(tmp_path)
@@ -115,7 +115,8 @@ def test_a_run_of_no_steps_has_no_curve(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "load_weights", lambda out: (None, Config(), []))
     monkeypatch.setattr(report, "pronounce", lambda *_: [drawn])
     (tmp_path / "log.jsonl").touch()
-    assert list(report.draw(tmp_path)) == [f"wrote {tmp_path / 'attention.png'}"]
+    names = ("attention.png", "three_words.png")
+    assert list(report.draw(tmp_path)) == [f"wrote {tmp_path / name}" for name in names]
 
 
 def test_weights_of_several_heads_are_averaged(dictionary):

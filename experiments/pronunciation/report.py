@@ -30,13 +30,16 @@ def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:
 
 
 def draw(out: Path) -> Iterator[str]:
-    """Draws the attention of a dozen words and the learning curve; yields a line for each."""
+    """Draws attention, of a dozen words and of three, and the learning curve; yields a line each."""
     params, config, phones = load_weights(out)
     maps = [
         (word.weights, rows_of(word), list(word.word), word.word)
         for word in pronounce(params, DRAWN, phones, config)
     ]
-    pictures: dict[str, Callable[[], Any]] = {"attention.png": lambda: plots.attention_grid(maps)}
+    pictures: dict[str, Callable[[], Any]] = {
+        "attention.png": lambda: plots.attention_grid(maps),
+        "three_words.png": lambda: plots.attention_grid(maps[1:4], columns=3),
+    }
     if (out / "log.jsonl").stat().st_size:  # A run of no steps has no curve.
         pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")
     for name, picture in pictures.items():
