@@ -8,7 +8,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 
-def named(value: Float[Array, "..."], name: str) -> Float[Array, "..."]:
+def named_value(value: Float[Array, "..."], name: str) -> Float[Array, "..."]:
     """Returns `value`, named "step/name" in the jaxpr.
 
     Unlike `jax.ad_checkpoint.checkpoint_name` it has a transpose and a Taylor series, without which

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jattn._naming import named
+from jattn._naming import named_value
 from jattn.masks.algebra import Mask, as_array
 from jattn.normalizers import Normalizer
 
@@ -80,10 +80,10 @@ def attend(
     normalizer: Normalizer,
 ) -> Attended:
     """Adds `bias` to the scores, makes weights of them and averages `value` with these."""
-    scores = named(scores, "score/scores")
-    scores = scores if bias is None else named(scores + bias, "score/biased")
+    scores = named_value(scores, "score/scores")
+    scores = scores if bias is None else named_value(scores + bias, "score/biased")
     if allowed is not None:
         scores = jnp.where(allowed, scores, 0.0)
-    weights = named(normalizer(scores, allowed), "weight/weights")
-    context = named(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
+    weights = named_value(normalizer(scores, allowed), "weight/weights")
+    context = named_value(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
     return Attended(context, weights)

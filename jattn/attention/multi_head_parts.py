@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jattn._naming import named
+from jattn._naming import named_value
 from jattn.attention.attend import Attended
 from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.scaled_dot_product import scaled_dot_product_attention
@@ -26,7 +26,7 @@ def project(
     """The queries, keys or values of each head."""
     projected = jnp.einsum("hef,sf->hse", weight, inputs)
     projected = projected if bias is None else projected + bias[:, None]
-    return named(projected, f"encode/{name}")
+    return named_value(projected, f"encode/{name}")
 
 
 def rotated(
@@ -79,4 +79,4 @@ def join_heads(
     *heads, _, column = range(allowed.ndim)
     reads = jax.lax.reduce_or(allowed, (*heads, column))
     output = jnp.where(reads[:, None], output, 0.0)
-    return named(output, "decode/output")
+    return named_value(output, "decode/output")

@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "the bias subtracted",
         SHARED,
-        'named(scores + bias, "score/biased")',
-        'named(scores - bias, "score/biased")',
+        'named_value(scores + bias, "score/biased")',
+        'named_value(scores - bias, "score/biased")',
         VALUE,
         "general_attention",
         call=2,
@@ -256,8 +256,8 @@ MUTANTS = (
     Mutant(
         "the Gaussian inside the softmax",
         "jattn.attention.local",
-        'named(align * near, "weight/modulated")',
-        "named(align * near / jnp.maximum((align * near).sum(-1, keepdims=True), 1e-300),"
+        'named_value(align * near, "weight/modulated")',
+        "named_value(align * near / jnp.maximum((align * near).sum(-1, keepdims=True), 1e-300),"
         ' "weight/modulated")',
         VALUE,
         "local_predictive_attention",
