@@ -23,6 +23,7 @@ docs/adding-a-mechanism.md goes through one in full.
 """
 
 from jattn._axes import named_axes as named_axes
+from jattn._naming import named_value as named_value
 from jattn._options import Count as Count
 from jattn._options import NotNegative as NotNegative
 from jattn._options import Size as Size

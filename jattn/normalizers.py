@@ -1,13 +1,18 @@
-"""Normalizers: one row of scores to one row of weights.
+"""Normalizers: functions that map each row of scores to a row of weights.
 
-Each takes `(scores [t s], mask)` and returns `weights [t s]`. A masked score influences nothing,
-and a query whose keys are all masked gets weight zero everywhere.
+Each takes `(scores [t s], mask)` and returns `weights [t s]` in the dtype of the scores. `mask` is
+True where a score counts: an array, a mask of `jattn.masks`, or None where all do. A score of -inf
+does not count either. Scores that do not count influence nothing, and a row without any that
+counts gets weight zero everywhere. Shapes that disagree, and masks that are not boolean, raise
+ValueError.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jattn._axes import named_axes
@@ -16,6 +21,7 @@ from jattn.masks.algebra import Mask, as_array
 
 Scores = Float[Array, "t s"]
 Weights = Float[Array, "t s"]
+Counts = Float[Array, "1 s"]
 Allowed = Bool[Array, "t s"] | Mask | None
 Normalizer = Callable[[Scores, Allowed], Weights]
 
@@ -23,9 +29,13 @@ Normalizer = Callable[[Scores, Allowed], Weights]
 @named_axes
 @at_least_float32
 def softmax(scores: Scores, mask: Allowed = None) -> Weights:
-    """Exponentials over their sum: weights[s] = exp(scores[s]) / Σ exp(scores).
+    """Returns exponentials over their sum: weights[s] = exp(scores[s]) / Σ exp(scores).
 
-    The row's maximum is subtracted first, so that nothing overflows.
+    The row's maximum is subtracted first, so that no exponential overflows. Source: Bridle (1990),
+    "Probabilistic Interpretation of Feedforward Classification Network Outputs".
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     return _exponentials(scores, mask, sink=False)
 
@@ -33,10 +43,13 @@ def softmax(scores: Scores, mask: Allowed = None) -> Weights:
 @named_axes
 @at_least_float32
 def off_by_one_softmax(scores: Scores, mask: Allowed = None) -> Weights:
-    """Softmax that may attend to nothing: weights[s] = exp(scores[s]) / (1 + Σ exp(scores)).
+    """Returns a softmax that may attend to nothing: exp(scores[s]) / (1 + Σ exp(scores)).
 
-    It is the softmax with one more key of score zero and value zero. Source: Miller (2023),
+    It is the softmax with one more key, of score zero and value zero. Source: Miller (2023),
     "Attention Is Off By One", who calls it softmax1.
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     return _exponentials(scores, mask, sink=True)
 
@@ -44,28 +57,32 @@ def off_by_one_softmax(scores: Scores, mask: Allowed = None) -> Weights:
 @named_axes
 @at_least_float32
 def sigmoid(scores: Scores, mask: Allowed = None) -> Weights:
-    """Each weight for itself: weights[s] = 1 / (1 + exp(-scores[s])).
+    """Returns the logistic function of each score: weights[s] = 1 / (1 + exp(-scores[s])).
 
     Rows do not sum to one. Source: Ramapuram et al. (2024), arXiv:2409.04431, who add a bias of
     -log(number of keys) to the scores: pass it as `bias`.
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
-    mask, scores = _hide(scores, mask)
+    mask, scores = _counted(scores, mask)
     return jnp.where(mask, jax.nn.sigmoid(scores), 0.0)
 
 
 @named_axes
 @at_least_float32
 def sparsemax(scores: Scores, mask: Allowed = None) -> Weights:
-    """The closest point of the simplex: weights[s] = max(scores[s] - threshold, 0).
+    """Returns the closest point of the simplex: weights[s] = max(scores[s] - threshold, 0).
 
     The threshold makes a row sum to one. Source: Martins & Astudillo (2016), arXiv:1602.02068.
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
-    mask, scores = _hide(scores, mask)
-    # Far below the maximum there is no weight, but sums of such numbers overflow.
+    mask, scores = _counted(scores, mask)
+    # Scores far below the maximum get no weight, but their sums would overflow.
     scores = jnp.maximum(scores - _maximum(scores, mask), -2.0)
-    counts, ordered, kept = _ordered(scores, mask)
-    thresholds = (jnp.cumsum(jnp.where(kept, ordered, 0.0), -1) - 1.0) / counts
-    support = _support(scores, mask, ordered, kept & (ordered > thresholds))
+    support = _support(_sparsemax_thresholds, scores, mask)
     size = jnp.maximum(support.sum(-1, keepdims=True), 1).astype(scores.dtype)
     threshold = (jnp.where(support, scores, 0.0).sum(-1, keepdims=True) - 1.0) / size
     return jnp.where(support, scores - threshold, 0.0)
@@ -74,19 +91,17 @@ def sparsemax(scores: Scores, mask: Allowed = None) -> Weights:
 @named_axes
 @at_least_float32
 def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
-    """Between softmax and sparsemax: weights[s] = max(scores[s] / 2 - threshold, 0)².
+    """Returns weights between softmax and sparsemax: max(scores[s] / 2 - threshold, 0)².
 
     The threshold makes a row sum to one. Source: Peters, Niculae & Martins (2019),
     arXiv:1905.05702, with alpha = 1.5.
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
-    mask, scores = _hide(scores, mask)
+    mask, scores = _counted(scores, mask)
     halves = jnp.maximum((scores - _maximum(scores, mask)) / 2.0, -2.0)
-    counts, ordered, kept = _ordered(halves, mask)
-    allowed = jnp.where(kept, ordered, 0.0)
-    mean, square = (jnp.cumsum(power, -1) / counts for power in (allowed, allowed**2))
-    room = (1.0 - counts * (square - mean**2)) / counts
-    thresholds = mean - jnp.sqrt(jnp.maximum(room, 0.0))
-    support = _support(halves, mask, ordered, kept & (ordered > thresholds) & (room > 0.0))
+    support = _support(_entmax15_thresholds, halves, mask)
     size = jnp.maximum(support.sum(-1, keepdims=True), 1).astype(scores.dtype)
     mean = jnp.where(support, halves, 0.0).sum(-1, keepdims=True) / size
     spread = jnp.where(support, halves - mean, 0.0)
@@ -95,7 +110,7 @@ def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
 
 
 def _exponentials(scores: Scores, mask: Allowed, *, sink: bool) -> Weights:
-    mask, scores = _hide(scores, mask)
+    mask, scores = _counted(scores, mask)
     maximum = _maximum(scores, mask)
     maximum = jnp.maximum(maximum, 0.0) if sink else maximum
     # Masked scores take the maximum before the exponential, so that no gradient is NaN, and their
@@ -107,30 +122,58 @@ def _exponentials(scores: Scores, mask: Allowed, *, sink: bool) -> Weights:
     return exponentials / jnp.where(total == 0.0, 1.0, total)
 
 
-def _hide(scores: Scores, mask: Allowed) -> tuple[Bool[Array, "t s"], Scores]:
+def _counted(scores: Scores, mask: Allowed) -> tuple[Bool[Array, "t s"], Scores]:
+    """Returns which scores count, and finite numbers in place of those that do not.
+
+    The select on `scores < lowest` replaces -inf. It also keeps XLA from contracting
+    `x * c - maximum` into one rounding, where `maximum` was rounded twice: the largest difference
+    would be half an ulp instead of zero, and its exponential infinite.
+    """
     mask = as_array(mask, *scores.shape)
-    if mask is None:
-        return jnp.ones(scores.shape, bool), scores
-    return mask, jnp.where(mask, scores, 0.0)
+    scores = scores if mask is None else jnp.where(mask, scores, 0.0)
+    lowest = jnp.finfo(scores.dtype).min
+    infinite = scores < lowest
+    scores = jnp.where(infinite, lowest, scores)
+    return ~infinite if mask is None else mask & ~infinite, scores
 
 
 def _maximum(scores: Scores, mask: Bool[Array, "t s"]) -> Float[Array, "t 1"]:
-    """The largest score that is allowed, a constant to derivatives: weights do not depend on it."""
+    """Returns the largest allowed score, a constant to derivatives: no weight depends on it."""
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
-    return jax.lax.stop_gradient(scores.max(-1, keepdims=True, where=mask, initial=lowest))
+    return lax.stop_gradient(scores.max(-1, keepdims=True, where=mask, initial=lowest))
 
 
-def _ordered(scores, mask):
-    """Counts 1, 2, ..., the allowed scores in falling order, and which places hold one."""
-    lowest = jnp.finfo(scores.dtype).min
-    constant = jax.lax.stop_gradient(scores)
-    ordered = -jnp.sort(-jnp.where(mask, constant, lowest), axis=-1)
+def _support(
+    thresholds: Callable[[Scores, Counts], Scores], scores: Scores, mask: Bool[Array, "t s"]
+) -> Bool[Array, "t s"]:
+    """Returns where the weights are positive, a constant to derivatives.
+
+    Of the scores in falling order, it is all down to the last one above its threshold.
+    """
+    return _support_of_constants(thresholds, lax.stop_gradient(scores), lax.stop_gradient(mask))
+
+
+@functools.partial(jax.jit, static_argnums=0)  # `jax.experimental.jet` has no rule for a sort.
+def _support_of_constants(
+    thresholds: Callable[[Scores, Counts], Scores], scores: Scores, mask: Bool[Array, "t s"]
+) -> Bool[Array, "t s"]:
+    limits = jnp.finfo(scores.dtype)
+    ordered = -jnp.sort(-jnp.where(mask, scores, limits.min), axis=-1)
     counts = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)[None, :]
-    return counts, ordered, counts <= mask.sum(-1, keepdims=True).astype(scores.dtype)
+    kept = counts <= mask.sum(-1, keepdims=True).astype(scores.dtype)
+    inside = kept & (ordered > thresholds(jnp.where(kept, ordered, 0.0), counts))
+    last = jnp.min(ordered, -1, keepdims=True, where=inside, initial=limits.max)
+    return mask & (scores >= last)
 
 
-def _support(scores, mask, ordered, inside):
-    """The scores that get weight: those not below the last one in order that is `inside`."""
-    highest = jnp.finfo(scores.dtype).max
-    last = jnp.min(ordered, -1, keepdims=True, where=inside, initial=highest)
-    return mask & (jax.lax.stop_gradient(scores) >= last)
+def _sparsemax_thresholds(ordered: Scores, counts: Counts) -> Scores:
+    """Returns the threshold with which the first 1, 2, ... scores alone would sum to one."""
+    return (jnp.cumsum(ordered, -1) - 1.0) / counts
+
+
+def _entmax15_thresholds(ordered: Scores, counts: Counts) -> Scores:
+    """Returns the same for halved scores, the largest number where there is none."""
+    mean, square = (jnp.cumsum(power, -1) / counts for power in (ordered, ordered**2))
+    room = (1.0 - counts * (square - mean**2)) / counts
+    thresholds = mean - jnp.sqrt(jnp.maximum(room, 0.0))
+    return jnp.where(room > 0.0, thresholds, jnp.finfo(ordered.dtype).max)

@@ -1,5 +1,7 @@
 """Very large, very small and empty: nothing overflows that need not, and no size is too small."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -16,10 +18,14 @@ from compiled import (
     with_options,
     with_sizes,
 )
+from conftest import THOROUGHLY
 
+import jattn
 from jattn import testing
 from jattn.catalog import MECHANISMS
 from jattn.catalog.table import RAGGED
+from jattn.oracle.engine.dot_product import dot_product_attention as oracle_of_engine
+from jattn.testing.properties import ROUNDING
 from jattn.testing.trees import draw_like, like
 
 SCORING = having("query", "key", "mask")
@@ -74,6 +80,106 @@ def test_X1_scores_as_far_apart_as_finite_numbers_are(row):
     for mask in (RAGGED, np.ones_like(RAGGED)):
         result = evaluate(call, inputs, mask)
         assert_finite((result.output, result.gradient))
+
+
+# In jit a scale is contracted with the subtraction of the maximum, into one rounding, if it can be.
+as_users_get_it = functools.partial(jax.jit, compiler_options=THOROUGHLY)
+HUGE = [("float32", 1e10), ("float32", 1e38), ("float64", 1e100), ("float64", 1e300)]
+
+
+def huge_scores(dtype, size):
+    """Scores that are a product with 0.3; two of the last row, whose products are equal, tie."""
+    scores = np.random.default_rng(5).uniform(-1, 1, RAGGED.shape) * size
+    scores[2, [0, 2]] = size
+    return scores.astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "size"), HUGE)
+@each("row", having("scores"))
+def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
+    factor, scores = np.dtype(dtype).type(0.3), huge_scores(dtype, size)
+    cotangent = np.random.default_rng(6).standard_normal(scores.shape).astype(dtype)
+
+    @as_users_get_it
+    def run(scores, mask, bias):
+        def scaled(scores, bias):
+            return row.function(scores * factor + bias, mask), row.function(scores * factor)
+
+        output, pullback = jax.vjp(scaled, scores, bias)
+        total = lambda scores: sum((x * cotangent).sum() for x in scaled(scores, bias))
+        _, second = jax.jvp(jax.grad(total), (scores,), (cotangent,))
+        return output, pullback((cotangent, cotangent))[1], second
+
+    hidden = np.zeros_like(scores)
+    hidden[0], hidden[2, 2] = -np.inf, -np.inf
+    (masked_weights, weights), gradient, second = run(scores, RAGGED, hidden)
+    assert_finite((masked_weights, weights, gradient, second))
+    exact = (scores * factor).astype(np.longdouble)
+    tolerance = 8 * ROUNDING[dtype]
+    expected, pullback = row.oracle(exact, RAGGED & np.isfinite(hidden))
+    testing.assert_close(masked_weights.astype(float), expected.astype(float), tolerance)
+    gradient_of_bias = pullback(cotangent.astype(np.longdouble))[0]
+    testing.assert_close(gradient.astype(float), gradient_of_bias.astype(float), tolerance)
+    expected, _ = row.oracle(exact)
+    testing.assert_close(weights.astype(float), expected.astype(float), tolerance)
+    assert weights[2, 0] == weights[2, 2] > 0.0
+
+
+@pytest.mark.parametrize(("dtype", "size"), [HUGE[0], HUGE[2]])
+@each("row", SCORING)
+def test_X1_finite_products_give_finite_weights_under_jit(row, dtype, size):
+    """With one feature a product of matrices is one of numbers, which XLA may contract too."""
+    call = with_options(masked(row), mask=RAGGED)
+    call = with_sizes(call, **dict.fromkeys({"q", "k", "e", "p"} & call.sizes.keys(), 1))
+    paths = {leaf.path for leaf in leaves_of(call)}
+    large = "params.score_weight" if "params.score_weight" in paths else "query"
+    edit = lambda leaf, x: (x * (size if leaf.path == large else 1.0)).astype(dtype)
+    inputs, cotangent = change(call, call.inputs(), edit), cotangent_of(call)
+    cotangent = jax.tree.map(lambda x: x.astype(dtype), cotangent)
+
+    @as_users_get_it
+    def run(inputs):
+        output, pullback = jax.vjp(call.function, *inputs)
+        return output, pullback(cotangent)
+
+    output, gradient = run(inputs)
+    assert_finite((output, gradient))
+    expected, _ = call.oracle(*jax.tree.map(np.longdouble, inputs))
+    weights = jax.tree.leaves(output)[-1], jax.tree.leaves(expected)[-1]
+    testing.assert_close(*(x.astype(float) for x in weights), 1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [HUGE[0], HUGE[2]])
+def test_X1_finite_products_give_finite_weights_in_the_engine(dtype, size):
+    """One feature as above; the soft cap is a product as well, and so is a cache's block."""
+    rng = np.random.default_rng(5)
+    query, key, value = (rng.standard_normal((1, 5, 1, x)).astype(dtype) for x in (1, 1, 3))
+    query = (query * size).astype(dtype)
+    calls = (
+        {"is_causal": True},
+        {"logits_soft_cap": size, "is_causal": True},
+        {"sinks": value[0, 0, :, 0]},
+    )
+
+    def attend(query, key, value):
+        outputs = [jattn.dot_product_attention(query, key, value, **options) for options in calls]
+        sizes = {"capacity": 6, "key_value_heads": 1, "key_size": 1, "value_size": 3}
+        cache = jattn.extend_cache(jattn.init_cache(**sizes, dtype=dtype), key[0], value[0])
+        return [*outputs, jattn.attend_to_cache(query[0], cache)[None]]
+
+    @as_users_get_it
+    def run(*inputs):
+        outputs, pullback = jax.vjp(attend, *inputs)
+        return outputs, pullback([jax.numpy.ones_like(x) for x in outputs])
+
+    outputs, gradient = run(query, key, value)
+    assert_finite((outputs, gradient))
+    exact = [x.astype(np.longdouble) for x in (query, key, value)]
+    expected = [oracle_of_engine(*exact, **options) for options in (*calls, {"is_causal": True})]
+    for output, (context, _) in zip(outputs, expected, strict=True):
+        testing.assert_close(output.astype(float), context.astype(float), 1e-5)
+    d_value = sum(pullback(np.ones_like(context))[2] for context, pullback in expected)
+    testing.assert_close(gradient[2].astype(float), d_value.astype(float), 1e-5)
 
 
 def empty_cases():

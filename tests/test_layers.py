@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 ARRAYS = {"jax", "jaxtyping", "numpy"}
 FILES = {"jattn.atomic"}
 BOTTOM = {
+    "jattn._naming",
     "jattn._axes",
     "jattn._dropout",
     "jattn._options",
@@ -36,6 +37,7 @@ ALLOWED = {
     "jattn": set(),
     "jattn._axes": ARRAYS | {"jattn._options"},
     "jattn._dropout": ARRAYS | {"jattn._options"},
+    "jattn._naming": ARRAYS,
     "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
     "jattn._varying": ARRAYS,

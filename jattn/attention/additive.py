@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._naming import named_value
 from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
@@ -76,8 +76,8 @@ def additive_attention(
     if params.bias is not None:
         query_part = query_part + params.bias[None]
     key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    query_part = checkpoint_name(query_part, "encode/query_part")
-    key_part = checkpoint_name(key_part, "encode/key_part")
-    hidden = checkpoint_name(jnp.tanh(query_part[:, None] + key_part[None]), "encode/hidden")
+    query_part = named_value(query_part, "encode/query_part")
+    key_part = named_value(key_part, "encode/key_part")
+    hidden = named_value(jnp.tanh(query_part[:, None] + key_part[None]), "encode/hidden")
     scores = jnp.einsum("p,tsp->ts", params.score_weight, hidden)
     return attend(scores, value, allowed, bias, normalizer)

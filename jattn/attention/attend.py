@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from jattn._naming import named_value
 from jattn.masks.algebra import Mask, as_array
 from jattn.normalizers import Normalizer
 
@@ -57,10 +58,11 @@ def readable(
         allowed = finite if allowed is None else jnp.broadcast_to(allowed, bias.shape) & finite
         bias = jnp.where(allowed, bias, 0.0)
     if allowed is not None:
-        heads = tuple(range(allowed.ndim - 2))
-        query = _zero_others(allowed.any((*heads, -1)), query)
-        read = allowed.any((*heads, -2))
-        key, value = _zero_others(read, key), _zero_others(read, value)
+        allowed = lax.stop_gradient(allowed)  # A boolean: Taylor mode has to be told.
+        *heads, queries, keys = range(allowed.ndim)
+        query = _zero_others(lax.reduce_or(allowed, (*heads, keys)), query)
+        is_read = lax.reduce_or(allowed, (*heads, queries))
+        key, value = _zero_others(is_read, key), _zero_others(is_read, value)
     return Readable(query, key, value, bias, allowed)
 
 
@@ -78,10 +80,10 @@ def attend(
     normalizer: Normalizer,
 ) -> Attended:
     """Adds `bias` to the scores, makes weights of them and averages `value` with these."""
-    scores = checkpoint_name(scores, "score/scores")
-    scores = scores if bias is None else checkpoint_name(scores + bias, "score/biased")
+    scores = named_value(scores, "score/scores")
+    scores = scores if bias is None else named_value(scores + bias, "score/biased")
     if allowed is not None:
         scores = jnp.where(allowed, scores, 0.0)
-    weights = checkpoint_name(normalizer(scores, allowed), "weight/weights")
-    context = checkpoint_name(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
+    weights = named_value(normalizer(scores, allowed), "weight/weights")
+    context = named_value(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
     return Attended(context, weights)

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._naming import named_value
 from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
@@ -69,6 +69,6 @@ def concat_attention(
     query_weight, key_weight = jnp.split(params.weight, [query.shape[-1]], axis=1)
     query_part = jnp.einsum("pq,tq->tp", query_weight, query)
     key_part = jnp.einsum("pk,sk->sp", key_weight, key)
-    hidden = checkpoint_name(jnp.tanh(query_part[:, None] + key_part[None]), "encode/hidden")
+    hidden = named_value(jnp.tanh(query_part[:, None] + key_part[None]), "encode/hidden")
     scores = jnp.einsum("p,tsp->ts", params.score_weight, hidden)
     return attend(scores, value, allowed, bias, normalizer)

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
+from jattn._naming import named_value
 from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
@@ -60,6 +60,6 @@ def general_attention(
         ValueError: if two arguments disagree about the size of an axis.
     """
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
-    projected = checkpoint_name(jnp.einsum("tq,qk->tk", query, params.weight), "encode/query")
+    projected = named_value(jnp.einsum("tq,qk->tk", query, params.weight), "encode/query")
     scores = jnp.einsum("tk,sk->ts", projected, key)
     return attend(scores, value, allowed, bias, normalizer)

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
+from jattn._naming import named_value
 from jattn._options import Count, Size, check_length
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, readable
@@ -125,7 +125,7 @@ def local_predictive_attention(
     hidden = jnp.tanh(jnp.einsum("pq,tq->tp", params.position_weight, query))
     span = jnp.asarray(len(key) if length is None else length, query.dtype)
     centre = span * jax.nn.sigmoid(jnp.einsum("p,tp->t", params.centre_weight, hidden))
-    centre = checkpoint_name(centre, "encode/centre")
+    centre = named_value(centre, "encode/centre")
     distance = jnp.arange(len(key), dtype=query.dtype)[None] - centre[:, None]
     inside = jnp.abs(distance) <= half_width
     allowed = inside if allowed is None else inside & allowed
@@ -133,6 +133,6 @@ def local_predictive_attention(
 
     align = attention(query, key, value, mask=allowed, bias=bias, normalizer=normalizer).weights
     near = jnp.exp(-2.0 * jnp.where(inside, distance / half_width, 0.0) ** 2)
-    weights = checkpoint_name(align * near, "weight/modulated")
-    context = checkpoint_name(jnp.einsum("ts,sv->tv", weights, value), "decode/modulated_context")
+    weights = named_value(align * near, "weight/modulated")
+    context = named_value(jnp.einsum("ts,sv->tv", weights, value), "decode/modulated_context")
     return Attended(context, weights)

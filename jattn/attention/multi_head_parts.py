@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._naming import named_value
 from jattn.attention.attend import Attended
 from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.scaled_dot_product import scaled_dot_product_attention
@@ -26,7 +26,7 @@ def project(
     """The queries, keys or values of each head."""
     projected = jnp.einsum("hef,sf->hse", weight, inputs)
     projected = projected if bias is None else projected + bias[:, None]
-    return checkpoint_name(projected, f"encode/{name}")
+    return named_value(projected, f"encode/{name}")
 
 
 def rotated(
@@ -76,6 +76,7 @@ def join_heads(
     if params.output_bias is not None:
         output = output + params.output_bias[None]
     allowed = jnp.ones((context.shape[1], keys), bool) if allowed is None else allowed
-    reads = allowed.any((*range(allowed.ndim - 2), -1))
+    *heads, _, column = range(allowed.ndim)
+    reads = jax.lax.reduce_or(allowed, (*heads, column))
     output = jnp.where(reads[:, None], output, 0.0)
-    return checkpoint_name(output, "decode/output")
+    return named_value(output, "decode/output")

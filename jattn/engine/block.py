@@ -20,6 +20,7 @@ from jattn.engine.pairs import (
     kept_of,
     over_queries,
     product,
+    rounded,
     scaled,
     scores_of,
     spread,
@@ -87,6 +88,7 @@ def slope(
         scores, curve = static.cap * capped, 1.0 - capped**2
     if operands.bias is not None:
         scores = scores + spread(finite(operands.bias), static, operands).T
+    scores = rounded(scores)
     allowed = allowed_of(static, operands, setting)
     allowed = None if allowed is None else allowed.T
     if scores.size <= SMALL and allowed is operands.sinks is None:

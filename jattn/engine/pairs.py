@@ -64,7 +64,15 @@ def scores_of(static: Static, operands: Operands, setting: Setting) -> tuple[Any
         scores = static.cap * jnp.tanh(scores / static.cap)
     if operands.bias is not None:
         scores = scores + spread(finite(operands.bias), static, operands)
-    return scores, allowed_of(static, operands, setting)
+    return rounded(scores), allowed_of(static, operands, setting)
+
+
+def rounded(scores: Any) -> Any:
+    """Returns finite scores as they are, so that XLA cannot contract `x * c - maximum`.
+
+    With one rounding for both, the largest score would differ from the maximum.
+    """
+    return jnp.maximum(scores, jnp.finfo(scores.dtype).min)
 
 
 def scaled(operands: Operands) -> Any:

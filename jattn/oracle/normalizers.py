@@ -58,9 +58,11 @@ def sparsemax(scores):
     """a = max(e - τ, 0) with Σ a = 1.
 
     On the support of size k, τ = (Σ e - 1) / k, so de = da - mean(da) there and 0 elsewhere. The
-    support is found by dropping scores below the threshold until none is.
+    support is found by dropping scores below the threshold until none is. Since τ is at least
+    max(e) - 1, no score that far below the largest is in it.
     """
-    support = np.ones(len(scores), bool)
+    scores = scores - scores.real.max()
+    support = scores.real > -1
     while True:
         threshold = (scores[support].sum() - 1) / support.sum()
         dropped = support & (scores.real <= threshold.real)
@@ -80,11 +82,12 @@ def entmax15(scores):
 
     With r = √a on the support, Σ r² = 1 gives Σ r (de/2 - dτ) = 0, so dτ = Σ r de / (2 Σ r) and
     da = 2 r (de/2 - dτ): the Jacobian is diag(r) - r rᵀ / Σ r, symmetric. The k largest scores are
-    the support for the one k whose threshold lies below the k-th score and not below the next.
+    the support for the one k whose threshold is below the k-th half and not below the next. Since
+    τ is at least max(e/2) - 1, no half that far below the largest is in it.
     """
-    halves = scores / 2
+    halves = (scores - scores.real.max()) / 2
     order = np.argsort(-halves.real, kind="stable")
-    for size in range(len(scores), 0, -1):
+    for size in range((halves.real > -1).sum(), 0, -1):
         support = order[:size]
         mean = halves[support].mean()
         room = (1 - ((halves[support] - mean) ** 2).sum()) / size

@@ -1,6 +1,6 @@
 """Mistakes planted in normalizers, score functions and what they share."""
 
-from mutants.mutant import CLEAN, EMPTY, FULL, LARGE, POISON, SUPPORT, VALUE, Mutant
+from mutants.mutant import CLEAN, EMPTY, FULL, HUGE, LARGE, POISON, SUPPORT, VALUE, Mutant
 
 NORMALIZERS = "jattn.normalizers"
 SHARED = "jattn.attention.attend"
@@ -41,8 +41,8 @@ MUTANTS = (
     Mutant(
         "masked scores not hidden",
         NORMALIZERS,
-        "    return mask, jnp.where(mask, scores, 0.0)\n",
-        "    return mask, scores\n",
+        "scores if mask is None else jnp.where(mask, scores, 0.0)",
+        "scores",
         CLEAN,
         "sparsemax",
     ),
@@ -74,6 +74,24 @@ MUTANTS = (
         "    total = exponentials.sum(-2, keepdims=True)\n",
         VALUE,
         "softmax",
+    ),
+    Mutant(
+        "scores that XLA may contract with their maximum",
+        NORMALIZERS,
+        "    scores = jnp.where(infinite, lowest, scores)\n",
+        "",
+        HUGE,
+        "sparsemax",
+        {"dtype": "float64", "size": 1e100},
+    ),
+    Mutant(
+        "scores of -inf that count",
+        NORMALIZERS,
+        "return ~infinite if mask is None else mask & ~infinite, scores",
+        "return ~infinite if mask is None else mask, scores",
+        HUGE,
+        "softmax",
+        {"dtype": "float32", "size": 1e10},
     ),
     Mutant(
         "a sink that is not shifted",
@@ -142,8 +160,8 @@ MUTANTS = (
     Mutant(
         "the bias subtracted",
         SHARED,
-        'checkpoint_name(scores + bias, "score/biased")',
-        'checkpoint_name(scores - bias, "score/biased")',
+        'named_value(scores + bias, "score/biased")',
+        'named_value(scores - bias, "score/biased")',
         VALUE,
         "general_attention",
         call=2,
@@ -151,8 +169,8 @@ MUTANTS = (
     Mutant(
         "unread values left as they are",
         SHARED,
-        "jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)",
-        "jnp.where(read, key, 0.0), value",
+        "_zero_others(is_read, key), _zero_others(is_read, value)",
+        "_zero_others(is_read, key), value",
         POISON,
         "dot_attention",
     ),
@@ -238,8 +256,8 @@ MUTANTS = (
     Mutant(
         "the Gaussian inside the softmax",
         "jattn.attention.local",
-        'checkpoint_name(align * near, "weight/modulated")',
-        "checkpoint_name(align * near / jnp.maximum((align * near).sum(-1, keepdims=True), 1e-300),"
+        'named_value(align * near, "weight/modulated")',
+        "named_value(align * near / jnp.maximum((align * near).sum(-1, keepdims=True), 1e-300),"
         ' "weight/modulated")',
         VALUE,
         "local_predictive_attention",
