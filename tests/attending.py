@@ -20,6 +20,8 @@ from jattn.testing.trees import draw_like
 Tree = Any
 B, T, S, K, V = 2, 5, 7, 11, 13
 QUICK = {"xla_backend_optimization_level": 0}  # Whatever the rule: these are many programs.
+# How they are compiled, whatever conftest.py makes of a rule's name. Empty, it is as that says.
+LEVEL: dict[str, Any] = {"compiler_options": QUICK}
 DIFFERENTIABLE = ("query", "key", "value", "bias", "scale", "sinks")
 
 
@@ -176,12 +178,12 @@ def cotangent_of(one: Case, inputs: Tree, given: dict[str, Any], seed: int = 1) 
 def evaluate(
     path: str, one: Case, inputs: Tree, given: dict[str, Any], cotangent: Tree = None
 ) -> Evaluated:
-    """The value and the derivatives, from one compiled function for each case and path."""
-    if (path, one.name) not in _compiled:
-        run = _derivatives(PATHS[path], one)
-        _compiled[path, one.name] = jax.jit(run, compiler_options=QUICK)
+    """The value and the derivatives, compiled once for each path, case and level."""
+    way = path, one.name, bool(LEVEL)
+    if way not in _compiled:
+        _compiled[way] = jax.jit(_derivatives(PATHS[path], one), **LEVEL)
     cotangent = cotangent_of(one, inputs, given) if cotangent is None else cotangent
-    result = _compiled[path, one.name](inputs, given, cotangent, draw_like(inputs, 2))
+    result = _compiled[way](inputs, given, cotangent, draw_like(inputs, 2))
     return jax.tree.map(np.asarray, result)
 
 
@@ -250,7 +252,7 @@ def check(path: str, one: Case, inputs: Tree, given: dict[str, Any], tolerance: 
         )
 
 
-_compiled: dict[tuple[str, str], Callable[..., Evaluated]] = {}
+_compiled: dict[tuple[str, str, bool], Callable[..., Evaluated]] = {}
 _shapes: dict[str, Tree] = {}
 
 

@@ -50,10 +50,35 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
 
 
+# What a second version of Python and JAX tells nothing new about, by file, with the reason. These
+# tests are marked `once`, and `-m "not once"` leaves them out.
+ONCE = {
+    "test_benchmark": "runs other libraries in processes of their own, a small size of each",
+    "test_choosing": "trains small models of an experiment",
+    "test_differences": "asks other libraries",
+    "test_experiment_commands": "starts the commands of experiments",
+    "test_fine_tuning": "trains small models of an experiment",
+    "test_fine_tuning_pronunciation": "trains small models of an experiment",
+    "test_layers": "reads the source",
+    "test_mutations": "tests the tests",
+    "test_pronunciation": "trains small models of an experiment",
+    "test_results": "reads records of experiments",
+    "test_seq2seq": "trains small models of an experiment",
+    "test_translation": "trains small models of an experiment",
+}
+# The same for the code of pages that train a model.
+ONCE_PAGES = {"docs/tasks.md", "docs/training.md", "docs/fine-tuning.md"}
+
+
 def pytest_collection_modifyitems(items):
-    """First the files that share what `compiled` compiles, so that one worker has them all."""
+    """Marks what is run once; first come the files that share what `compiled` compiles."""
     sharing = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
     items.sort(key=lambda item: item.path.stem not in sharing)
+    for item in items:
+        page = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
+        if item.path.stem in ONCE or (of_a_page and page in ONCE_PAGES):
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@
 import inspect
 import re
 from collections import Counter
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -256,7 +256,7 @@ BAHDANAU = jattn.init_bahdanau_decoder(RNG, attention=ADDITIVE, **DECODER)
 LUONG = jattn.init_luong_decoder(RNG, attention=ADDITIVE, **DECODER)
 MEMORY = jattn.encode(ENCODER, np.array([1, 2, 3]))
 HEADS = jattn.init_multi_head(RNG, heads=1, query_size=2)
-BATCHED = np.random.default_rng(0).standard_normal((1, 5, 1, 2))
+BATCHED: Any = np.random.default_rng(0).standard_normal((1, 5, 1, 2))
 EMPTY = jattn.init_cache(1, capacity=8, key_value_heads=1, key_size=2)
 
 

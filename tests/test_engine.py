@@ -3,6 +3,7 @@
 Each case is compiled once for each path, and all its tests follow one another.
 """
 
+import attending
 import jax
 import jax.test_util
 import numpy as np
@@ -97,11 +98,10 @@ def test_G1_G2_G3_so_they_do_without_a_mask():
     check("default", one, one.inputs(), {}, 1e-12)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_G3_check_grads_of_order_two_passes_in_both_modes(path):
+def test_G3_check_grads_of_order_two_passes_in_both_modes():
     """JAX's own check of bias, mask, soft cap and sinks together: an extra, not the proof."""
     one = CASES["known positions"]
-    run = jax.jit(lambda *inputs: one.call(PATHS[path], inputs, one.others()))
+    run = jax.jit(lambda *inputs: one.call(PATHS["default"], inputs, one.others()))
     jax.test_util.check_grads(run, one.inputs(), order=2, modes=("fwd", "rev"))
 
 
@@ -206,6 +206,20 @@ def test_M2_C2_what_a_query_may_not_read_moves_no_bit_of_it(path, name):
                 x = np.moveaxis(leaf_of(one, gradient, what), 2, 1)
                 assert not x[~by_group].any(), f"{way} {what}"
             np.testing.assert_array_equal(x.any(-1), by_group, way)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("default", "causal"), ("banded", "window"), ("grouped", "rule")]
+)
+def test_C1_M1_M2_bits_hold_as_users_compile(monkeypatch, path, name):
+    """The rules above once more, with the optimizations that a user gets."""
+    monkeypatch.setattr(attending, "LEVEL", {})
+    for rule in (
+        test_M1_queries_without_a_key_give_zero_and_take_no_gradient,
+        test_C1_what_nobody_may_read_changes_no_bit,
+        test_M2_C2_what_a_query_may_not_read_moves_no_bit_of_it,
+    ):
+        rule(path, name)
 
 
 def test_M3_masks_and_biases_of_minus_infinity_combine_as_booleans():

@@ -250,7 +250,7 @@ def test_numbers_of_any_integer_dtype_are_positions(dtype):
         "both": lambda n: masks.causal(n) & masks.prefix(n),
         "others": lambda n: masks.dilated(n, n) | ~masks.blocks(n, n) & masks.global_tokens(n, n),
     }
-    inputs: Any = [np.random.default_rng(0).standard_normal((n, 1, 3)) for n in (T, S, S)]
+    inputs = [jnp.asarray(np.random.default_rng(0).standard_normal((n, 1, 3))) for n in (T, S, S)]
 
     def run(number):
         found = {name: make(number) for name, make in makers.items()}

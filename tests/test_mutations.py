@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import conftest
 import pytest
 from mutants import MUTANTS, Mutant
 
@@ -145,3 +146,8 @@ def test_V2_a_text_that_is_not_there_is_an_error():
     finder = Finder("jattn.attention.dot", "no such text", "")
     with planted(finder), pytest.raises(RuntimeError, match="holds 0 times"):
         importlib.import_module("jattn")
+
+
+def test_the_files_and_pages_that_run_once_exist():
+    assert all((Path(__file__).parent / f"{name}.py").exists() for name in conftest.ONCE)
+    assert all((PACKAGE.parent / page).exists() for page in conftest.ONCE_PAGES)

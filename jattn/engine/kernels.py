@@ -74,7 +74,8 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
             query = jnp.where(reads, query, 0.0)
             key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
     cap = {} if call.logits_soft_cap is None else {"logits_soft_cap": call.logits_soft_cap}
-    with jax.numpy_dtype_promotion("standard"):  # What they promote is their business.
+    # These libraries rely on implicit promotion, of dtypes and of ranks.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         context = _kernel(implementation)(
             *(query, key, value, bias, mask),
             scale=call.scale,

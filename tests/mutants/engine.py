@@ -314,4 +314,12 @@ MUTANTS = (
         STATISTICS,
         given={"name": "plain"},
     ),
+    Mutant(
+        "rows without a key as a kernel leaves them",
+        "jattn.engine.kernels",
+        "context if reads is None else jnp.where(reads, context, 0.0)",
+        "context",
+        "test_kernels.test_M1_C1_what_is_handed_to_xla_keeps_the_contract",
+        given={"name": "pattern"},
+    ),
 )
