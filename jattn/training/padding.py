@@ -201,20 +201,19 @@ def _lowest_lines(cost: list[int], held: list[int], sizes: list[int]) -> list[in
 
     Slopes fall with i and sizes rise with j, so the lowest line only moves on along the hull.
     """
-    hull, lowest, at = [], [0], 0
-    for j, size in enumerate(sizes, start=1):
-        new = j - 1
+    lines, offsets, slopes, lowest, at = [], [], [], [0], 0  # The hull, and where it is lowest.
+    for line, (size, offset, slope) in enumerate(zip(sizes, cost, held, strict=False)):
         # The last line is nowhere the only lowest one if its neighbours cross before it.
-        while len(hull) > 1 and (cost[new] - cost[hull[-2]]) * (
-            held[hull[-1]] - held[hull[-2]]
-        ) <= (cost[hull[-1]] - cost[hull[-2]]) * (held[new] - held[hull[-2]]):
-            hull.pop()
-        hull.append(new)
-        at = min(at, len(hull) - 1)
-        while (
-            at + 1 < len(hull)
-            and cost[hull[at + 1]] - cost[hull[at]] < (held[hull[at + 1]] - held[hull[at]]) * size
-        ):
+        while len(lines) > 1 and (offset - offsets[-2]) * (slopes[-1] - slopes[-2]) <= (
+            offsets[-1] - offsets[-2]
+        ) * (slope - slopes[-2]):
+            del lines[-1], offsets[-1], slopes[-1]
+        lines.append(line)
+        offsets.append(offset)
+        slopes.append(slope)
+        last = len(lines) - 1
+        at = min(at, last)
+        while at < last and offsets[at + 1] - offsets[at] < (slopes[at + 1] - slopes[at]) * size:
             at += 1
-        lowest.append(hull[at])
+        lowest.append(lines[at])
     return lowest

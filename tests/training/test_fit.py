@@ -176,7 +176,7 @@ def test_a_monitor_that_was_not_measured_can_be_mended(tmp_path):
 
 @pytest.mark.parametrize("changes", [{"monitor": "other"}, {"highest_is_best": True}])
 def test_a_best_value_is_not_compared_with_another_metric(changes, tmp_path):
-    options = {"evaluate": lambda params: {"loss": 1.0, "other": 2.0}}
+    options: dict[str, Any] = {"evaluate": lambda params: {"loss": 1.0, "other": 2.0}}
     options |= {"checkpoint": tmp_path / "checkpoint"}
     run(**options)
     with pytest.raises(ValueError, match=r"was written with monitor=.*'loss'.* cannot continue"):
