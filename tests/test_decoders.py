@@ -302,7 +302,7 @@ def test_C1_padding_of_the_memory_changes_no_value_and_no_gradient(kind):
 def test_a_memory_with_holes_is_read_where_it_is_valid(kind):
     """Except local-p, whose centre is a share of all positions."""
     mechanism, params, options = MECHANISMS[kind]
-    valid = np.array([False, True, True, False, True, False, True])
+    valid: Any = np.array([False, True, True, False, True, False, True])
     dirty = jnp.where(valid[:, None], 1.0, jnp.nan) * RNG.standard_normal((7, N))
     found = jattn.read_by(mechanism, **options)(
         params, jattn.Memory(dirty, MEMORY.summary, valid=valid)

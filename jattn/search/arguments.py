@@ -11,7 +11,8 @@ from jaxtyping import Array, Int
 
 from jattn._options import floating
 
-Tokens = int | Sequence[int] | Int[Array, " c"]
+Tokens = int | Sequence[int] | np.ndarray | Int[Array, "..."]
+INTEGERS = ["int8", "int16", "int32", "int64"]
 
 
 def token_array(function: str, argument: str, tokens: Any, words: int) -> Int[Array, "..."]:
