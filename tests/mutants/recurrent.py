@@ -195,8 +195,8 @@ MUTANTS = (
     Mutant(
         "one step too many",
         PADDING,
-        "jnp.arange(steps) < length",
-        "jnp.arange(steps) <= length",
+        "jnp.arange(steps) < jnp.asarray(length)",
+        "jnp.arange(steps) <= jnp.asarray(length)",
         VALUE,
         "gru",
     ),
@@ -232,7 +232,7 @@ MUTANTS = (
     ),
     Mutant(
         "padding that is embedded",
-        "jattn.recurrent.checking",
+        "jattn.recurrent.tokens",
         "        tokens = jnp.where(usable, tokens, 0)\n",
         "        pass\n",
         TARGETS,
