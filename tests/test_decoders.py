@@ -302,7 +302,7 @@ def test_C1_padding_of_the_memory_changes_no_value_and_no_gradient(kind):
 def test_a_memory_with_holes_is_read_where_it_is_valid(kind):
     """Except local-p, whose centre is a share of all positions."""
     mechanism, params, options = MECHANISMS[kind]
-    valid = np.array([False, True, True, False, True, False, True])
+    valid: Any = np.array([False, True, True, False, True, False, True])
     dirty = jnp.where(valid[:, None], 1.0, jnp.nan) * RNG.standard_normal((7, N))
     found = jattn.read_by(mechanism, **options)(
         params, jattn.Memory(dirty, MEMORY.summary, valid=valid)
@@ -441,13 +441,15 @@ def mistakes():
             ("start", lambda p=params, m=MEMORY, *, f=start, r=read: f(p, m, r)),
         ):
             function = f"{order}_{function}"
-            yield f"{function}: params is a dict, expected a {name}", partial(call, {})
+            yield f"{function}: params is a dict, expected {name}", partial(call, {})
             yield f"{function}: params is a {type(of_other).__name__}", partial(call, of_other)
-            broken = params._replace(embedding=params.readout)
-            broken = broken._replace(start=3.0)
-            yield f"{function}: params.start is a float, expected fields", partial(call, broken)
+            broken = params._replace(start=3.0)
+            yield (
+                f"{function}: params.start is a float, expected LinearParams",
+                partial(call, broken),
+            )
             wrong = partial(call, params, MEMORY.values)
-            yield f"{function}: memory is a .*, expected a Memory", wrong
+            yield f"{function}: memory is a .*, expected Memory", wrong
         decode_it = lambda f=decode, p=params, **given: f(
             p, MEMORY, given.pop("tokens", TARGET), **given
         )
@@ -466,11 +468,11 @@ def mistakes():
             p, given.get("state", s), given.get("token", 1), given.get("read", r)
         )
         for message, given in (
-            (f"state is a NoneType, expected a {type(state).__name__}", {"state": None}),
+            (f"state is None, expected {type(state).__name__}", {"state": None}),
             ("state is a tuple, expected", {"state": tuple(state)}),
             (f"token is -1, expected {words}", {"token": -1}),
-            ("token has dtype float64, expected an integer dtype", {"token": 1.0}),
-            ("token has dtype bool, expected an integer dtype", {"token": True}),
+            ("token is 1.0, expected an integer", {"token": 1.0}),
+            ("token is True, expected an integer", {"token": True}),
             (r"token has shape \(4,\), expected \(\)", {"token": TARGET}),
             ("read is None, expected a function", {"read": None}),
         ):

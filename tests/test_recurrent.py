@@ -203,7 +203,7 @@ def test_R2_what_stands_in_padding_changes_no_value_and_no_gradient(cell, revers
     assert np.any(d_inputs)
 
 
-HOLES = np.array([False, True, True, False, False, True, False])
+HOLES: Any = np.array([False, True, True, False, False, True, False])
 
 
 def own_cell(params, hidden, inputs):
@@ -227,7 +227,7 @@ def test_R1_steps_that_are_not_valid_are_as_if_they_were_not_there(cell, reverse
         return jattn.GRUOutput(scattered(outputs), final)
 
     cotangent = jattn.GRUOutput(draw(S, N), draw(N))
-    found, pullback = jax.vjp(lambda *inputs: run(*inputs, HOLES), PARAMS, dirty, INITIAL[0])
+    found, pullback = jax.vjp(partial(run, valid=HOLES), PARAMS, dirty, INITIAL[0])
     expected, expected_pullback = jax.vjp(compact, PARAMS, INPUTS[0], INITIAL[0])
     testing.assert_close(found, expected, 1e-14)
     testing.assert_close(pullback(cotangent), expected_pullback(cotangent), 1e-13)
@@ -241,15 +241,16 @@ def test_R1_steps_that_are_not_valid_are_as_if_they_were_not_there(cell, reverse
 
 def test_R1_layers_encoder_and_tagger_skip_steps_that_are_not_valid():
     layers = (jattn.BidirectionalGRUParams(draw_gru(), draw_gru()), draw_gru(2 * N))
-    whole = jattn.stacked_gru(layers, np.where(HOLES[:, None], INPUTS[0], np.inf), valid=HOLES)
+    dirty: Any = np.where(HOLES[:, None], INPUTS[0], np.inf)
+    whole = jattn.stacked_gru(layers, dirty, valid=HOLES)
     alone = jattn.stacked_gru(layers, INPUTS[0, HOLES])
     testing.assert_close(whole.outputs[HOLES], alone.outputs, 1e-14)
     testing.assert_close(whole.final, alone.final, 1e-14)
     assert not np.any(whole.outputs[~HOLES])
     sizes: dict[str, Any] = {"words": 5, "embedding_size": 3, "units": 4, "bidirectional": True}
-    tokens = np.where(HOLES, [1, 2, 3, 4, 0, 1, 2], -1)
+    tokens: Any = np.where(HOLES, [1, 2, 3, 4, 0, 1, 2], -1)
     params = jattn.init_attentive_gru(jax.random.key(0), output_size=2, attention_units=3, **sizes)
-    memory = jattn.encode(params.encoder, tokens, valid=HOLES)
+    memory: Any = jattn.encode(params.encoder, tokens, valid=HOLES)
     expected = jattn.encode(params.encoder, tokens[HOLES])
     testing.assert_close(memory.values[HOLES], expected.values, 1e-14)
     testing.assert_close(memory.summary, expected.summary, 1e-14)
@@ -373,14 +374,16 @@ def test_steps_and_layers_of_another_kind_are_refused_by_name():
         for message, options in mistakes.items():
             with pytest.raises(ValueError, match=f"^{name}: {message}"):
                 function(INPUTS[0], **options)
-    for message, layers, options in (
+    wrong: tuple[tuple[str, Any, Any], ...] = (
         ("layers is a GRUParams, expected a tuple or a list of layers", PARAMS, {}),
         ("layers is a dict, expected a tuple or a list of layers", {}, {}),
         (r"layers\[1\] is a int, expected GRUParams or Bidirectional", (PARAMS, 3), {}),
         ("initial is a float, expected a state for each layer", (PARAMS,), {"initial": 1.0}),
-    ):
+    )
+    stacked: Any = jattn.stacked_gru
+    for message, layers, options in wrong:
         with pytest.raises(ValueError, match=f"^stacked_gru: {message}"):
-            jattn.stacked_gru(layers, INPUTS[0], **options)
+            stacked(layers, INPUTS[0], **options)
 
 
 def test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key():

@@ -12,10 +12,10 @@ from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
-from jattn.recurrent.checking import check_functions, check_kind, check_token, valid_tokens
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
 from jattn.recurrent.padding import valid_steps
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
+from jattn.recurrent.tokens import check_token, valid_tokens
 
 
 class BahdanauState(NamedTuple):
@@ -47,9 +47,6 @@ def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) 
         ValueError: if an argument is of another type, or the summary has not the size that
             `params.start` reads.
     """
-    check_kind("bahdanau_start", "params", params, BahdanauDecoderParams)
-    check_kind("bahdanau_start", "memory", memory, Memory)
-    check_functions("bahdanau_start", read=read)
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     return BahdanauState(hidden, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
@@ -84,10 +81,7 @@ def bahdanau_step(
         ValueError: if an argument is of another type, two arguments disagree about the size of an
             axis, or the token is not a row of the embedding.
     """
-    check_kind("bahdanau_step", "params", params, BahdanauDecoderParams)
-    check_kind("bahdanau_step", "state", state, BahdanauState)
     check_token("bahdanau_step", token, len(params.embedding.weight))
-    check_functions("bahdanau_step", read=read, cell=cell)
     embedded = embedding(params.embedding, token)
     state, context = _advance(params, state, embedded, read, cell)
     return _read_out(params, state.hidden, embedded, context), state
@@ -125,9 +119,6 @@ def bahdanau_decode(
         ValueError: as `bahdanau_step` does, or if length is negative or more than the number of
             tokens, or dropout_rate is not in [0, 1) or comes without rng.
     """
-    check_kind("bahdanau_decode", "params", params, BahdanauDecoderParams)
-    check_kind("bahdanau_decode", "memory", memory, Memory)
-    check_functions("bahdanau_decode", attention=attention, cell=cell)
     tokens = valid_tokens("bahdanau_decode", tokens, len(params.embedding.weight), length)
     check_dropout("bahdanau_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)

@@ -19,10 +19,10 @@ from jattn.layers import (
     linear,
 )
 from jattn.recurrent.cells import Cell, gru_cell
-from jattn.recurrent.checking import valid_tokens
 from jattn.recurrent.padding import valid_steps, zero_padding
 from jattn.recurrent.reading import Memory
 from jattn.recurrent.stacked import Layer, init_stacked_gru, stacked_gru
+from jattn.recurrent.tokens import valid_tokens
 
 
 class EncoderParams(NamedTuple):

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_arguments
-from jattn._options import check_dropout, check_options, named
+from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
 from jattn.layers import dropout, embedding, linear
 from jattn.recurrent.bahdanau import DecoderOutput, decoder_output
 from jattn.recurrent.cells import Cell, gru_cell
-from jattn.recurrent.checking import check_functions, check_kind, check_token, valid_tokens
 from jattn.recurrent.decoder_params import LuongDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
+from jattn.recurrent.tokens import check_token, valid_tokens
 from jattn.recurrent.unroll import gru
 
 
@@ -42,9 +42,6 @@ def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> Luo
         ValueError: if an argument is of another type, or the summary has not the size that
             `params.start` reads.
     """
-    check_kind("luong_start", "params", params, LuongDecoderParams)
-    check_kind("luong_start", "memory", memory, Memory)
-    check_functions("luong_start", read=read)
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
@@ -82,11 +79,7 @@ def luong_step(
         ValueError: if an argument is of another type, two arguments disagree about the size of an
             axis, or the token is not a row of the embedding.
     """
-    check_kind("luong_step", "params", params, LuongDecoderParams)
-    check_kind("luong_step", "state", state, LuongState)
     check_token("luong_step", token, len(params.embedding.weight))
-    check_functions("luong_step", read=read, cell=cell)
-    _check_feeding("luong_step", input_feeding)
     state = _advance(params, state, embedding(params.embedding, token), read, input_feeding, cell)
     return linear(params.readout, state.attentional), state
 
@@ -126,10 +119,6 @@ def luong_decode(
         ValueError: as `luong_step` does, or if length is negative or more than the number of
             tokens, or dropout_rate is not in [0, 1) or comes without rng.
     """
-    check_kind("luong_decode", "params", params, LuongDecoderParams)
-    check_kind("luong_decode", "memory", memory, Memory)
-    check_functions("luong_decode", attention=attention, cell=cell)
-    _check_feeding("luong_decode", input_feeding)
     tokens = valid_tokens("luong_decode", tokens, len(params.embedding.weight), length)
     check_dropout("luong_decode", "dropout_rate", dropout_rate, rng)
     read = attention(params.attention, memory)
@@ -155,11 +144,6 @@ def luong_decode(
 
     _, (attentional, weights) = scan(step, start, embedded)
     return decoder_output(linear(params.readout, drop(2, attentional)), weights, length)
-
-
-def _check_feeding(function, input_feeding):
-    with named(function):
-        check_options({"input_feeding": bool}, {"input_feeding": input_feeding})
 
 
 def _advance(params, state, embedded, read, input_feeding, cell):

@@ -19,7 +19,6 @@ from jattn.attention.local import local_monotonic_attention, local_predictive_at
 from jattn.attention.location_based import location_based_attention
 from jattn.masks import Mask, dense, lengths
 from jattn.normalizers import Normalizer, softmax
-from jattn.recurrent.checking import check_kind
 from jattn.recurrent.padding import zero_padding
 
 # Keyword arguments that hold the position of the first query.
@@ -104,7 +103,7 @@ def read_by(
 
 
 def _accepted(mechanism: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The parameters of a function by name, and whether it accepts any keyword."""
+    """Returns the parameters of a function by name, and whether it accepts any keyword."""
     try:
         parameters = dict(inspect.signature(mechanism).parameters)
     except (TypeError, ValueError):  # Some built-in functions have no signature.
@@ -113,7 +112,8 @@ def _accepted(mechanism: Callable[..., Any]) -> tuple[dict[str, inspect.Paramete
 
 
 def _bind(mechanism, options, positions, params, memory) -> Reader:
-    check_kind("read_by", "memory", memory, Memory)
+    if not isinstance(memory, Memory):
+        raise ValueError(f"read_by: memory is a {type(memory).__name__}, expected a Memory")
     options = dict(options)
     if mechanism is local_monotonic_attention and params is not None:
         options["attention"] = _with_params(options, params)
@@ -143,7 +143,7 @@ def _with_params(options, params):
 
 
 def _options_at(mechanism, options, positions, memory):
-    """The function from the first query's position and the number of queries to keywords."""
+    """Returns a function from the first query's position and the number of queries to keywords."""
     accepted, takes_any = _accepted(mechanism)
     hides = "mask" in accepted or takes_any
     if not hides and "length" not in accepted and memory.mask is not None:
@@ -169,7 +169,7 @@ def _options_at(mechanism, options, positions, memory):
 
 
 def _moved(function, options, position, positions=()):
-    """The arguments of `function` that are the position of its first query, moved to `position`."""
+    """Returns the positions of the first query among the arguments, moved to `position`."""
     accepted, _ = _accepted(function)
     moved = {}
     for name in (*(name for name in POSITIONS if name in accepted), *positions):
@@ -180,7 +180,7 @@ def _moved(function, options, position, positions=()):
 
 
 def _mask_at(mask, memory, position, t):
-    """The rows of `mask` for `t` queries from `position` on, without what the memory hides."""
+    """Returns the rows of `mask` for `t` queries from `position` on, without hidden keys."""
     if mask is None:
         return memory.mask
     s, most = len(memory.values), jnp.iinfo(jnp.int32).max
@@ -197,7 +197,7 @@ def _mask_at(mask, memory, position, t):
 
 
 def _bias_at(bias, position, t):
-    """The rows of `bias` for `t` queries from `position` on; NaN past its last row."""
+    """Returns the rows of `bias` for `t` queries from `position` on; NaN past its last row."""
     if not hasattr(bias, "dtype") or jnp.ndim(bias) < 2:
         raise ValueError(f"read_by: bias is a {type(bias).__name__}, expected an array (t, s)")
     return jnp.take(bias, _places(position, t), axis=-2, mode="fill", fill_value=jnp.nan)

@@ -126,23 +126,25 @@ def stacked_gru(
 def _check_layers(layers: Any) -> None:
     kinds = (GRUParams, BidirectionalGRUParams)
     if not isinstance(layers, list | tuple) or isinstance(layers, kinds):
-        given = f"stacked_gru: layers is a {type(layers).__name__}"
-        raise ValueError(f"{given}, expected a tuple or a list of layers")
+        complaint = f"stacked_gru: layers is a {type(layers).__name__}"
+        raise ValueError(f"{complaint}, expected a tuple or a list of layers")
     for index, layer in enumerate(layers):
         if not isinstance(layer, kinds):
-            given = f"stacked_gru: layers[{index}] is a {type(layer).__name__}"
-            raise ValueError(f"{given}, expected {' or '.join(kind.__name__ for kind in kinds)}")
+            complaint = f"stacked_gru: layers[{index}] is a {type(layer).__name__}"
+            raise ValueError(
+                f"{complaint}, expected {' or '.join(kind.__name__ for kind in kinds)}"
+            )
 
 
 def _initial_states(initial: Any, layers: int) -> list[Any]:
     if initial is None:
         return [None] * layers
     if not hasattr(initial, "__len__"):
-        given = f"stacked_gru: initial is a {type(initial).__name__}"
-        raise ValueError(f"{given}, expected a state for each layer")
+        complaint = f"stacked_gru: initial is a {type(initial).__name__}"
+        raise ValueError(f"{complaint}, expected a state for each layer")
     if len(initial) != layers:
-        given = f"stacked_gru: initial has {len(initial)} states"
-        raise ValueError(f"{given}, expected {layers} (from layers)")
+        complaint = f"stacked_gru: initial has {len(initial)} states"
+        raise ValueError(f"{complaint}, expected {layers} (from layers)")
     return list(initial)
 
 

@@ -1,4 +1,4 @@
-"""The steps of a GRU: one after the other, alone or with their slopes."""
+"""The steps of a GRU in order, alone or with their derivatives."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-BLOCK = 8  # Steps whose inputs are projected in one product; their code is written out.
+BLOCK = 8  # Steps whose inputs are projected in one product, and whose loop is unrolled.
 
 
 class Recurrent(NamedTuple):
-    """The weights that meet the hidden state, and what multiplies it where it enters them.
+    """The weights that multiply the hidden state, and the scale of the state where it enters them.
 
-    `turned` is the transpose of `weight`: steps run faster on the one, their gradient on the other.
+    `turned` is the transpose of `weight`: steps run faster with the first, gradients with the
+    second.
     """
 
     weight: Float[Array, "3n n"]
@@ -23,10 +24,11 @@ class Recurrent(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """What one direction of a GRU reads its inputs with, and the state that it starts from.
+    """The weights of one direction of a GRU, and its initial state.
 
-    The reset acts after the product with the hidden state if `recurrent` has a `candidate_bias`,
-    which it meets too; otherwise before it. All other biases are sums of both, in `biases`.
+    If `recurrent` has a `candidate_bias`, the reset gate multiplies the product with the hidden
+    state plus this bias. Otherwise it multiplies the hidden state. All other biases are sums of the
+    input and hidden biases, in `biases`.
     """
 
     recurrent: Recurrent
@@ -35,9 +37,10 @@ class Direction(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """The derivative of each new state by the state it keeps and by its gates' arguments.
+    """Derivatives of each new state by the state that it keeps and by its gates' arguments.
 
-    `met` is the derivative of what the candidate's weights meet, if the reset comes before them.
+    `of_reset_state` is the derivative of reset ∘ hidden by the reset gate's argument, if the reset
+    comes before the product.
     """
 
     kept: Float[Array, "s n"]
@@ -45,37 +48,38 @@ class Slopes(NamedTuple):
     by_update: Float[Array, "s n"]
     by_candidate: Float[Array, "s n"]
     reset: Float[Array, "s n"]
-    met: Float[Array, "s n"] | None
+    of_reset_state: Float[Array, "s n"] | None
 
 
 Projected = tuple[Float[Array, "*s n"], Float[Array, "*s n"], Float[Array, "*s n"]]
 
 
 def project(turned: Float[Array, "i 3n"], inputs: Float[Array, "*s i"]) -> Projected:
-    """The part of the gates' arguments that the inputs of some steps, or of all of them, give."""
+    """Returns the part of the gates' arguments that depends on the inputs of the given steps."""
     reset, update, candidate = jnp.split(inputs @ turned, 3, axis=-1)
     return reset, update, candidate
 
 
 def one_step(recurrent: Recurrent, *, with_slopes: bool = False):
-    """The body of a scan over the projected inputs, and over what says which steps are valid.
+    """Returns the body of a scan over the projected inputs and the valid steps.
 
-    Its second result is the new state; `with_slopes`, the new one, the old one and the slopes.
+    Its second result is the new state, or with `with_slopes` the new state, the old state and the
+    slopes.
     """
     _, turned, biases, bias, scale = recurrent
     units, gates = len(turned), 2 if bias is None else 3
     biases = tuple(biases)
 
-    def step(hidden, here):
-        parts, valid = here
-        # Added here and not before, the biases cost no pass through memory.
+    def step(hidden, row):
+        parts, valid = row
+        # Biases are added here, which costs no further pass through memory.
         to_reset, to_update, to_candidate = map(jnp.add, parts, biases)
-        seen = hidden if scale is None else scale * hidden
-        parts = jnp.split(seen @ turned[:, : gates * units], gates)
+        scaled = hidden if scale is None else scale * hidden
+        parts = jnp.split(scaled @ turned[:, : gates * units], gates)
         reset = jax.nn.sigmoid(to_reset + parts[0])
         update = jax.nn.sigmoid(to_update + parts[1])
         if bias is None:
-            candidate = jnp.tanh(to_candidate + (reset * seen) @ turned[:, 2 * units :])
+            candidate = jnp.tanh(to_candidate + (reset * scaled) @ turned[:, 2 * units :])
         else:
             product = parts[2] + bias
             candidate = jnp.tanh(to_candidate + reset * product)
@@ -95,7 +99,7 @@ def one_step(recurrent: Recurrent, *, with_slopes: bool = False):
             by_update=where_valid((hidden - candidate) * update * (1.0 - update), 0.0),
             by_candidate=by_candidate,
             reset=reset,
-            met=seen * of_reset if bias is None else None,
+            of_reset_state=scaled * of_reset if bias is None else None,
         )
         return new, (new, hidden, slopes)
 
@@ -108,15 +112,15 @@ def run(
     inputs: Float[Array, "s i"],
     valid: Bool[Array, " s"] | None,
 ) -> tuple[Float[Array, "s n"], ...]:
-    """The states of each direction after each step; a step that is not valid leaves them.
+    """Returns the states of each direction after each step; a step that is not valid keeps them.
 
-    The inputs of a few steps are projected in one product when it is their turn, and are in cache
-    then: one product for all steps would go through memory twice, and one for each step would read
-    the weight as often. Directions share the body of the scan, as two scans would wait for each
-    other.
+    The inputs of a block of steps are projected in one product just before these steps, so that the
+    result stays in cache. One product for all steps would write the projections to memory and read
+    them again; one product for each step would read the weight as many times. Directions share the
+    body of the scan, because two scans would run one after the other.
     """
     total = len(inputs)
-    blocks, rest = divmod(total, BLOCK)
+    blocks, remainder = divmod(total, BLOCK)
     steps = [one_step(direction.recurrent) for direction in directions]
     turned = [direction.input_weight.T for direction in directions]
 
@@ -126,20 +130,20 @@ def run(
         for index, (hidden, outputs) in enumerate(carry):
             start = total - done - count if reverse[index] else done
             part = lambda array, start=start: jax.lax.dynamic_slice_in_dim(array, start, count)
-            here = project(turned[index], part(inputs)), None if valid is None else part(valid)
+            rows = project(turned[index], part(inputs)), None if valid is None else part(valid)
             hidden, states = jax.lax.scan(
-                steps[index], hidden, here, reverse=reverse[index], unroll=True
+                steps[index], hidden, rows, reverse=reverse[index], unroll=True
             )
             outputs = jax.lax.dynamic_update_slice_in_dim(outputs, states, start, 0)
             after.append((hidden, outputs))
         return after
 
-    # Not zeros: so the batch of `jax.vmap` comes first always. All of it is overwritten.
+    # All of it is overwritten. Unlike zeros, it has the batch of `jax.vmap` first.
     begin = lambda initial: (initial, jnp.broadcast_to(initial, (total, len(initial))))
     carry = [begin(direction.initial) for direction in directions]
     if blocks:
         body = lambda carry, block: (advance(carry, block * BLOCK, BLOCK), None)
         carry, _ = jax.lax.scan(body, carry, jnp.arange(blocks))
-    if rest:
-        carry = advance(carry, blocks * BLOCK, rest)
+    if remainder:
+        carry = advance(carry, blocks * BLOCK, remainder)
     return tuple(outputs for _, outputs in carry)

@@ -1,6 +1,6 @@
 """Sampling of sequences: with a temperature, and from the most likely tokens alone."""
 
-from typing import Any, Optional
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,15 +64,16 @@ def sample(
     """
     with named("sample"):
         check_dtype("rng", ["prng_key"], rng)
-        hints: dict[str, Any] = {"temperature": Positive, "top_p": float | None}
-        hints["top_k"] = Optional[Size]  # noqa: UP045 - pyright knows no `|` of `Annotated`.
-        check_options(hints, {"temperature": temperature, "top_k": top_k, "top_p": top_p})
+        hints = {"temperature": Positive, "top_k": Size, "top_p": float}
+        check_options(hints, {"temperature": temperature})
+        narrowing = {"top_k": top_k, "top_p": top_p}
+        check_options(hints, {name: x for name, x in narrowing.items() if x is not None})
         if top_p is not None and not isinstance(top_p, Tracer) and not 0.0 < top_p <= 1.0:
             raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
     key = threefry_key(rng)
 
     def drawn(following, count):
-        """The log-probabilities with all but one token at -inf."""
+        """Returns the log-probabilities with all but one token at -inf."""
         logits = truncated(following, temperature, top_k, top_p)
         token = jax.random.categorical(jax.random.fold_in(key, count), logits)
         return jnp.where(

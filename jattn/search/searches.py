@@ -199,7 +199,7 @@ def search(
 
 
 def _prompt(function, start, start_length, words):
-    """Returns the tokens to read, at least one, and how many of them are valid."""
+    """Returns the tokens to read, at least one, and the number of valid ones."""
     tokens = token_array(function, "start", start, words)
     if tokens.ndim and not tokens.size:
         raise ValueError(f"{function}: start is empty, expected at least one token")

@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "the reset of a sequence after the product",
         STEPS,
-        "(reset * seen) @ turned[:, 2 * units :])",
-        "reset * (seen @ turned[:, 2 * units :]))",
+        "(reset * scaled) @ turned[:, 2 * units :])",
+        "reset * (scaled @ turned[:, 2 * units :]))",
         VALUE,
         "gru",
     ),
@@ -131,8 +131,8 @@ MUTANTS = (
     Mutant(
         "the weights' gradient from the states after the steps",
         STATES,
-        "seen = before if scale",
-        "seen = after if scale",
+        "scaled = before if scale",
+        "scaled = after if scale",
         VALUE,
         "gru",
         call=0,
@@ -195,8 +195,8 @@ MUTANTS = (
     Mutant(
         "one step too many",
         PADDING,
-        "jnp.arange(steps) < length",
-        "jnp.arange(steps) <= length",
+        "jnp.arange(steps) < jnp.asarray(length)",
+        "jnp.arange(steps) <= jnp.asarray(length)",
         VALUE,
         "gru",
     ),
@@ -232,7 +232,7 @@ MUTANTS = (
     ),
     Mutant(
         "padding that is embedded",
-        "jattn.recurrent.checking",
+        "jattn.recurrent.tokens",
         "        tokens = jnp.where(usable, tokens, 0)\n",
         "        pass\n",
         TARGETS,

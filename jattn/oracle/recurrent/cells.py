@@ -47,11 +47,11 @@ def gru_cell(params, hidden, inputs):
 def reset_before_gru_cell(params, hidden, inputs):
     """Returns (new, pullback), as `jax.vjp` does.
 
-    With a and u as in `gru_cell`, but the candidate reading v = r ∘ h:
+    With a and u as in `gru_cell`, except that the candidate reads v = r ∘ h:
 
         m = tanh(a_m + U_m v + c_m)
 
-    and so dm̂ and dẑ are as there, and
+    so dm̂ and dẑ are the same as in `gru_cell`, and
 
         dv = U_mᵀ dm̂                      dr̂ = dv ∘ h ∘ r ∘ (1 - r)
         da = du = (dr̂, dẑ, dm̂)
