@@ -1,4 +1,4 @@
-"""Any row-wise mechanism, a block of queries at a time: linear memory, and no new derivative."""
+"""Computes a row-wise mechanism one block of queries at a time, in linear memory."""
 
 import functools
 import inspect
@@ -94,7 +94,7 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
 
 
 class Blocks(NamedTuple):
-    """A call of one example, cut along the axes of queries of its arrays and results."""
+    """Call of one example, divided along the axes of queries of its arrays and results."""
 
     call: Callable[[Arrays, Any], Any]
     along: dict[str, int]
@@ -129,8 +129,7 @@ class Blocks(NamedTuple):
         shared = {path: x for path, x in arrays.items() if path not in chosen}
 
         def block(start: Any, shared: Arrays, chosen: Arrays) -> Any:
-            # Tied to the queries, since JAX takes out of a loop what does not depend on its input:
-            # the masks of all blocks would be made, and kept, at once.
+            # Tied to the queries: JAX would hoist the masks of all blocks out of the loop.
             start, chosen = lax.optimization_barrier((start, chosen))
             return self.call({**shared, **chosen}, start)
 
@@ -148,7 +147,7 @@ class Blocks(NamedTuple):
 
 
 class Later(NamedTuple):
-    """The rule of a mask whose first query is the one at `start`."""
+    """Rule of a mask whose first query is the one at `start`."""
 
     structure: Any
 

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention of batches and heads: the engine's entry."""
+"""Scaled dot-product attention of batches and heads."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict, Unpack, get_type_hints, overload
@@ -120,50 +120,56 @@ def dot_product_attention(
     chunk_size: int | None = None,
     planner: Planner | None = None,
 ) -> Output | tuple[Array, ...]:
-    """Attends in linear memory, fast on a CPU, with every derivative.
+    """Computes scaled dot-product attention of batches and heads in linear memory.
 
         scores  = cap tanh(scale query · key / cap) + bias
         weights = exp(scores) / (Σ exp(scores) + exp(sink))   over the keys that the masks allow
         output  = Σ dropout(weights) value
 
-    It takes what `jax.nn.dot_product_attention` takes, in the same layout, and returns the same
-    wherever that one is right; the rest is jattn's contract: a query that may attend to nothing
-    gets zero and lse -inf, what nobody may read reaches nothing, float64 is float64 throughout.
-    Query head h reads key-value head h // (heads / groups). Memory is O(s) for each query of a
-    block beside inputs and outputs. `jattn.engine.plan` tells what will run.
+    A drop-in replacement for `jax.nn.dot_product_attention`: the same arguments in the same layout,
+    and the same values, with these exceptions. A query that may attend to nothing gets output 0 and
+    lse -inf. Keys that no query may attend to have no effect, even if they hold NaN. float64 inputs
+    are computed in float64. Query head h uses key-value head h // (heads / groups).
+
+    In addition to inputs and outputs, memory is O(s) for each query of a block.
+    `jattn.engine.plan` returns the plan of a call.
 
     Args:
-        query: leading axes are free: none, one for a batch, or several.
+        query: [*b t h k]; the leading axes are free: none, one for a batch, or several.
+        key: [*b s g k].
+        value: [*b s g v].
         bias: added to the scores; -inf is the same as a mask. Any axis may have size 1 and leading
             ones may be left out, as in `mask`.
-        mask: True where a query may attend to a key, or a mask of `jattn.masks`, whose blocks are
-            evaluated where they are needed and skipped where nothing is seen.
-        scale: 1 / √k by default; an array is differentiated.
+        mask: True where a query may attend to a key, or a mask of `jattn.masks`. Blocks of keys
+            that such a mask hides are skipped.
+        scale: multiplies the scores, 1 / √k by default; an array is differentiated.
         is_causal: masks keys after the query's own position, which is its index + query_offset.
-        query_seq_lengths: queries past it attend to nothing. A traced length is not checked.
-        key_value_seq_lengths: keys past it are masked.
-        local_window_size: keys before and after the query's position that are seen, both ends
-            inclusive; one number for both; None leaves a side open.
-        implementation: None is jattn's own. "xla", "cudnn" and "tokamax" hand what they can do
-            exactly to `jax.nn` and tokamax, and refuse the rest by name.
-        return_residual: also returns lse [*b t h], the logarithm of the denominator of the
+        query_seq_lengths: queries from here on are padding. A traced length is not checked.
+        key_value_seq_lengths: keys from here on are masked. A traced length is not checked.
+        local_window_size: numbers of keys before and after the query's position that it may attend
+            to, both ends inclusive; one number for both sides; None leaves a side open.
+        implementation: None is jattn's own. "xla", "cudnn" and "tokamax" dispatch to `jax.nn` and
+            tokamax, and refuse by name what these cannot do exactly.
+        return_residual: also returns the lse [*b t h], the logarithm of the denominator of the
             weights, in at least float32 and differentiable.
-        query_offset: position of the first query among the keys: s - t aligns the last ones.
-        logits_soft_cap: the cap; without it there is none.
-        sinks: one more logit a head, which takes weight and has no value.
-        dropout_rate: share of the weights that is dropped, after they are normalised. Which ones
-            depends on dropout_rng, batch element, head, query and key alone.
+        query_offset: position of the first query among the keys; s - t aligns the last ones.
+        logits_soft_cap: the cap; None is no cap.
+        sinks: one more logit for each head, which takes weight and has no value.
+        dropout_rate: share of the weights that is dropped after they are normalized.
+        dropout_rng: key of any generator. The dropout pattern is a function of it, the batch
+            element, head, query and key only.
         return_weights: also returns the weights [*b h t s], before dropout.
-        chunk_size: queries of a block; chosen by the plan by default.
-        planner: one of `jattn.engine.dense`, `chunked`, `grouped`, `banded`; the cheapest by
-            default.
+        chunk_size: number of queries in a block; by default the plan chooses it.
+        planner: one of `jattn.engine.dense`, `chunked`, `grouped`, `banded`, `narrowed`; by default
+            the cheapest.
 
     Returns:
-        The output [*b t h v] in the query's dtype; a tuple with lse and weights where asked for.
+        The output [*b t h v] in the dtype of the query. With return_residual or return_weights a
+        tuple of the output, the lse and the weights, as far as they are asked for.
 
     Raises:
-        ValueError: if shapes do not fit, a length is negative or too large, a mask is not boolean,
-            or dropout has no rng.
+        ValueError: if shapes disagree, a length is negative or too large, a mask is not boolean, an
+            option is not what it should be or is traced, or dropout has no rng.
     """
     call = Call(
         query, key, value, bias, mask, scale, is_causal, query_seq_lengths,

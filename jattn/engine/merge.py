@@ -1,4 +1,4 @@
-"""Attention over two sets of keys, made one."""
+"""Merges attention over two sets of keys."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from jattn._options import check_array
 
 
 class MergedAttention(NamedTuple):
-    """What attention over both sets gives: the output, and the log of the sum of exponentials."""
+    """Attention over both sets: the output, and the logarithm of the sum of exponentials."""
 
     output: Float[Array, "*b t h v"]
     lse: Float[Array, "*b t h"]
@@ -23,14 +23,24 @@ def merge_attention(
     second_output: Float[Array, "*b t h v"],
     second_lse: Float[Array, "*b t h"],
 ) -> MergedAttention:
-    """Joins what `dot_product_attention(..., return_residual=True)` gives for two sets of keys.
+    """Merges the results of `dot_product_attention(..., return_residual=True)` for two sets of keys.
 
         lse = log(exp(first_lse) + exp(second_lse))
         output = exp(first_lse - lse) first_output + exp(second_lse - lse) second_output
 
-    It is associative, so that any number of sets can be joined. A set without keys has an lse of
-    -inf and adds nothing, whatever its output; without either, the output is 0 and the lse -inf.
-    The output has the outputs' dtype, the lse is at least float32.
+    The operation is associative, so any number of sets can be merged. A set without keys has an
+    lse of -inf and adds nothing, whatever its output; without keys in either set the output is 0
+    and the lse -inf. Sinks are part of the denominator: give them to one set only, or they count
+    twice.
+
+    Args:
+        first_output: [*b t h v].
+        first_lse: [*b t h].
+        second_output: [*b t h v].
+        second_lse: [*b t h].
+
+    Returns:
+        The output in the dtype of the outputs, and the lse in at least float32.
 
     Raises:
         ValueError: if two arguments disagree about an axis.
