@@ -4,7 +4,7 @@
 import inspect
 import re
 from collections import Counter
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -465,15 +465,13 @@ def test_arrays_of_one_number_are_finite_too():
 
 
 def test_arguments_that_a_function_does_not_have_are_named():
-    query = SEQUENCE
+    query, untyped = SEQUENCE, cast(Any, jattn.dot_attention)
     expected = "expected query, key, value, mask, bias, normalizer"
     for message, call in {
-        f"unexpected argument temperature, {expected}": lambda: jattn.dot_attention(
-            *(query, query, query), temperature=2.0
+        f"unexpected argument temperature, {expected}": lambda: untyped(
+            query, query, query, temperature=2.0
         ),
-        f"missing a required argument: 'value', {expected}": lambda: jattn.dot_attention(
-            query, query
-        ),
+        f"missing a required argument: 'value', {expected}": lambda: untyped(query, query),
         f"too many positional arguments, {expected}": lambda: jattn.dot_attention(*([query] * 4)),
     }.items():
         for kind in (ValueError, TypeError):

@@ -78,6 +78,7 @@ ALLOWED = {
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
     | {"attnax", "experiments.command", "experiments.machine", "onnxruntime", "optax", "tqdm"}
+    | {"experiments.both_themes"}
     | COMPARED,
 }
 

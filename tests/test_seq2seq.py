@@ -1,5 +1,7 @@
 """The model that experiments share: targets by hand, and decoding step by step as all at once."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ FORM = seq2seq.Model(
     source_words=11, target_words=7, embedding_size=3, units=5, decoder_units=10, score_units=2,
     attention="general",
 )  # fmt: skip
-SOURCE, LENGTH = np.array([3, 10, 4, 7, 1]), np.array(3)
+SOURCE, LENGTH = jnp.array([3, 10, 4, 7, 1]), jnp.array(3)
 
 
 def test_targets_are_shifted_by_one_and_padding_does_not_count():
@@ -83,11 +85,11 @@ def test_sizes_that_do_not_fit_are_refused_by_name():
 
 
 def test_the_rate_rises_and_falls_and_gradients_are_clipped():
-    rate = optimizer.warmup_cosine(0.5, 0.25, 40)
+    rate: Any = optimizer.warmup_cosine(0.5, 0.25, 40)
     np.testing.assert_allclose([rate(0), rate(5), rate(10)], [0.0, 0.25, 0.5], rtol=1e-6)
     np.testing.assert_allclose([rate(25), rate(40)], [0.2525, 0.005], rtol=1e-5)
     clipped = optimizer.clipped(optax.sgd(1.0))
     for gradient, expected in (([3.0, 4.0], [-0.6, -0.8]), ([0.3, 0.4], [-0.3, -0.4])):
         gradient = jnp.array(gradient)
-        step, _ = clipped.update(gradient, clipped.init(gradient))
+        step: Any = clipped.update(gradient, clipped.init(gradient))[0]
         np.testing.assert_allclose(step, expected, rtol=1e-6)

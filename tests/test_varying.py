@@ -1,5 +1,7 @@
 """Loops inside of `jax.shard_map` start with the type of the results of their steps."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +37,7 @@ def test_T2_a_loop_of_a_callers_function_may_read_what_varies():
         return scan(step, jnp.zeros_like(factors, shape=3), factors)
 
     for inputs in ((split[0], factors), (split[1], factors[:1])):
-        specs = {
+        specs: dict[str, Any] = {
             "in_specs": (SPLIT, WHOLE),
             "out_specs": (SPLIT, jax.sharding.PartitionSpec(None, "device")),
         }

@@ -7,7 +7,6 @@ from experiments.benchmark.results import Record
 from experiments.benchmark.wording import CLOSING, OPENING, READING
 from jattn.atomic import write_atomically
 
-
 RATIOS = "jattn's time, then the other libraries' ratios."
 
 

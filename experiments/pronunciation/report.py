@@ -30,7 +30,7 @@ def comparison(attentive: dict[str, Any], without: dict[str, Any]) -> str:
 
 
 def draw(out: Path) -> Iterator[str]:
-    """Draws attention, of a dozen words and of three, and the learning curve; yields a line each."""
+    """Draws attention, of twelve words and of three, and the learning curve; yields a line each."""
     params, config, phones = load_weights(out)
     maps = [
         (word.weights, rows_of(word), list(word.word), word.word)
