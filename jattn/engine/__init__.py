@@ -1,4 +1,4 @@
-"""The same values as the mechanisms', faster and in linear memory."""
+"""Batched multi-head attention with the values of the paper functions, in linear memory."""
 
 from jattn.engine.dot_product import plan as plan
 from jattn.engine.planners import banded as banded

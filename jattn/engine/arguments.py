@@ -23,7 +23,7 @@ from jattn.masks.algebra import Mask
 
 
 class Call(NamedTuple):
-    """What `dot_product_attention` was given."""
+    """Arguments of `dot_product_attention`."""
 
     query: Any
     key: Any
@@ -134,7 +134,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
 
 
 def _simplified(call: Call) -> Call:
-    """The same call with lists as arrays, and no batch of one where the queries have none."""
+    """Returns the call with lists as arrays, and without a batch of one if queries have no batch."""
     pairs, rows = ("bias", "mask"), ("query_seq_lengths", "key_value_seq_lengths", "query_offset")
     found = {name: forms.as_known(getattr(call, name)) for name in (*pairs, *rows, "sinks")}
     if not call.lead:

@@ -23,7 +23,7 @@ from jattn.masks.algebra import Mask
 
 
 def plan_of(call: Call, planner: Planner) -> Plan:
-    """What is known before the run, planned."""
+    """Returns the plan of a call, from what is known before it runs."""
     b, t, s, g, r, k, v = call.sizes
     known = mask_of(call, jnp.asarray, _longest)
     problem = Problem(b, t, s, g, r, k, v, known, call.chunk_size, varies(call))

@@ -137,7 +137,7 @@ def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:
 
 
 def _check(query, cache: KeyValueCache) -> None:
-    """What the check of the engine would say of keys that the caller never passed."""
+    """Checks the arguments that the engine's own check would report as keys and values."""
     if not isinstance(cache, KeyValueCache):
         given = type(cache).__name__
         raise ValueError(f"attend_to_cache: cache is a {given}, expected a KeyValueCache")

@@ -1,4 +1,4 @@
-"""What a call was given, brought to one form before it is checked."""
+"""Normal forms of the arguments of a call, before they are checked."""
 
 import numbers
 from typing import Any

@@ -23,7 +23,7 @@ from jattn.engine.runs import Found, Part, over_blocks
 
 
 class How(NamedTuple):
-    """What is known before the run: the blocks of each head, and what the loops over heads do."""
+    """The static part of a call: the blocks of each head, and the loops over heads."""
 
     static: Static
     runs: tuple[Run, ...]

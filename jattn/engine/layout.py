@@ -1,4 +1,4 @@
-"""How heads, groups and queries lie in the arrays of a call, and in what a head has of them.
+"""Layouts of heads, groups and queries in the arrays of a call and of one head.
 
 An axis of r heads is left out if r is one: XLA takes such an axis for a reason to copy the array.
 """
@@ -27,13 +27,13 @@ def pairs_of_head(array: Any) -> Any:
 
 
 def by_query(context: Float[Array, "r t v"], lse: Float[Array, "r t 1"]) -> Read:
-    """What was found for a head, as [t *r v] and [t *r]."""
+    """Returns the results of a head as [t *r v] and [t *r]."""
     turn = lambda x: x[0] if len(x) == 1 else x.swapaxes(0, 1)
     return Read(turn(context), turn(lse[..., 0]))
 
 
 def groups_inside(r: int, found: Read) -> Read:
-    """What was found for groups, [*b g t *r v] and [*b g t *r], as [*b t h v] and [*b t h]."""
+    """Returns results of groups, [*b g t *r v] and [*b g t *r], as [*b t h v] and [*b t h]."""
     axis = found.lse.ndim - (2 if r == 1 else 3)
     return joined(r, Read(*(jnp.swapaxes(x, axis, axis + 1) for x in found)))
 

@@ -92,13 +92,13 @@ class AtRows(NamedTuple):
 
 
 def _known(mask: Mask) -> Mask:
-    """What of the mask is there before the run, as NumPy's, so that the plan can read it."""
+    """Returns the mask with its known arrays as NumPy arrays, which a plan can read."""
     traced = lambda x: isinstance(x, Tracer)
     return jax.tree.map(lambda x: x if traced(x) else np.asarray(x), mask)
 
 
 def readers_of(call: Call, mask: Any, array: Any, bias: Any) -> Readers | None:
-    """Which queries read a key and which keys are read; None if it is known that all are.
+    """Returns queries that read a key and keys that are read; None if all do and are.
 
     `mask` is what `mask_leaves` found, `array` and `bias` are what `pairs_of` did.
     """

@@ -1,4 +1,4 @@
-"""What is asked of the weights, block by block, so that not all of them need be kept."""
+"""Measurements of the weights, block by block, without the weight matrix."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from jattn.engine.runs import Found, Part, over_blocks
 
 
 class Measured(NamedTuple):
-    """What weights say of each query, and of all keys; in a block [c m] and [r s]."""
+    """Measurements of each query and of all keys; in a block [c m] and [r s]."""
 
     rows: Float[Array, "*b g r t m"]
     columns: Float[Array, "*b g r s"] | None = None
@@ -38,7 +38,7 @@ def measured(
     readers: Readers | None,
     lse: Float[Array, "b t h"],
 ) -> Measured:
-    """What `measure` finds in the weights of each block.
+    """Applies `measure` to the weights of each block.
 
     `lse` is what `attend` found for the other arguments.
     """

@@ -23,7 +23,7 @@ def merge_attention(
     second_output: Float[Array, "*b t h v"],
     second_lse: Float[Array, "*b t h"],
 ) -> MergedAttention:
-    """Merges two results of `dot_product_attention(..., return_residual=True)`, of two sets of keys.
+    """Merges two results of `dot_product_attention(..., return_residual=True)`, of two key sets.
 
         lse = log(exp(first_lse) + exp(second_lse))
         output = exp(first_lse - lse) first_output + exp(second_lse - lse) second_output

@@ -32,7 +32,7 @@ def varies(call: Call) -> bool:
 
 
 def seen_of(call: Call, mask: Any, array: Any) -> Interval:
-    """Where the keys of each query [b t] lie, whatever the head.
+    """Returns an interval with all keys that each query [b t] may see in any head.
 
     `mask` is what `mask_leaves` found, `array` is what `pairs_of` did.
     """
@@ -71,7 +71,7 @@ def spans_of(run: Run, seen: Interval, s: int) -> Interval:
 
 @custom_vmap
 def shared(start: Any, stop: Any) -> Interval:
-    """The same; under `jax.vmap` one span for all, so that a choice by it stays one."""
+    """Returns the interval; under vmap, the union of spans, so that `lax.switch` stays a switch."""
     return Interval(start, stop)
 
 

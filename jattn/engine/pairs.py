@@ -1,4 +1,4 @@
-"""Which pairs of a block count, and how arrays of pairs and heads lie over its queries and keys."""
+"""Pairs of a block that count, and the layout of arrays of pairs and heads in it."""
 
 from functools import reduce
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ from jattn.masks.spans import Interval, interval
 
 
 class DropoutKey(NamedTuple):
-    """What the weights that are kept are drawn from, and the places of a block's heads."""
+    """The key that dropout draws from, and the numbers of a block's heads."""
 
     rng: Key[Array, ""]
     heads: Int[Array, " r"]  # batch × heads + head
 
 
 class Operands(NamedTuple):
-    """What is differentiated; in a block the queries of r heads lie one below the other, c = r t.
+    """Differentiable inputs. In a block the r heads are stacked along the rows, c = r t.
 
     For a head queries are [r t k]; for a batch of them all have more axes, but for the scale.
     """
@@ -34,7 +34,7 @@ class Operands(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What is not: who sees whom, what dropout is drawn from, and where a block lies."""
+    """Inputs without derivatives: visibility, dropout's key, and the position of a block."""
 
     mask: Mask | None
     array: Bool[Array, "r t s"] | None  # Axes may have size 1.
@@ -124,7 +124,7 @@ def _seen(mask: Mask, queries: Int[Array, "t 1"], keys: Int[Array, "1 s"]) -> Bo
 
 
 def kept_of(static: Static, operands: Operands, setting: Setting) -> Float[Array, "c s"]:
-    """What dropout multiplies the weights with: zero or 1 / (1 - rate)."""
+    """Returns the factors of dropout for the weights: zero or 1 / (1 - rate)."""
     assert setting.dropout is not None
     places = _places(static, operands, setting)
     rng, heads = setting.dropout

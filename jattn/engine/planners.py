@@ -108,7 +108,7 @@ def _blocks(problem: Problem, start: int, stop: int, key_start: int, width: int)
 
 
 def _together(problem: Problem, *runs: Run) -> int:
-    """How many heads or batch elements are taken in one step."""
+    """Returns the number of heads or batch elements that one step computes."""
     largest = max((run.size * run.width for run in runs), default=1) * problem.heads
     return max(STEP // max(largest, 1), 1) if largest <= SMALL else 1
 

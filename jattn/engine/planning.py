@@ -1,4 +1,4 @@
-"""How a call of the engine is cut up: read off the shapes and what is known of the mask."""
+"""Plans: the blocks of a call, from its shapes and the known part of its mask."""
 
 import dataclasses
 from typing import NamedTuple
@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def at_once(self) -> int:
-        """How many heads, or groups of them, are taken at a time."""
+        """Returns the number of heads, or groups of heads, that one step computes."""
         return min(self.together, max(self.problem.batch * self.problem.groups, 1))
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ Function = Callable[[list[Any]], Any]
 
 
 class Kind(NamedTuple):
-    """Which axes of an array are those of batch and groups; None where it is the same for all."""
+    """Axis numbers of batch and groups in an array; None if the array has no such axis."""
 
     batch: int | None
     group: int | None
@@ -28,7 +28,7 @@ class Kind(NamedTuple):
 
 
 class Loops(NamedTuple):
-    """How many batch elements and how many problems are taken at a time."""
+    """Numbers of batch elements and of problems that one step computes."""
 
     few: int
     together: int
@@ -73,7 +73,7 @@ def over_problems(
 
 
 def _of_element(kind: Kind) -> Kind:
-    """The same without the axis of the batch, which is the first."""
+    """Returns the axes without the batch axis, which is the first."""
     if kind.batch is None or kind.group is None:
         return kind._replace(batch=None)
     return kind._replace(batch=None, group=kind.group - 1)
@@ -107,7 +107,7 @@ def _one_by_one(function: Function, leaves: Sequence[Any], kinds: Sequence[Kind]
 
 
 def _part(array: Any, kind: Kind, element: Any, group: Any) -> Any:
-    """What a problem has of an array."""
+    """Returns the part of an array that belongs to one problem."""
     for axis, index in ((kind.group, group), (kind.batch, element)):  # The last axis first.
         if axis is not None:
             array = lax.dynamic_index_in_dim(array, index, axis, keepdims=False)

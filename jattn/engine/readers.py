@@ -1,4 +1,4 @@
-"""Which queries read a key at all, and which keys are read: without an array of all pairs."""
+"""Queries that read any key, and keys that any query reads, without an array of all pairs."""
 
 from typing import Any, NamedTuple
 
@@ -16,14 +16,14 @@ from jattn.masks.spans import interval, is_known
 
 
 class Readers(NamedTuple):
-    """Which queries read a key, and which keys are read; with a batch any axis may have size 1."""
+    """Queries that read a key, and keys that are read; with a batch any axis may have size 1."""
 
     reads: Bool[Array, "r t"]
     read: Bool[Array, " s"]
 
 
 def readers(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Readers:
-    """Those of one problem; r is 1 where all heads are alike."""
+    """Returns the readers of one problem; r is 1 if all heads are alike."""
     if array is None and bias is None and mask is not None:
         found = _from_intervals(mask, t, s)
         if found is not None:
@@ -60,7 +60,7 @@ def _overlapping(reads: Bool[Array, "n r c"], starts: Any, t: int) -> Bool[Array
 
 
 def _from_intervals(mask: Mask, t: int, s: int) -> Readers | None:
-    """The same where each query sees an interval of keys: their union, by counting ends."""
+    """Returns the readers if each query sees an interval of keys: their union, by counting ends."""
     known = is_known(mask)
     xp: Any = np if known else jnp
     seen = interval(mask, xp.arange(t), s, xp)

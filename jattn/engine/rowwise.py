@@ -1,4 +1,4 @@
-"""Which arrays of a mechanism go along its queries, read from its annotations."""
+"""Arrays of a mechanism that have an axis of queries, read from its annotations."""
 
 import inspect
 from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ from jattn.masks.spans import Interval
 
 
 class Part(NamedTuple):
-    """What belongs to a block of queries, or to all of a head."""
+    """Arrays of a tile: a block of queries, or a whole head, with its keys."""
 
     queries: tuple[Float[Array, "r t f"], ...]  # In a block [c f].
     keys: tuple[Float[Array, "s f"], ...]
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is found for each query of a block, and what is to be added up over blocks."""
+    """Results of a block: rows of its queries, and sums that are added over blocks."""
 
     rows: tuple[Float[Array, "c f"], ...]
     sums: tuple[Array, ...] = ()

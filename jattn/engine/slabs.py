@@ -22,7 +22,7 @@ def blocks_of(run: Run, query: Float[Array, "r t f"]) -> Float[Array, "n c f"]:
 
 
 def queries_of(run: Run, part: Float[Array, "n c f"], r: int, t: int) -> Float[Array, "r u f"]:
-    """What was found for the blocks of a run, query by query."""
+    """Returns the results of the blocks of a run as rows of queries."""
     n, _, f = part.shape
     part = part.reshape(n, r, run.size, f).swapaxes(0, 1)
     return part.reshape(r, n * run.size, f)[:, : t - run.start]

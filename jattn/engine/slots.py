@@ -138,7 +138,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
 
 
 def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> MergedAttention:
-    """What queries [g r t k] find in a block of keys; those that none may read reach nothing."""
+    """Returns attention of queries [g r t k] over a block of keys, ignoring unreadable keys."""
     query, key, value, allowed, bias = arrays
     g, r, t, k = query.shape
     if not all_read:

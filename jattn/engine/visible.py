@@ -1,4 +1,4 @@
-"""Which slots of a cache each query may see."""
+"""Visibility of the slots of a cache."""
 
 import math
 
@@ -11,7 +11,7 @@ from jattn.masks.algebra import Mask
 
 
 def seen(cache: KeyValueCache, queries, keys, length) -> tuple[Array, Array]:
-    """Which slots each query may see, and which queries should see a token that is gone."""
+    """Returns the slots that each query may see, and the queries whose window lost a token."""
     query, key = queries[:, :, None], keys[:, None, :]
     allowed = (key >= 0) & (key <= query) & (query < length[:, :, None])
     if cache.window is None:

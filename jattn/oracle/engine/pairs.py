@@ -1,4 +1,4 @@
-"""Which pairs of query and key count in batched attention, and sums over broadcast axes."""
+"""Pairs of query and key that count in batched attention, and sums over broadcast axes."""
 
 import math
 

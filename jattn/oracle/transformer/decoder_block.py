@@ -66,7 +66,7 @@ def decoder_block(
     def attend_to_memory(rows):
         options: dict = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
         attended, attention_pullback = multi_head_attention(
-            params.cross_attention, rows, memory, memory, **options, **of_memory
+            params.cross_attention, rows, memory, memory, **options, **of_memory  # type: ignore
         )
 
         def pullback(cotangent):
