@@ -108,8 +108,6 @@ from jattn.transformer.decoder_block import DecoderBlockOutput as DecoderBlockOu
 from jattn.transformer.decoder_block import decoder_block as decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
 from jattn.transformer.decoder_params import init_decoder_block as init_decoder_block
-from jattn.transformer.decoding import TransformerState as TransformerState
-from jattn.transformer.decoding import transformer_start as transformer_start
 from jattn.transformer.decoding import transformer_step as transformer_step
 from jattn.transformer.encoder_block import EncoderBlockOutput as EncoderBlockOutput
 from jattn.transformer.encoder_block import EncoderBlockParams as EncoderBlockParams
@@ -130,6 +128,8 @@ from jattn.transformer.stacks import TransformerDecoderOutput as TransformerDeco
 from jattn.transformer.stacks import TransformerEncoderOutput as TransformerEncoderOutput
 from jattn.transformer.stacks import transformer_decoder as transformer_decoder
 from jattn.transformer.stacks import transformer_encoder as transformer_encoder
+from jattn.transformer.state import TransformerState as TransformerState
+from jattn.transformer.state import transformer_start as transformer_start
 
 __version__ = "0.1.0"
 

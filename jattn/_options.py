@@ -150,17 +150,21 @@ def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")
 
 
-def check_dropout(function: str, name: str, rate: float, rng: Key[Array, ""] | None) -> None:
-    """Raises ValueError unless `rate` is in [0, 1) and comes with `rng` where it is above 0."""
+def check_dropout(
+    function: str, name: str, rate: float, rng: Key[Array, ""] | None, *, rng_name: str = "rng"
+) -> None:
+    """Raises ValueError unless `rate` is in [0, 1) and comes with an rng where it is above 0."""
     with named(function):
         check_options({name: float}, {name: rate})
     check_known(f"{function}: {name}", rate)
     if rng is not None:
-        check_dtype(f"{function}: rng", ["prng_key"], rng)
+        check_dtype(f"{function}: {rng_name}", ["prng_key"], rng)
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"{function}: {name} is {rate}, expected at least 0 and less than 1")
     if rate > 0.0 and rng is None:
-        raise ValueError(f"{function}: {name} is {rate} but rng is None, expected a PRNG key")
+        raise ValueError(
+            f"{function}: {name} is {rate} but {rng_name} is None, expected a PRNG key"
+        )
 
 
 def floating(dtype: Any) -> str:

@@ -78,12 +78,18 @@ def attend(
     allowed: Bool[Array, "t s"] | None,
     bias: Bias,
     normalizer: Normalizer,
+    dropped: Float[Array, "t s"] | None = None,
 ) -> Attended:
-    """Adds `bias` to the scores, makes weights of them and averages `value` with these."""
+    """Adds `bias` to the scores, makes weights of them and averages `value` with these.
+
+    The average is taken with the product of the weights and `dropped` where that is given; the
+    weights that are returned are those before it.
+    """
     scores = named_value(scores, "score/scores")
     scores = scores if bias is None else named_value(scores + bias, "score/biased")
     if allowed is not None:
         scores = jnp.where(allowed, scores, 0.0)
     weights = named_value(normalizer(scores, allowed), "weight/weights")
-    context = named_value(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
+    kept = weights if dropped is None else weights * dropped
+    context = named_value(jnp.einsum("ts,sv->tv", kept, value), "decode/context")
     return Attended(context, weights)

@@ -2,18 +2,26 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jattn._axes import named_axes
+from jattn._options import Positive, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike, readable
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads
-from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
+from jattn.attention.multi_head_parts import (
+    Turn,
+    attend_heads,
+    dropout_factors,
+    join_heads,
+    project,
+    rotated,
+)
 from jattn.normalizers import Normalizer, softmax
 
 
 class MultiHeadAttended(NamedTuple):
-    """The joined heads' output and each head's weights."""
+    """The output of the joined heads, and the weights of each head."""
 
     context: Float[Array, "t d"]
     weights: Float[Array, "h t s"]
@@ -29,38 +37,70 @@ def multi_head_attention(
     *,
     mask: MaskLike = None,
     bias: Float[Array, "t s"] | Float[Array, "h t s"] | None = None,
+    scale: Float[Array, ""] | float | None = None,
+    logits_soft_cap: Positive | None = None,
+    sinks: Float[Array, " h"] | None = None,
     normalizer: Normalizer = softmax,
     turn: Turn | None = None,
     query_offset: Int[Array, ""] | int = 0,
+    dropout_rate: float = 0.0,
+    dropout_rng: Key[Array, ""] | None = None,
 ) -> MultiHeadAttended:
-    """Attends once a head, each with projections of its own, and joins what the heads found.
+    """Attends with each of several heads, then projects their contexts to one output.
 
-        head[h] = scaled dot-product attention of query_weight[h] query,
-                  key_weight[h // r] key and value_weight[h // r] value,   r = heads / groups
-        context[t] = Σ_h output_weight[:, h] head[h, t]
+        scores[h, t, s] = scale query_weight[h] query[t] · key_weight[h // r] key[s]
+        head[h]         = weights[h] (value_weight[h // r] value),   r = heads / groups
+        context[t]      = Σ_h output_weight[:, h] head[h, t]
 
-    Each product has its bias where that is given. Self-attention passes one sequence three times,
-    cross-attention another one as key and value. With fewer key-value heads than query heads this
-    is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), with one it is multi-query
-    attention (Shazeer 2019, arXiv:1911.02150).
+    Each projection has its bias where that is given. Options apply in this order: scale, soft cap,
+    bias, mask, normalizer, dropout. For self-attention pass one sequence three times, for
+    cross-attention another sequence as key and value. With fewer key-value heads than query heads
+    this is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), with one it is
+    multi-query attention (Shazeer 2019, arXiv:1911.02150).
 
     Args:
-        mask: True where a query may attend to a key, for every head. A query that no head lets
-            attend to any key gets context zero, without the output's bias.
+        mask: True where a query may attend to a key, for every head. A query that may attend to
+            no key in any head gets context zero, without the output's bias.
         bias: added to the scores of all heads or of each; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
-        turn: `turn(head, positions)` turns the queries and the keys of each head before they are
+        scale: a number or a scalar array, which is differentiable; 1 / √e if None.
+        logits_soft_cap: the cap c of scores, which become c tanh(scores / c). None: no cap.
+        sinks: for each head the score of one more key, whose value is zero; -inf is no key.
+        normalizer: a function from scores to weights, a row at a time.
+        turn: `turn(head, positions)` rotates the queries and the keys of each head before they are
             scored, as `jattn.rotary` does.
-        query_offset: the position of the first query, for `turn`; that of the first key is zero.
+        query_offset: the position of the first query, for `turn` and dropout; that of the first
+            key is 0.
+        dropout_rate: share of the weights that is dropped, after the normalizer.
+        dropout_rng: key of the dropout. The weights that are dropped depend on it, head, query and
+            key alone. They are those of `dot_product_attention` for the first element of a batch.
+
+    Returns:
+        The context [t d] and the weights [h t s], which are those before dropout.
 
     Raises:
-        ValueError: if arguments disagree about an axis, or heads do not divide among groups.
+        ValueError: if arguments disagree about an axis, heads do not divide among groups, scale or
+            logits_soft_cap is not finite, logits_soft_cap is not above 0, or dropout_rate is not in
+            [0, 1) or is above 0 without dropout_rng.
     """
     check_heads("multi_head_attention", len(params.query_weight), len(params.key_weight))
+    check_dropout(
+        "multi_head_attention", "dropout_rate", dropout_rate, dropout_rng, rng_name="dropout_rng"
+    )
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
     query_heads = project(params.query_weight, params.query_bias, query, "query_heads")
     key_heads = project(params.key_weight, params.key_bias, key, "key_heads")
     value_heads = project(params.value_weight, params.value_bias, value, "value_heads")
-    query_heads, key_heads = rotated(turn, query_heads, query_offset), rotated(turn, key_heads, 0)
-    context, weights = attend_heads(query_heads, key_heads, value_heads, allowed, bias, normalizer)
+    pairs = (len(query_heads), len(query), len(key))
+    context, weights = attend_heads(
+        rotated(turn, query_heads, query_offset),
+        rotated(turn, key_heads, 0),
+        value_heads,
+        allowed,
+        bias,
+        normalizer,
+        scale=scale,
+        logits_soft_cap=logits_soft_cap,
+        sinks=sinks,
+        dropped=dropout_factors(dropout_rng, dropout_rate, pairs, query_offset, query.dtype),
+    )
     return MultiHeadAttended(join_heads(params, context, allowed, len(key)), weights)

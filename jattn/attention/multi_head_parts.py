@@ -1,16 +1,16 @@
-"""The parts of multi-head attention: project to heads, attend with each, join what they found."""
+"""The parts of multi-head attention: projection to heads, attention of each head, and the join."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
+from jattn._dropout import kept_pairs
 from jattn._naming import named_value
-from jattn.attention.attend import Attended
+from jattn.attention.attend import Attended, attend
 from jattn.attention.multi_head_params import MultiHeadParams
-from jattn.attention.scaled_dot_product import scaled_dot_product_attention
 from jattn.normalizers import Normalizer
 from jattn.positions.offsets import positions_from
 
@@ -23,7 +23,7 @@ def project(
     inputs: Float[Array, "s f"],
     name: str,
 ) -> Float[Array, "h s e"]:
-    """The queries, keys or values of each head."""
+    """Returns the queries, keys or values of each head, under `name` in a trace."""
     projected = jnp.einsum("hef,sf->hse", weight, inputs)
     projected = projected if bias is None else projected + bias[:, None]
     return named_value(projected, f"encode/{name}")
@@ -32,7 +32,7 @@ def project(
 def rotated(
     turn: Turn | None, heads: Float[Array, "h t e"], offset: Int[Array, ""] | int
 ) -> Float[Array, "h t e"]:
-    """Each head rotated by the positions offset, offset + 1, ... of its rows."""
+    """Returns each head rotated by the positions offset, offset + 1, ... of its rows."""
     if turn is None:
         return heads
     return jax.vmap(turn, (0, None))(heads, positions_from(offset, heads.shape[1]))
@@ -45,24 +45,84 @@ def attend_heads(
     allowed: Bool[Array, "*h t s"] | None,
     bias: Float[Array, "*h t s"] | None,
     normalizer: Normalizer,
+    *,
+    scale: Float[Array, ""] | float | None = None,
+    logits_soft_cap: float | None = None,
+    sinks: Float[Array, " h"] | None = None,
+    dropped: Float[Array, "h t s"] | None = None,
 ) -> tuple[Float[Array, "h t u"], Float[Array, "h t s"]]:
-    """What each query head finds with the keys and values of its group, and its weights."""
+    """Returns the context and the weights of each query head, which uses the keys of its group.
+
+    Args:
+        allowed: True where a query may attend to a key; `bias` is finite there.
+        dropped: factors of the weights, from `dropout_factors`. The weights that are returned are
+            those before dropout.
+    """
     heads, groups = len(query_heads), len(key_heads)
+    factor = max(query_heads.shape[-1], 1) ** -0.5 if scale is None else scale
 
-    def one_head(q: Any, k: Any, v: Any, mask: Any, bias: Any) -> Attended:
-        return scaled_dot_product_attention(q, k, v, mask=mask, bias=bias, normalizer=normalizer)
+    def attend_head(query: Any, key: Any, value: Any, *of_head: Any) -> Attended:
+        allowed, bias, sink, dropped = of_head
+        # The query is scaled and not the scores: a product too large for the dtype then counts
+        # only if the score itself is.
+        scores = jnp.einsum("te,se->ts", query * factor, key)
+        if logits_soft_cap is not None:
+            scores = logits_soft_cap * jnp.tanh(scores / logits_soft_cap)
+        row_map = normalizer if sink is None else with_sink(normalizer, sink)
+        return attend(scores, value, allowed, bias, row_map, dropped)
 
-    def by_group(array: Any) -> Any:
-        if array is None or array.ndim == 2:
+    # With the rank of an array that has heads: a mask or a bias may be shared by all.
+    of_heads = (allowed, 3), (bias, 3), (sinks, 1), (dropped, 3)
+    axes = [None if x is None or x.ndim < rank else 0 for x, rank in of_heads]
+
+    def by_group(array: Any, axis: int | None = 0) -> Any:
+        if axis is None:
             return array
         return array.reshape(groups, heads // groups, *array.shape[1:])
 
-    axes = [None if x is None or x.ndim == 2 else 0 for x in (allowed, bias)]
-    in_group = jax.vmap(one_head, (0, None, None, *axes))
+    grouped = [by_group(x, axis) for (x, _), axis in zip(of_heads, axes, strict=True)]
+    in_group = jax.vmap(attend_head, (0, None, None, *axes))
     context, weights = jax.vmap(in_group, (0, 0, 0, *axes))(
-        by_group(query_heads), key_heads, value_heads, by_group(allowed), by_group(bias)
+        by_group(query_heads), key_heads, value_heads, *grouped
     )
     return context.reshape(heads, *context.shape[2:]), weights.reshape(heads, *weights.shape[2:])
+
+
+def with_sink(normalizer: Normalizer, sink: Float[Array, ""]) -> Normalizer:
+    """Returns the normalizer of rows with one more score, `sink`, whose weight is left out.
+
+    A sink of -inf takes no weight.
+    """
+
+    def normalize(scores: Any, allowed: Any) -> Any:
+        rows, keys = scores.shape
+        finite = sink != -jnp.inf
+        column = jnp.broadcast_to(jnp.where(finite, sink, 0.0), (rows, 1))
+        allowed = jnp.ones(scores.shape, bool) if allowed is None else allowed
+        allowed = jnp.concatenate([allowed, jnp.broadcast_to(finite, (rows, 1))], 1)
+        return normalizer(jnp.concatenate([scores, column], 1), allowed)[:, :keys]
+
+    return normalize
+
+
+def dropout_factors(
+    rng: Key[Array, ""] | None,
+    rate: float,
+    shape: tuple[int, int, int],
+    offset: Int[Array, ""] | int,
+    dtype: Any,
+) -> Float[Array, "h t s"] | None:
+    """Returns 0 or 1 / (1 - rate) for each weight, or None where none is dropped.
+
+    A pair's factor depends on rng, head, query and key alone, as in `dot_product_attention`. The
+    first query has the position `offset`.
+    """
+    if rng is None or rate == 0.0:
+        return None
+    heads, queries, keys = shape
+    places = jnp.arange(heads), positions_from(offset, queries), jnp.arange(keys)
+    kept = kept_pairs(rng, rate, *places)
+    return kept.astype(dtype) / (1.0 - rate)
 
 
 def join_heads(
@@ -71,7 +131,7 @@ def join_heads(
     allowed: Bool[Array, "*h t s"] | None,
     keys: int,
 ) -> Float[Array, "t d"]:
-    """The heads' findings through the output's weight and bias; zero for a query without a key."""
+    """Returns the heads' contexts after the output projection; zero for a query without a key."""
     output = jnp.einsum("dhu,htu->td", params.output_weight, context)
     if params.output_bias is not None:
         output = output + params.output_bias[None]

@@ -40,6 +40,7 @@ BARE = {
 }
 # The third position is padding: it attends to none, and none attends to it.
 PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
+SELF_PADDED = pattern("#..", "...", "#.#")
 
 # Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
@@ -181,6 +182,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             # Under softmax, a bias of the keys has no gradient.
             case({"g": 1}, mask=RAGGED, normalizer=jattn.sigmoid, turn=jattn.rotary),
             case(mask=FUNCTIONAL, bias=DRAWN),
+            case({"g": 1}, mask=RAGGED, scale=DRAWN, logits_soft_cap=0.5, sinks=DRAWN),
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
         exceptions={"E1 g": HEADED},
@@ -230,7 +232,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
         conditioning=CANCELLING,
         paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
         cost="h s² (e + u) + s d (h e + h u + f)",
-        cases=(case(order=jattn.post_norm, **BARE), case(self_mask=PADDED, self_bias=DRAWN)),
+        cases=(
+            case(order=jattn.post_norm, **BARE),
+            case(self_mask=PADDED, self_bias=DRAWN, self_sinks=DRAWN, scale=DRAWN),
+            case(logits_soft_cap=0.5, turn=jattn.rotary, query_offset=3),
+        ),
         sizes=BLOCK,
         exceptions={"E1 g": HEADED},
     ),
@@ -240,7 +246,20 @@ MECHANISMS: tuple[Mechanism, ...] = (
         conditioning=CANCELLING,
         paper="Vaswani et al. 2017, arXiv:1706.03762, 3.1",
         cost="h t (t + s) (e + u) + (t + s) d (h e + h u) + t d f",
-        cases=(case(memory_mask=jattn.masks.window(1, 1), self_bias=DRAWN, **BARE),),
+        cases=(
+            case(memory_mask=jattn.masks.window(1, 1), self_bias=DRAWN, **BARE),
+            case(
+                self_mask=SELF_PADDED,
+                memory_bias=DRAWN,
+                self_sinks=DRAWN,
+                memory_sinks=DRAWN,
+                scale=DRAWN,
+                logits_soft_cap=0.5,
+                turn=jattn.rotary,
+                memory_turn=jattn.rotary,
+                query_offset=3,
+            ),
+        ),
         sizes=BLOCK,
         exceptions={"E1 g": HEADED},
     ),

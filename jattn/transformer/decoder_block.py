@@ -1,32 +1,31 @@
 """A block of a transformer's decoder: Vaswani et al. (2017), arXiv:1706.03762, section 3.1."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import check_dropout
+from jattn._options import NotNegative, Positive, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import check_heads
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import dropout, layer_norm
-from jattn.masks.algebra import Mask
+from jattn.masks.algebra import Mask, as_array
 from jattn.masks.patterns import causal
+from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_params import DecoderBlockParams
 from jattn.transformer.feed_forward import Activation, feed_forward
-from jattn.transformer.order import Order, Rows, pre_norm
+from jattn.transformer.order import Order, pre_norm
+from jattn.transformer.sublayers import Used, apply_sublayers, shifted, used_positions
 
-Attend = Callable[[Rows], tuple[Rows, Any]]
 PAST = causal()
 
 
 class DecoderBlockOutput(NamedTuple):
-    """The features after a block, and each head's weights on what was written and on the memory."""
+    """The features after a block, and the weights of each head on the past and on the memory."""
 
     outputs: Float[Array, "t d"]
     self_weights: Float[Array, "h t t"]
@@ -42,84 +41,131 @@ def decoder_block(
     *,
     self_mask: Bool[Array, "t t"] | Mask | None = PAST,
     self_bias: Float[Array, "h t t"] | Float[Array, "t t"] | None = None,
+    self_sinks: Float[Array, " h"] | None = None,
     memory_mask: MaskLike = None,
+    memory_bias: Float[Array, "h t s"] | Float[Array, "t s"] | None = None,
+    memory_sinks: Float[Array, " h"] | None = None,
+    scale: Float[Array, ""] | float | None = None,
+    logits_soft_cap: Positive | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
+    memory_turn: Turn | None = None,
+    query_offset: Offset = 0,
     activation: Activation = jax.nn.relu,
-    epsilon: float = 1e-5,
+    epsilon: NotNegative = 1e-5,
     dropout_rate: float = 0.0,
+    attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> DecoderBlockOutput:
-    """Self-attention, attention to the memory, then a feed-forward network, each added.
+    """Applies self-attention, cross-attention and a feed-forward network, and adds each result.
 
         attended = inputs + dropout(self_attention(norm(inputs)))
         read     = attended + dropout(cross_attention(norm(attended), memory))
         outputs  = read + dropout(feed_forward(norm(read)))
 
-    in the order of `pre_norm`; `post_norm` normalizes the sums. The memory is not normalized.
+    in the order of `pre_norm`; `post_norm` normalizes the sums. The memory is not normalized. A
+    position that attends to no input and that none attends to is padding, as under
+    `masks.causal() & masks.lengths(length, length)`. It may hold any value, its output and its
+    weights are zero, and it takes and causes no gradient.
 
     Args:
-        memory: what the encoder returned.
-        self_mask: True where a query may attend to a position of its own sequence: the past, unless
-            another mask is given. Padding after the target needs none.
+        inputs: [t d], features of each position.
+        memory: [s k], the encoder's outputs.
+        self_mask: True where a position may attend to another: the past by default. With the
+            default, padding after the target is read by padding alone; it has to be finite.
         self_bias: added to the scores of self-attention, of all heads or of each, such as
-            `jattn.alibi_bias`.
-        memory_mask: True where a query may attend to a position of the memory, such as
+            `jattn.alibi_bias`. -inf is the same as a mask.
+        self_sinks: for each head of self-attention the score of one more key, whose value is zero.
+        memory_mask: True where a position may attend to the memory, such as
             `masks.lengths(length)`.
+        memory_bias: added to the scores of cross-attention, of all heads or of each.
+        memory_sinks: as `self_sinks`, for cross-attention.
+        scale: factor of the scores of both kinds of attention; 1 / √e if None.
+        logits_soft_cap: the cap c of the scores of both, which become c tanh(scores / c). None: no
+            cap.
         order: `jattn.pre_norm` or `jattn.post_norm`.
-        turn: turns queries and keys of self-attention by their positions, as `jattn.rotary` does.
+        turn: rotates queries and keys of self-attention by their positions, as `jattn.rotary` does.
+        memory_turn: rotates queries of cross-attention by their positions, and keys by their own
+            positions in the memory.
+        query_offset: the position of the first input, for `turn` and `memory_turn`. The first
+            position of the memory is 0.
         activation: of the feed-forward network.
         epsilon: of the norms.
-        dropout_rate: share that is dropped of what attention and the network add.
-        rng: what dropout is drawn from.
+        dropout_rate: share that is dropped of the results of attention and of the network.
+        attention_dropout_rate: share of the weights of both kinds of attention that is dropped.
+        rng: the key of both kinds of dropout.
+
+    Returns:
+        The features [t d], the weights of self-attention [h t t] and of cross-attention [h t s],
+        both before dropout.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, or dropout_rate is not in [0, 1) or comes without rng.
+            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            [0, 1) or is above 0 without rng.
     """
-    heads = len(params.self_attention.query_weight), len(params.self_attention.key_weight)
-    check_heads("decoder_block", *heads)
+    for attention in (params.self_attention, params.cross_attention):
+        check_heads("decoder_block", len(attention.query_weight), len(attention.key_weight))
     check_dropout("decoder_block", "dropout_rate", dropout_rate, rng)
+    check_dropout("decoder_block", "attention_dropout_rate", attention_dropout_rate, rng)
+    # The first three keys do not depend on the number that is split off.
+    *rngs, self_rng, cross_rng = [None] * 5 if rng is None else jax.random.split(rng, 5)
+    used = used_positions(self_mask, self_bias, len(inputs))
+    options: dict[str, Any] = {
+        "scale": scale,
+        "logits_soft_cap": logits_soft_cap,
+        "dropout_rate": attention_dropout_rate,
+    }
 
     def attend_to_past(rows):
         return multi_head_attention(
-            params.self_attention, rows, rows, rows, mask=self_mask, bias=self_bias, turn=turn
+            params.self_attention,
+            rows,
+            rows,
+            rows,
+            mask=self_mask,
+            bias=self_bias,
+            sinks=self_sinks,
+            turn=shifted(turn, query_offset),
+            dropout_rng=self_rng,
+            **options,
         )
 
     def attend_to_memory(rows):
-        return multi_head_attention(params.cross_attention, rows, memory, memory, mask=memory_mask)
-
-    sublayers = attend_to_past, attend_to_memory
-    options = {"order": order, "activation": activation, "epsilon": epsilon}
-    outputs, weights = through(params, sublayers, inputs, **options, rate=dropout_rate, rng=rng)
-    return DecoderBlockOutput(outputs, *weights)
-
-
-def through(
-    params: DecoderBlockParams,
-    attends: tuple[Attend, Attend],
-    inputs: Rows,
-    *,
-    order: Order,
-    activation: Activation,
-    epsilon: float,
-    rate: float = 0.0,
-    rng: Key[Array, ""] | None = None,
-) -> tuple[Rows, tuple[Any, Any]]:
-    """The block around two kinds of attention, whichever way these get at their keys and values."""
-    rngs = (None, None, None) if rng is None else jax.random.split(rng, 3)
+        return multi_head_attention(
+            params.cross_attention,
+            rows,
+            memory,
+            memory,
+            mask=of_used_queries(memory_mask, used, len(rows), len(memory)),
+            bias=memory_bias,
+            sinks=memory_sinks,
+            turn=memory_turn,
+            query_offset=query_offset,
+            dropout_rng=cross_rng,
+            **options,
+        )
 
     def transform(rows):
         return feed_forward(params.feed_forward, rows, activation=activation), None
 
-    norms = params.self_norm, params.cross_norm, params.feed_forward_norm
-    weights = []
-    for one_rng, norm, sublayer in zip(rngs, norms, (*attends, transform), strict=True):
+    outputs, (self_weights, cross_weights, _) = apply_sublayers(
+        (params.self_norm, params.cross_norm, params.feed_forward_norm),
+        (attend_to_past, attend_to_memory, transform),
+        inputs,
+        order=order,
+        epsilon=epsilon,
+        used=used,
+        dropout_rate=dropout_rate,
+        rngs=rngs,
+    )
+    return DecoderBlockOutput(outputs, self_weights, cross_weights)
 
-        def dropping(rows, one_rng=one_rng, sublayer=sublayer):
-            rows, found = sublayer(rows)
-            return dropout(one_rng, rows, rate), found
 
-        inputs, found = order(partial(layer_norm, norm, epsilon=epsilon), dropping, inputs)
-        weights.append(found)
-    return inputs, (weights[0], weights[1])
+def of_used_queries(mask: MaskLike, used: Used, t: int, s: int) -> Bool[Array, "t s"] | None:
+    """Returns the mask of a memory without the queries that are padding."""
+    allowed = as_array(mask, t, s)
+    if used is None:
+        return allowed
+    used_pairs = jnp.broadcast_to(used[:, None], (t, s))
+    return used_pairs if allowed is None else allowed & used_pairs

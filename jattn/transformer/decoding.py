@@ -1,50 +1,31 @@
-"""A transformer's decoder a position at a time, with what it has read kept as heads."""
+"""A transformer's decoder one position at a time, with its keys and values cached by head."""
 
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from jattn._axes import named_arguments
-from jattn._options import Count
+from jattn._axes import named_axes
+from jattn._options import NotNegative, Positive, named
 from jattn._precision import at_least_float32
+from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
+from jattn.masks.algebra import Mask, dense
 from jattn.normalizers import softmax
-from jattn.transformer.decoder_block import through
-from jattn.transformer.feed_forward import Activation
+from jattn.positions.offsets import Offset
+from jattn.transformer.decoder_block import PAST
+from jattn.transformer.decoder_params import DecoderBlockParams
+from jattn.transformer.feed_forward import Activation, feed_forward
 from jattn.transformer.memory import TransformerMemory
 from jattn.transformer.order import Order, pre_norm
-from jattn.transformer.stack_params import TransformerDecoderParams
-from jattn.transformer.stacks import last_norm
+from jattn.transformer.stack_params import TransformerDecoderParams, check_blocks, check_sinks
+from jattn.transformer.state import TransformerState, check_counts, check_sizes
+from jattn.transformer.sublayers import apply_sublayers, normalized, only_used
 
 
-class TransformerState(NamedTuple):
-    """Keys and values of up to `m` positions for each block, and the last weights on the memory."""
-
-    keys: tuple[Float[Array, "g m e"], ...]
-    values: tuple[Float[Array, "g m u"], ...]
-    position: Int[Array, ""]
-    weights: tuple[Float[Array, "h s"], ...]
-
-
-@named_arguments
-def transformer_start(
-    params: TransformerDecoderParams, memory: TransformerMemory, *, capacity: Count
-) -> TransformerState:
-    """The state before the first step, with room for `capacity` positions."""
-    keys, values, weights = [], [], []
-    for block, of_memory in zip(params.blocks, memory.keys, strict=True):
-        heads, (query, key, value, *_) = block.self_attention, block.self_attention
-        keys.append(jnp.zeros((len(key), capacity, key.shape[1]), key.dtype))
-        values.append(jnp.zeros((len(value), capacity, value.shape[1]), value.dtype))
-        weights.append(jnp.zeros((len(heads.query_weight), of_memory.shape[1]), query.dtype))
-    position = jnp.zeros((), jnp.int32)
-    return TransformerState(tuple(keys), tuple(values), position, tuple(weights))
-
-
-@named_arguments
+@named_axes
 @at_least_float32
 def transformer_step(
     params: TransformerDecoderParams,
@@ -52,68 +33,205 @@ def transformer_step(
     inputs: Float[Array, " d"],
     memory: TransformerMemory,
     *,
+    self_mask: Bool[Array, "m m"] | Mask | None = PAST,
     self_bias: Float[Array, "h m"] | Float[Array, " m"] | None = None,
+    self_sinks: Float[Array, "l h"] | None = None,
+    memory_mask: Bool[Array, "m s"] | Mask | None = None,
+    memory_bias: Float[Array, "h s"] | Float[Array, " s"] | None = None,
+    memory_sinks: Float[Array, "l h"] | None = None,
+    scale: Float[Array, ""] | float | None = None,
+    logits_soft_cap: Positive | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
+    memory_turn: Turn | None = None,
+    query_offset: Offset = 0,
     activation: Activation = jax.nn.relu,
-    epsilon: float = 1e-5,
+    epsilon: NotNegative = 1e-5,
 ) -> tuple[Float[Array, " d"], TransformerState]:
-    """The next position of `transformer_decoder` with a causal mask, and the state after it.
+    """Computes the next position of `transformer_decoder`, and the state after it.
 
-    Its cost is that of one row: O(m) instead of O(m²) for each. A step of `beam_search` embeds its
-    token at `state.position`, calls this, and makes log-probabilities of the features.
+    It costs one row of each product, O(m) for each position instead of O(m²). The step attends to
+    the past alone, so it agrees with `transformer_decoder` under a mask that hides the future. A
+    step of `beam_search` embeds its token at `state.position`, calls this, and maps the features to
+    log-probabilities.
 
     Args:
-        inputs: the embedded token at `state.position`.
-        memory: what `transformer_memory` returned. It is no part of the state, so that a search
+        state: from `transformer_start`, or the step before.
+        inputs: [d], the embedded token at `state.position`.
+        memory: the result of `transformer_memory`. It is not part of the state, so that a search
             keeps it once and not for each beginning.
-        self_bias: this position's row of `transformer_decoder`'s, over all positions that there is
-            room for, such as `alibi_bias(heads, 1, m, offset=state.position)[:, 0]`.
+        self_mask: as in `transformer_decoder`, for all `m` positions that the state has room for.
+            A position after this one is hidden in any case.
+        self_bias: the row of `transformer_decoder`'s bias for this position, over all `m` positions
+            such as `alibi_bias(heads, 1, m, offset=state.position)[:, 0]`.
+        self_sinks: as in `transformer_decoder`.
+        memory_mask: True where the query at a position may attend to the memory, combined with the
+            mask of `transformer_memory`.
+        memory_bias: the row of `transformer_decoder`'s bias for this position.
+        memory_sinks: as in `transformer_decoder`.
+        scale: as in `transformer_decoder`.
+        logits_soft_cap: as in `transformer_decoder`.
+        order: as in `transformer_decoder`.
+        turn: as in `transformer_decoder`, the same at every step.
+        memory_turn: as in `transformer_decoder`.
+        query_offset: the position of the first step, for `turn` and `memory_turn`.
+        activation: as in `transformer_decoder`.
+        epsilon: as in `transformer_decoder`.
+
+    Returns:
+        The features [d], and the state with this position.
 
     Raises:
-        ValueError: if the state has no room for another position, or not as many blocks. A traced
-            position cannot be looked at: the features are NaN then, so that the mistake shows.
+        ValueError: if two arguments disagree about the size of an axis or the number of blocks, or
+            the state has no room for another position. If its position is traced, features past
+            the last one are NaN instead.
     """
-    blocks, of_state, of_memory = (len(x) for x in (params.blocks, state.keys, memory.keys))
-    if not blocks == of_state == of_memory:
-        given = f"state has {of_state} blocks and memory {of_memory}"
-        raise ValueError(f"transformer_step: {given}, expected {blocks} (from params)")
-    position, rows = state.position, inputs[None]
-    capacity = state.keys[0].shape[1] if state.keys else None
-    if capacity is not None and not isinstance(position, Tracer) and int(position) >= capacity:
-        raise ValueError(f"transformer_step: state holds {capacity} positions (m), expected more")
-    bias = None if self_bias is None else jnp.expand_dims(self_bias, -2)
-    caches = []
+    check_blocks("transformer_step", params.blocks, DecoderBlockParams)
+    sinks = {"self_sinks": self_sinks, "memory_sinks": memory_sinks}
+    check_sinks("transformer_step", params.blocks, **sinks)
+    check_counts("transformer_step", params, {"state": state, "memory": memory})
+    biases = {"self_bias": self_bias, "memory_bias": memory_bias}
+    check_sizes(params, state, inputs, memory, sinks | biases)
+    m, s = (cache.keys[0].shape[1] if cache.keys else 0 for cache in (state, memory))
+    position = jnp.asarray(state.position)
+    if params.blocks and not isinstance(position, Tracer) and int(position) >= m:
+        raise ValueError(f"transformer_step: state holds {m} positions (m), expected more")
+    place = _moved(position, query_offset)
+    past, used = _visible(self_mask, self_bias, position, m)
+    allowed = _row("memory_mask", memory_mask, position, m, s)
+    allowed = _both(_both(memory.allowed, allowed), None if used is None else used[:, None])
+    options: dict[str, Any] = {"scale": scale, "logits_soft_cap": logits_soft_cap}
+    rows, caches = inputs[None], []
     for index, block in enumerate(params.blocks):
 
         def attend_to_past(rows, heads=block.self_attention, index=index):
             query, key, value = (
-                project(weight, of_weight, rows, name)
-                for weight, of_weight, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
+                project(weight, bias, rows, name)
+                for weight, bias, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
             )
-            query, key = rotated(turn, query, position), rotated(turn, key, position)
-            places = jnp.arange(state.keys[index].shape[1], dtype=jnp.int32)
-            here = (places == position)[None, :, None]
-            keys = jnp.where(here, key, state.keys[index])
+            here = (_places(m, position) == position)[None, :, None]
+            keys = jnp.where(here, rotated(turn, key, place), state.keys[index])
             values = jnp.where(here, value, state.values[index])
-            seen = (places <= position)[None]
-            context, _ = attend_heads(query, keys, values, seen, bias, softmax)
-            return join_heads(heads, context, seen, len(places)), (keys, values)
+            sinks = None if self_sinks is None else self_sinks[index]
+            attended = _attend(
+                heads,
+                rotated(turn, query, place),
+                keys,
+                values,
+                past,
+                self_bias,
+                sinks=sinks,
+                **options,
+            )
+            return attended[0], (keys, values)
 
         def attend_to_memory(rows, heads=block.cross_attention, index=index):
             query = project(heads.query_weight, heads.query_bias, rows, _NAMES[0])
-            keys, values = memory.keys[index], memory.values[index]
-            context, weights = attend_heads(query, keys, values, memory.allowed, None, softmax)
-            return join_heads(heads, context, memory.allowed, keys.shape[1]), weights[:, 0]
+            return _attend(
+                heads,
+                rotated(memory_turn, query, place),
+                rotated(memory_turn, memory.keys[index], 0),
+                memory.values[index],
+                allowed,
+                memory_bias,
+                sinks=None if memory_sinks is None else memory_sinks[index],
+                **options,
+            )
 
-        sublayers = attend_to_past, attend_to_memory
-        options = {"order": order, "activation": activation, "epsilon": epsilon}
-        rows, found = through(block, sublayers, rows, **options)
-        caches.append((*found[0], found[1]))
-    keys, values, weights = (tuple(one[kind] for one in caches) for kind in range(3))
-    outputs = last_norm(params.norm, rows, epsilon)[0]
-    outputs = outputs if capacity is None else jnp.where(position < capacity, outputs, jnp.nan)
+        def transform(rows, network=block.feed_forward):
+            return feed_forward(network, rows, activation=activation), None
+
+        rows, (cache, weights, _) = apply_sublayers(
+            (block.self_norm, block.cross_norm, block.feed_forward_norm),
+            (attend_to_past, attend_to_memory, transform),
+            rows,
+            order=order,
+            epsilon=epsilon,
+            used=used,
+        )
+        caches.append((*cache, weights[:, 0]))
+    keys, values, weights = (tuple(cache[kind] for cache in caches) for kind in range(3))
+    outputs = only_used(normalized(params.norm, only_used(rows, used), epsilon), used)[0]
+    outputs = jnp.where(position < m, outputs, jnp.nan) if params.blocks else outputs
     return outputs, TransformerState(keys, values, position + 1, weights)
 
 
 _NAMES = ("query_heads", "key_heads", "value_heads")
+
+
+def _attend(
+    heads: MultiHeadParams,
+    query: Float[Array, "h 1 e"],
+    keys: Float[Array, "g s e"],
+    values: Float[Array, "g s u"],
+    allowed: Bool[Array, "1 s"] | None,
+    bias: Float[Array, "*h s"] | None,
+    **options: Any,
+) -> tuple[Float[Array, "1 d"], Float[Array, "h 1 s"]]:
+    """Returns the output and the weights of one query; keys that it may not read are zeroed."""
+    if bias is not None:
+        bias = jnp.expand_dims(bias, -2)
+        allowed = _both(bias != -jnp.inf, allowed)
+        bias = jnp.where(allowed, bias, 0.0)
+    if allowed is not None:
+        readable = _in_any_head(allowed)[None, :, None]
+        keys, values = jnp.where(readable, keys, 0.0), jnp.where(readable, values, 0.0)
+    context, weights = attend_heads(query, keys, values, allowed, bias, softmax, **options)
+    return join_heads(heads, context, allowed, keys.shape[1]), weights
+
+
+def _in_any_head(allowed: Bool[Array, "... s"]) -> Bool[Array, " s"]:
+    return allowed.any(tuple(range(allowed.ndim - 1)))
+
+
+def _both(left: Any, right: Any) -> Any:
+    """Returns the pairs that both masks allow, in the larger shape; None allows all."""
+    if left is None or right is None:
+        return right if left is None else left
+    return jnp.logical_and(*jnp.broadcast_arrays(left, right))
+
+
+def _visible(
+    mask: Any, bias: Float[Array, "*h m"] | None, position: Array, m: int
+) -> tuple[Bool[Array, "1 m"], Bool[Array, " 1"] | None]:
+    """Returns the positions that this one may attend to, and whether it is used: None if it is.
+
+    A position is used if it attends to one, or a later one may attend to it.
+    """
+    places = _places(m, position)
+    past = (places <= position)[None]
+    if mask is None or mask is PAST:
+        return past, None
+    column = _as_mask("self_mask", mask, m, m).at(places, position)
+    past = past & _row("self_mask", mask, position, m, m)
+    finite = True if bias is None else _in_any_head(bias != -jnp.inf)[None]
+    return past, (past & finite).any(-1) | (column & (places >= position)).any()
+
+
+def _row(name: str, mask: Any, position: Array, t: int, s: int) -> Bool[Array, "1 s"] | None:
+    """Returns the row of a mask for the query at a position."""
+    if mask is None:
+        return None
+    row = _as_mask(name, mask, t, s).at(position, _places(s, position))
+    return jnp.broadcast_to(row, (1, s))
+
+
+def _as_mask(name: str, mask: Any, t: int, s: int) -> Mask:
+    mask = mask if isinstance(mask, Mask) else dense(mask)
+    with named(f"transformer_step: {name}"):
+        mask.check(t, s)
+    return mask
+
+
+def _places(size: int, position: Array) -> Int[Array, " m"]:
+    return jnp.arange(size, dtype=position.dtype)
+
+
+def _moved(position: Array, offset: Offset) -> Any:
+    """Returns the position in a sequence whose first one is `offset`."""
+    if isinstance(offset, int) and offset == 0:
+        return position
+    if not isinstance(position, Tracer) and not isinstance(offset, Tracer):
+        return int(position) + int(offset)
+    with jax.numpy_dtype_promotion("standard"):
+        return position + offset

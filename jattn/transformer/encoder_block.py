@@ -1,21 +1,20 @@
 """A block of a transformer's encoder: Vaswani et al. (2017), arXiv:1706.03762, section 3.1."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import Size, check_dropout
+from jattn._options import NotNegative, Positive, Size, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import LayerNormParams, dropout, init_layer_norm, layer_norm
-from jattn.masks.algebra import Mask, as_array
+from jattn.layers import LayerNormParams, init_layer_norm
+from jattn.masks.algebra import Mask
+from jattn.positions.offsets import Offset
 from jattn.transformer.feed_forward import (
     Activation,
     FeedForwardParams,
@@ -23,10 +22,11 @@ from jattn.transformer.feed_forward import (
     init_feed_forward,
 )
 from jattn.transformer.order import Order, pre_norm
+from jattn.transformer.sublayers import apply_sublayers, shifted, used_positions
 
 
 class EncoderBlockParams(NamedTuple):
-    """Attention and the feed-forward network, each with a norm."""
+    """Parameters of attention and of the feed-forward network, each with a norm."""
 
     attention: MultiHeadParams
     attention_norm: LayerNormParams
@@ -35,7 +35,7 @@ class EncoderBlockParams(NamedTuple):
 
 
 class EncoderBlockOutput(NamedTuple):
-    """The features after a block, and each head's weights."""
+    """The features after a block, and the weights of each head."""
 
     outputs: Float[Array, "s d"]
     weights: Float[Array, "h s s"]
@@ -52,7 +52,20 @@ def init_encoder_block(
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> EncoderBlockParams:
-    """Draws weights as `init_multi_head` and `init_feed_forward` do; norms scale by one."""
+    """Draws the parameters of a block as `init_multi_head` and `init_feed_forward` do.
+
+    Args:
+        size: number of features d.
+        heads: number of query heads.
+        hidden_size: number of hidden units of the feed-forward network.
+        key_value_heads: number of key-value heads; `heads` if None.
+        bias: whether attention, network and norms have biases, which start at zero.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is below 1, heads exceeds size, or heads do not divide among
+            key-value heads.
+    """
     attention_rng, feed_forward_rng = jax.random.split(rng)
     attention = init_multi_head(
         attention_rng,
@@ -77,61 +90,86 @@ def encoder_block(
     *,
     self_mask: Bool[Array, "s s"] | Mask | None = None,
     self_bias: Float[Array, "h s s"] | Float[Array, "s s"] | None = None,
+    self_sinks: Float[Array, " h"] | None = None,
+    scale: Float[Array, ""] | float | None = None,
+    logits_soft_cap: Positive | None = None,
     order: Order = pre_norm,
     turn: Turn | None = None,
+    query_offset: Offset = 0,
     activation: Activation = jax.nn.relu,
-    epsilon: float = 1e-5,
+    epsilon: NotNegative = 1e-5,
     dropout_rate: float = 0.0,
+    attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> EncoderBlockOutput:
-    """Self-attention, then a feed-forward network, each added to what it read.
+    """Applies self-attention, then a feed-forward network, and adds the result of each.
 
         attended = inputs + dropout(attention(norm(inputs)))
         outputs  = attended + dropout(feed_forward(norm(attended)))
 
-    in the order of `pre_norm`; `post_norm` normalizes the sums. A position that reads none and that
-    none reads, such as padding under `masks.lengths(length, length)`, may hold anything, gives zero
-    and takes no gradient.
+    in the order of `pre_norm`; `post_norm` normalizes the sums. A position that attends to none and
+    that none attends to is padding, as under `masks.lengths(length, length)`. It may hold any
+    value, its output is zero, and it takes and causes no gradient.
 
     Args:
-        self_mask: True where a query may attend to a key, for every head.
-        self_bias: added to the scores of all heads or of each, such as `jattn.alibi_bias`.
+        inputs: [s d], features of each position.
+        self_mask: True where a position may attend to another, for every head.
+        self_bias: added to the scores of all heads or of each, such as `jattn.alibi_bias`. -inf is
+            the same as a mask.
+        self_sinks: for each head the score of one more key, whose value is zero.
+        scale: factor of the scores; 1 / √e if None.
+        logits_soft_cap: the cap c of scores, which become c tanh(scores / c). None: no cap.
         order: `jattn.pre_norm` or `jattn.post_norm`.
-        turn: turns queries and keys by their positions, as `jattn.rotary` does.
+        turn: rotates queries and keys by their positions, as `jattn.rotary` does.
+        query_offset: the position of the first input, for `turn`.
         activation: of the feed-forward network.
         epsilon: of the norms.
-        dropout_rate: share that is dropped of what attention and the network add.
-        rng: what dropout is drawn from.
+        dropout_rate: share that is dropped of the results of attention and of the network.
+        attention_dropout_rate: share of the attention weights that is dropped.
+        rng: the key of both kinds of dropout.
+
+    Returns:
+        The features [s d], and the weights [h s s] before dropout.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, or dropout_rate is not in [0, 1) or comes without rng.
+            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            [0, 1) or is above 0 without rng.
     """
     heads = len(params.attention.query_weight), len(params.attention.key_weight)
     check_heads("encoder_block", *heads)
     check_dropout("encoder_block", "dropout_rate", dropout_rate, rng)
-    rngs = (None, None) if rng is None else jax.random.split(rng)
-    allowed = as_array(self_mask, len(inputs), len(inputs))
-    inputs = only_used(inputs, allowed)
+    check_dropout("encoder_block", "attention_dropout_rate", attention_dropout_rate, rng)
+    # The first two keys do not depend on the number that is split off.
+    *rngs, weights_rng = [None] * 3 if rng is None else jax.random.split(rng, 3)
 
     def attend(rows):
-        context, weights = multi_head_attention(
-            params.attention, rows, rows, rows, mask=allowed, bias=self_bias, turn=turn
+        return multi_head_attention(
+            params.attention,
+            rows,
+            rows,
+            rows,
+            mask=self_mask,
+            bias=self_bias,
+            sinks=self_sinks,
+            scale=scale,
+            logits_soft_cap=logits_soft_cap,
+            turn=shifted(turn, query_offset),
+            dropout_rate=attention_dropout_rate,
+            dropout_rng=weights_rng,
         )
-        return dropout(rngs[0], context, dropout_rate), weights
 
     def transform(rows):
-        rows = feed_forward(params.feed_forward, rows, activation=activation)
-        return dropout(rngs[1], rows, dropout_rate), None
+        return feed_forward(params.feed_forward, rows, activation=activation), None
 
-    norm = partial(layer_norm, epsilon=epsilon)
-    attended, weights = order(partial(norm, params.attention_norm), attend, inputs)
-    outputs, _ = order(partial(norm, params.feed_forward_norm), transform, attended)
-    return EncoderBlockOutput(only_used(outputs, allowed), weights)
-
-
-def only_used(rows: Float[Array, "s d"], allowed: Bool[Array, "s s"] | None) -> Array:
-    """Zero where a position reads none and none reads it."""
-    if allowed is None:
-        return rows
-    return jnp.where((allowed.any(0) | allowed.any(1))[:, None], rows, 0.0)
+    outputs, (weights, _) = apply_sublayers(
+        (params.attention_norm, params.feed_forward_norm),
+        (attend, transform),
+        inputs,
+        order=order,
+        epsilon=epsilon,
+        used=used_positions(self_mask, self_bias, len(inputs)),
+        dropout_rate=dropout_rate,
+        rngs=rngs,
+    )
+    return EncoderBlockOutput(outputs, weights)

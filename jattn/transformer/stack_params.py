@@ -1,10 +1,10 @@
-"""The weights of stacks of blocks, and what draws them."""
+"""Parameters of stacks of blocks, and the functions that draw and check them."""
 
 from typing import Any, NamedTuple
 
 import jax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
 from jattn._options import Count, Size
@@ -14,14 +14,14 @@ from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_blo
 
 
 class TransformerEncoderParams(NamedTuple):
-    """The blocks, the first one first, and a norm after the last, or none."""
+    """The blocks in the order of their use, and an optional norm after the last."""
 
     blocks: tuple[EncoderBlockParams, ...]
     norm: LayerNormParams | None = None
 
 
 class TransformerDecoderParams(NamedTuple):
-    """The blocks, the first one first, and a norm after the last, or none."""
+    """The blocks in the order of their use, and an optional norm after the last."""
 
     blocks: tuple[DecoderBlockParams, ...]
     norm: LayerNormParams | None = None
@@ -40,10 +40,27 @@ def init_transformer_encoder(
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerEncoderParams:
-    """Draws `layers` blocks; `pre_norm` wants a norm after the last one, `post_norm` has it."""
+    """Draws `layers` blocks as `init_encoder_block` does, and a norm.
+
+    Args:
+        layers: number of blocks.
+        size: number of features d.
+        heads: number of query heads of each block.
+        hidden_size: number of hidden units of each feed-forward network.
+        key_value_heads: number of key-value heads; `heads` if None.
+        bias: whether attention, networks and norms have biases, which start at zero.
+        ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
+            need it, those of `post_norm` end with a norm already.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is below 1, layers is negative, heads exceeds size, or heads do not
+            divide among key-value heads.
+    """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
-    blocks = tuple(init_encoder_block(one, **sizes) for one in jax.random.split(rng, layers))
+    rngs = jax.random.split(rng, layers)
+    blocks = tuple(init_encoder_block(block_rng, **sizes) for block_rng in rngs)
     norm = init_layer_norm(size=size, bias=bias, dtype=dtype) if ends_with_norm else None
     return TransformerEncoderParams(blocks, norm)
 
@@ -61,9 +78,48 @@ def init_transformer_decoder(
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerDecoderParams:
-    """Draws `layers` blocks; `pre_norm` wants a norm after the last one, `post_norm` has it."""
+    """Draws `layers` blocks as `init_decoder_block` does, and a norm.
+
+    Args:
+        layers: number of blocks.
+        size: number of features d.
+        heads: number of query heads of each block.
+        hidden_size: number of hidden units of each feed-forward network.
+        key_value_heads: number of key-value heads; `heads` if None.
+        bias: whether attention, networks and norms have biases, which start at zero.
+        ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
+            need it, those of `post_norm` end with a norm already.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is below 1, layers is negative, heads exceeds size, or heads do not
+            divide among key-value heads.
+    """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
-    blocks = tuple(init_decoder_block(one, **sizes) for one in jax.random.split(rng, layers))
+    rngs = jax.random.split(rng, layers)
+    blocks = tuple(init_decoder_block(block_rng, **sizes) for block_rng in rngs)
     norm = init_layer_norm(size=size, bias=bias, dtype=dtype) if ends_with_norm else None
     return TransformerDecoderParams(blocks, norm)
+
+
+def check_blocks(function: str, blocks: Any, kind: type) -> None:
+    """Raises ValueError unless the blocks are parameters of the given kind."""
+    for index, block in enumerate(blocks):
+        if not isinstance(block, kind):
+            given = "None" if block is None else f"a {type(block).__name__}"
+            raise ValueError(
+                f"{function}: params.blocks[{index}] is {given}, expected {kind.__name__}"
+            )
+
+
+def check_sinks(
+    function: str, blocks: tuple[Any, ...], **sinks: Float[Array, "l h"] | None
+) -> None:
+    """Raises ValueError unless there is a row of sinks for each block."""
+    for name, rows in sinks.items():
+        if rows is not None and len(rows) != len(blocks):
+            raise ValueError(
+                f"{function}: {name} has shape {tuple(rows.shape)}, expected (l, h) with"
+                f" l={len(blocks)} (from params.blocks)"
+            )

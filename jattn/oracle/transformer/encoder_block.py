@@ -14,73 +14,108 @@ def encoder_block(
     *,
     self_mask=None,
     self_bias=None,
+    self_sinks=None,
+    scale=None,
+    logits_soft_cap=None,
     order=pre_norm,
     turn=None,
+    query_offset=0,
     activation=relu,
     epsilon=1e-5,
     dropout_rate=0.0,
+    attention_dropout_rate=0.0,
     rng=None,
 ):
     """Returns ((outputs, weights), pullback), as `jax.vjp` does, without dropout.
 
-    Two layers, each added to what it read: the gradient goes back through the second and then the
+    Two layers, each added to its input: the gradient goes back through the second and then the
     first. Attention reads its rows three times, so that dx = dquery + dkey + dvalue. Positions that
-    read none and that none reads are zero from the first step on, and so is their gradient.
+    attend to none and that none attends to are zero from the first step on, and so is their
+    gradient. After the gradients of params and inputs come those of self_bias, self_sinks and
+    scale, where they are arrays.
     """
-    undropped(dropout_rate, rng)
+    check_no_dropout(dropout_rate, attention_dropout_rate, rng)
     mask = np.ones((len(inputs), len(inputs)), bool) if self_mask is None else self_mask
-    used = np.ones(len(inputs), bool) if self_mask is None else mask.any(0) | mask.any(1)
-
-    def only_used(rows):
-        return np.where(np.expand_dims(used, 1), rows, 0.0)
+    used = used_positions(mask, self_bias)
+    options = {"scale": scale, "logits_soft_cap": logits_soft_cap, "sinks": self_sinks}
+    options |= {"mask": mask, "bias": self_bias, "turn": shifted(turn, query_offset)}
 
     def attend(rows):
-        return attend_to_own(params.attention, rows, mask, self_bias, turn)
+        return attend_to_self(params.attention, rows, options)
 
     def transform(rows):
         return transformed(params.feed_forward, rows, activation)
 
-    first = order(norm_of(params.attention_norm, epsilon), attend, only_used(inputs))
+    first = order(norm_of(params.attention_norm, epsilon), attend, only(used, inputs))
     (attended, weights), first_pullback = first
     second = order(norm_of(params.feed_forward_norm, epsilon), transform, attended)
     (outputs, _), second_pullback = second
 
     def pullback(cotangent):
         d_outputs, d_weights = cotangent
-        d_attended, d_second_norm, d_feed_forward = second_pullback((only_used(d_outputs), None))
+        d_attended, d_second_norm, d_feed_forward = second_pullback((only(used, d_outputs), None))
         d_inputs, d_first_norm, of_attention = first_pullback((d_attended, d_weights))
-        d_attention, *d_bias = of_attention
+        d_attention, d_options = of_attention
         gradients = (d_attention, d_first_norm, d_feed_forward, d_second_norm)
-        return type(params)(*gradients), only_used(d_inputs), *d_bias
+        arrays = {"bias": self_bias, "scale": scale, "sinks": self_sinks}
+        d = by_name(arrays, d_options)
+        named = [d[name] for name in ("bias", "sinks", "scale") if name in d]
+        return type(params)(*gradients), only(used, d_inputs), *named
 
-    return (only_used(outputs), weights), pullback
+    return (only(used, outputs), weights), pullback
 
 
-def undropped(dropout_rate, rng):
-    """Chance has no oracle."""
-    if dropout_rate or rng is not None:
+def check_no_dropout(*options):
+    """Raises NotImplementedError for dropout, which has no oracle."""
+    if any(option is not None and option != 0.0 for option in options):
         raise NotImplementedError("the oracles of blocks have no dropout")
 
 
+def used_positions(mask, bias):
+    """True where a position attends to one or is attended to, in some head."""
+    allowed = np.array(mask)
+    if bias is not None:
+        finite = bias.real != -np.inf
+        allowed = allowed & (finite if bias.ndim == 2 else np.logical_or.reduce(finite))
+    return np.array([allowed[row].any() or allowed[:, row].any() for row in range(len(allowed))])
+
+
+def only(used, rows):
+    """The rows of used positions, and zeros elsewhere."""
+    kept = np.zeros_like(rows)
+    kept[used] = rows[used]
+    return kept
+
+
+def shifted(turn, offset):
+    """The turn of a sequence whose first position is `offset`."""
+    return None if turn is None else lambda rows, positions: turn(rows, positions + offset)
+
+
 def norm_of(params, epsilon):
+    """The norm of rows, as a function of them alone."""
     return lambda rows: layer_norm(params, rows, epsilon=epsilon)
 
 
-def attend_to_own(params, rows, mask, bias, turn):
-    """Self-attention as a layer of a block."""
-    found, attention_pullback = multi_head_attention(
-        params, rows, rows, rows, mask=mask, bias=bias, turn=turn
-    )
+def by_name(options, gradients):
+    """The gradients of the options that are arrays, by name."""
+    arrays = [name for name, option in options.items() if hasattr(option, "dtype")]
+    return dict(zip(arrays, gradients, strict=True))
+
+
+def attend_to_self(params, rows, options):
+    """Self-attention as a layer: the gradient of its rows, then those of params and options."""
+    attended, attention_pullback = multi_head_attention(params, rows, rows, rows, **options)
 
     def pullback(cotangent):
-        d_params, d_query, d_key, d_value, *d_bias = attention_pullback(cotangent)
-        return d_query + d_key + d_value, (d_params, *d_bias)
+        d_params, d_query, d_key, d_value, *d_options = attention_pullback(cotangent)
+        return d_query + d_key + d_value, (d_params, d_options)
 
-    return found, pullback
+    return attended, pullback
 
 
 def transformed(params, rows, activation):
-    """The feed-forward network as a layer of a block: it finds nothing beside."""
+    """The feed-forward network as a layer of a block, without a result besides its rows."""
     outputs, network_pullback = feed_forward(params, rows, activation=activation)
 
     def pullback(cotangent):

@@ -1,0 +1,80 @@
+"""The steps that every block shares: norm, sublayer, dropout, sum, and zeros at padding."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from jattn.attention.multi_head_parts import Turn
+from jattn.layers import LayerNormParams, dropout, layer_norm
+from jattn.masks.algebra import Mask, as_array
+from jattn.positions.offsets import Offset, positions_from
+from jattn.transformer.order import Order, Rows, Sublayer
+
+Used = Bool[Array, " t"] | None
+
+
+def apply_sublayers(
+    norms: Sequence[Any],
+    sublayers: Sequence[Sublayer],
+    inputs: Rows,
+    *,
+    order: Order,
+    epsilon: float,
+    used: Used = None,
+    dropout_rate: float = 0.0,
+    rngs: Sequence[Key[Array, ""] | None] | None = None,
+) -> tuple[Rows, list[Any]]:
+    """Returns the features after all sublayers, in the given order of norms, and their results.
+
+    Args:
+        norms: parameters of the norm of each sublayer.
+        sublayers: functions of features that return features and a result, such as weights.
+        used: False where a position is padding, from `used_positions`: its features are zeroed.
+        rngs: a key for the dropout after each sublayer.
+    """
+    results = []
+    inputs = only_used(inputs, used)
+    for norm, sublayer, rng in zip(norms, sublayers, rngs or [None] * len(norms), strict=True):
+
+        def dropping(rows, sublayer=sublayer, rng=rng):
+            rows, result = sublayer(rows)
+            return dropout(rng, rows, dropout_rate), result
+
+        norm_rows = partial(normalized, norm, epsilon=epsilon)
+        inputs, result = order(norm_rows, dropping, inputs)
+        results.append(result)
+    return only_used(inputs, used), results
+
+
+def normalized(params: LayerNormParams | None, rows: Rows, epsilon: float) -> Rows:
+    """Returns the rows after a norm, or as they are without one."""
+    return rows if params is None else layer_norm(params, rows, epsilon=epsilon)
+
+
+def used_positions(
+    mask: Bool[Array, "t t"] | Mask | None, bias: Float[Array, "*h t t"] | None, size: int
+) -> Used:
+    """Returns True where a position attends to one, or one attends to it; None: all positions.
+
+    A bias of -inf is the same as a mask.
+    """
+    allowed = as_array(mask, size, size)
+    if bias is not None:
+        finite = (bias != -jnp.inf).any(tuple(range(bias.ndim - 2)))
+        allowed = finite if allowed is None else allowed & finite
+    return None if allowed is None else allowed.any(0) | allowed.any(1)
+
+
+def only_used(rows: Float[Array, "t d"], used: Used) -> Float[Array, "t d"]:
+    """Returns the rows with zeros where a position is not used."""
+    return rows if used is None else jnp.where(used[:, None], rows, 0.0)
+
+
+def shifted(turn: Turn | None, offset: Offset) -> Turn | None:
+    """Returns `turn` for a sequence whose first position is `offset`."""
+    if turn is None or (isinstance(offset, int) and offset == 0):
+        return turn
+    return lambda heads, positions: turn(heads, positions_from(offset, len(positions)))
