@@ -179,7 +179,7 @@ def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[t
         name, *fields = path.split(".")
         value = arguments.get(name)
         for field in fields:
-            value = None if value is None else getattr(value, field)
+            value = getattr(value, field, None)  # One of two classes may lack the field.
         if isinstance(value, list | tuple | str | dict):
             raise ValueError(f"{function}: {path} is a {type(value).__name__}, expected an array")
         if value is not None:

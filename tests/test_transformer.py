@@ -13,6 +13,7 @@ from compiled import assert_same_bits
 import jattn
 from jattn import masks, testing
 from jattn._dropout import kept_pairs
+from jattn.catalog.row import oracle_of
 from jattn.oracle.attention.multi_head import multi_head_attention as oracle
 from jattn.testing.trees import draw_like, inner
 
@@ -424,6 +425,27 @@ def test_the_position_of_the_first_input_moves_both_queries_and_keys():
         decoder, longer[4:], MEMORY, turn=turn, memory_turn=turn, query_offset=4, self_mask=None
     )
     testing.assert_close(moved.outputs, wanted.outputs[4:], 1e-14)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_G1_blocks_with_root_mean_square_norms_match_the_oracle(kind):
+    init, block = (getattr(jattn, f"{name}_block") for name in (f"init_{kind}", kind))
+    sizes = {"size": D, "heads": HEADS, "hidden_size": 4}
+    params = drawn(init(jax.random.key(0), **sizes, rms_norm=True))
+    assert isinstance(params.feed_forward_norm, jattn.RMSNormParams)
+    inputs = (params, INPUTS) if kind == "encoder" else (params, INPUTS, MEMORY)
+    report = testing.first_order(block, oracle_of(block), inputs, tolerance=1e-12)
+    assert testing.Report(kind, report).passed, str(testing.Report(kind, report))
+
+
+def test_S1_stacks_with_root_mean_square_norms_give_the_same_by_steps():
+    params = drawn(jattn.init_transformer_decoder(jax.random.key(0), **SIZES, rms_norm=True))
+    assert isinstance(params.norm, jattn.RMSNormParams)
+    outputs, _ = by_step({}, None, params, INPUTS, MEMORY)
+    testing.assert_close(outputs, whole_pass({}, None, params, INPUTS, MEMORY).outputs, 1e-14)
+    encoder = jattn.init_transformer_encoder(jax.random.key(0), **SIZES, rms_norm=True)
+    scales = [block.attention_norm for block in encoder.blocks] + [encoder.norm]
+    assert all(isinstance(scale, jattn.RMSNormParams) for scale in scales)
 
 
 OF_MEMORY = jattn.transformer_memory(DECODER, MEMORY)

@@ -12,7 +12,6 @@ from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.masks.algebra import Mask
 from jattn.positions.offsets import Offset
 from jattn.transformer.feed_forward import (
@@ -22,16 +21,22 @@ from jattn.transformer.feed_forward import (
     init_feed_forward,
 )
 from jattn.transformer.order import Order, pre_norm
-from jattn.transformer.sublayers import apply_sublayers, shifted, used_positions
+from jattn.transformer.sublayers import (
+    NormParams,
+    apply_sublayers,
+    init_norm,
+    shifted,
+    used_positions,
+)
 
 
 class EncoderBlockParams(NamedTuple):
     """Parameters of attention and of the feed-forward network, each with a norm."""
 
     attention: MultiHeadParams
-    attention_norm: LayerNormParams
+    attention_norm: NormParams
     feed_forward: FeedForwardParams
-    feed_forward_norm: LayerNormParams
+    feed_forward_norm: NormParams
 
 
 class EncoderBlockOutput(NamedTuple):
@@ -50,6 +55,7 @@ def init_encoder_block(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
+    rms_norm: bool = False,
     dtype: DTypeLike = float,
 ) -> EncoderBlockParams:
     """Draws the parameters of a block as `init_multi_head` and `init_feed_forward` do.
@@ -60,6 +66,7 @@ def init_encoder_block(
         hidden_size: number of hidden units of the feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, network and norms have biases, which start at zero.
+        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
         dtype: of the parameters, floating-point.
 
     Raises:
@@ -75,7 +82,7 @@ def init_encoder_block(
         bias=bias,
         dtype=dtype,
     )
-    norm = init_layer_norm(size=size, bias=bias, dtype=dtype)
+    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype)
     hidden = init_feed_forward(
         feed_forward_rng, size=size, hidden_size=hidden_size, bias=bias, dtype=dtype
     )

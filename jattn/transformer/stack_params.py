@@ -8,23 +8,23 @@ from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
 from jattn._options import Count, Size
-from jattn.layers import LayerNormParams, init_layer_norm
 from jattn.transformer.decoder_params import DecoderBlockParams, init_decoder_block
 from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_block
+from jattn.transformer.sublayers import NormParams, init_norm
 
 
 class TransformerEncoderParams(NamedTuple):
     """The blocks in the order of their use, and an optional norm after the last."""
 
     blocks: tuple[EncoderBlockParams, ...]
-    norm: LayerNormParams | None = None
+    norm: NormParams | None = None
 
 
 class TransformerDecoderParams(NamedTuple):
     """The blocks in the order of their use, and an optional norm after the last."""
 
     blocks: tuple[DecoderBlockParams, ...]
-    norm: LayerNormParams | None = None
+    norm: NormParams | None = None
 
 
 @named_axes
@@ -37,6 +37,7 @@ def init_transformer_encoder(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
+    rms_norm: bool = False,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerEncoderParams:
@@ -49,6 +50,7 @@ def init_transformer_encoder(
         hidden_size: number of hidden units of each feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, networks and norms have biases, which start at zero.
+        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
         ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
             need it, those of `post_norm` end with a norm already.
         dtype: of the parameters, floating-point.
@@ -59,9 +61,10 @@ def init_transformer_encoder(
     """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
+    sizes["rms_norm"] = rms_norm
     rngs = jax.random.split(rng, layers)
     blocks = tuple(init_encoder_block(block_rng, **sizes) for block_rng in rngs)
-    norm = init_layer_norm(size=size, bias=bias, dtype=dtype) if ends_with_norm else None
+    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype) if ends_with_norm else None
     return TransformerEncoderParams(blocks, norm)
 
 
@@ -75,6 +78,7 @@ def init_transformer_decoder(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
+    rms_norm: bool = False,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerDecoderParams:
@@ -87,6 +91,7 @@ def init_transformer_decoder(
         hidden_size: number of hidden units of each feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, networks and norms have biases, which start at zero.
+        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
         ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
             need it, those of `post_norm` end with a norm already.
         dtype: of the parameters, floating-point.
@@ -97,9 +102,10 @@ def init_transformer_decoder(
     """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
+    sizes["rms_norm"] = rms_norm
     rngs = jax.random.split(rng, layers)
     blocks = tuple(init_decoder_block(block_rng, **sizes) for block_rng in rngs)
-    norm = init_layer_norm(size=size, bias=bias, dtype=dtype) if ends_with_norm else None
+    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype) if ends_with_norm else None
     return TransformerDecoderParams(blocks, norm)
 
 

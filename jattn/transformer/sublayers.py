@@ -5,19 +5,29 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import LayerNormParams, dropout, layer_norm
+from jattn.layers import (
+    LayerNormParams,
+    RMSNormParams,
+    dropout,
+    init_layer_norm,
+    init_rms_norm,
+    layer_norm,
+    rms_norm,
+)
 from jattn.masks.algebra import Mask, as_array
 from jattn.positions.offsets import Offset, positions_from
 from jattn.transformer.order import Order, Rows, Sublayer
 
 Used = Bool[Array, " t"] | None
+NormParams = LayerNormParams | RMSNormParams
 
 
 def apply_sublayers(
-    norms: Sequence[Any],
+    norms: Sequence[NormParams],
     sublayers: Sequence[Sublayer],
     inputs: Rows,
     *,
@@ -49,8 +59,17 @@ def apply_sublayers(
     return only_used(inputs, used), results
 
 
-def normalized(params: LayerNormParams | None, rows: Rows, epsilon: float) -> Rows:
-    """Returns the rows after a norm, or as they are without one."""
+def init_norm(*, rms: bool, size: int, bias: bool, dtype: DTypeLike) -> NormParams:
+    """Returns the parameters of `rms_norm` or of `layer_norm`."""
+    if rms:
+        return init_rms_norm(size=size, dtype=dtype)
+    return init_layer_norm(size=size, bias=bias, dtype=dtype)
+
+
+def normalized(params: NormParams | None, rows: Rows, epsilon: float) -> Rows:
+    """Returns the rows after the norm that the parameters belong to, or as they are without one."""
+    if isinstance(params, RMSNormParams):
+        return rms_norm(params, rows, epsilon=epsilon)
     return rows if params is None else layer_norm(params, rows, epsilon=epsilon)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jattn.oracle.attention.multi_head import multi_head_attention
-from jattn.oracle.layers.norms import layer_norm
+from jattn.oracle.layers.norms import layer_norm, rms_norm
 from jattn.oracle.transformer.feed_forward import feed_forward, relu
 from jattn.oracle.transformer.order import pre_norm
 
@@ -77,7 +77,7 @@ def used_positions(mask, bias):
     if bias is not None:
         finite = bias.real != -np.inf
         allowed = allowed & (finite if bias.ndim == 2 else np.logical_or.reduce(finite))
-    return np.array([allowed[row].any() or allowed[:, row].any() for row in range(len(allowed))])
+    return allowed.any(0) | allowed.any(1)
 
 
 def only(used, rows):
@@ -93,8 +93,9 @@ def shifted(turn, offset):
 
 
 def norm_of(params, epsilon):
-    """The norm of rows, as a function of them alone."""
-    return lambda rows: layer_norm(params, rows, epsilon=epsilon)
+    """The norm of rows, as a function of them alone: `rms_norm` where there is no field `bias`."""
+    norm = layer_norm if hasattr(params, "bias") else rms_norm
+    return lambda rows: norm(params, rows, epsilon=epsilon)
 
 
 def by_name(options, gradients):
