@@ -81,7 +81,7 @@ def _complaint_of_number(value: Any, bounds: list[Any]) -> str:
     number, words = float(value), ""
     right = math.isfinite(number)
     for bound in bounds:
-        if isinstance(bound, Above):
+        if hasattr(bound, "bound"):  # An `Above`, perhaps of another import: typing caches it.
             right, words = right and number > bound.bound, f" above {bound.bound}"
         else:
             right, words = right and number >= bound, f" of at least {bound}"

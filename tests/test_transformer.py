@@ -103,32 +103,39 @@ def by_step(options, memory_mask, params, inputs, memory):
     return jax.lax.scan(step, start, inputs)[1]
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_S1_G1_steps_and_their_gradient_are_the_full_pass(name):
-    """What padding holds reaches neither: not that of the memory, nor that of the inputs."""
+def padded(name):
+    """Inputs and memory with values that cannot be used where an entry of `WHOLE` has padding."""
     options, memory_mask = WHOLE[name]
-    memory = MEMORY if memory_mask is None else np.where(FIRST_THREE[:, None], MEMORY, np.nan)
-    inputs = INPUTS
+    inputs, memory = INPUTS, MEMORY
+    if memory_mask is not None:
+        memory = np.where(FIRST_THREE[:, None], memory, np.nan)
     if options.get("self_mask") is SELF_MASK:
-        inputs = np.where(np.arange(T)[:, None] == 1, np.inf, INPUTS)
-    cotangent = jnp.cos(jnp.arange(float(T * D))).reshape(T, D)
+        inputs = np.where(np.arange(T)[:, None] == 1, np.inf, inputs)
+    return inputs, memory
 
-    def run(way, outputs_of, params, inputs, memory):
-        results = way(options, memory_mask, params, inputs, memory)
-        return (outputs_of(results) * cotangent).sum(), results
 
-    def evaluated(way, outputs_of):
-        function = jax.value_and_grad(
-            functools.partial(run, way, outputs_of), (0, 1, 2), has_aux=True
-        )
-        return jax.jit(function)(DECODER, inputs, memory)
-
-    (_, (outputs, weights)), gradient = evaluated(by_step, lambda results: results[0])
-    (_, full), wanted = evaluated(whole_pass, lambda results: results.outputs)
+@pytest.mark.parametrize("name", WHOLE)
+def test_S1_steps_are_the_full_pass(name):
+    run = lambda way: jax.jit(functools.partial(way, *WHOLE[name]))(DECODER, *padded(name))
+    (outputs, weights), full = run(by_step), run(whole_pass)
     testing.assert_close(outputs, full.outputs, 1e-14)
     testing.assert_close([jnp.swapaxes(x, 0, 1) for x in weights], list(full.cross_weights), 1e-14)
-    testing.assert_close(gradient, wanted, 1e-13)
     assert np.asarray(full.cross_weights[0]).any()
+
+
+@pytest.mark.parametrize("name", [name for name, (_, mask) in WHOLE.items() if mask is not None])
+def test_S1_G1_C1_the_gradient_of_steps_is_that_of_the_full_pass(name):
+    """Padding of the memory and of the inputs reaches neither."""
+    decoder = DECODER._replace(blocks=DECODER.blocks[:1])
+    options, memory_mask = WHOLE[name]
+    options = {n: x[:1] if n.endswith("sinks") else x for n, x in options.items()}
+    cotangent = jnp.cos(jnp.arange(float(T * D))).reshape(T, D)
+
+    def gradient(way):
+        loss = lambda *inputs: (way(options, memory_mask, *inputs)[0] * cotangent).sum()
+        return jax.jit(jax.grad(loss, (0, 1, 2)))(decoder, *padded(name))
+
+    testing.assert_close(gradient(by_step), gradient(whole_pass), 1e-13)
 
 
 def test_S1_a_state_has_room_for_more_positions_than_are_used():
@@ -239,28 +246,25 @@ def test_C1_a_memory_that_padding_alone_may_read_changes_no_bit():
     assert_same_bits(run(params, INPUTS, memory), run(params, INPUTS, np.nan_to_num(memory)))
 
 
-def test_C1_G3_derivatives_of_stacks_agree_in_every_order():
-    """Of a decoder with all options and dropout of both kinds, along a random direction."""
-    params = DECODER._replace(blocks=DECODER.blocks[:1])
-    arrays = {name: sinks[:1] for name, sinks in SINKS.items()} | {"scale": np.array(0.8)}
+def test_G3_derivatives_of_a_stack_with_all_options_agree_in_every_order():
+    """With dropout of both kinds, along a random direction."""
+    params = ENCODER._replace(blocks=ENCODER.blocks[:1])
+    arrays = {"self_sinks": SINKS["self_sinks"][:1], "self_bias": SELF_BIAS, "scale": np.array(0.8)}
     options = {
         "self_mask": SELF_MASK,
-        "memory_bias": MEMORY_BIAS,
         "logits_soft_cap": 0.7,
-        "turn": jattn.rotary,
-        "memory_turn": jattn.rotary,
         "dropout_rate": 0.2,
         "attention_dropout_rate": 0.3,
         "rng": jax.random.key(2),
         "activation": jnp.tanh,
     }
-    inputs = (params, INPUTS, MEMORY, arrays)
-    results = jattn.transformer_decoder(params, INPUTS, MEMORY, **arrays, **options)
+    inputs = (params, INPUTS, arrays)
+    results = jattn.transformer_encoder(params, INPUTS, **arrays, **options)
     cotangent, direction = draw_like(results, 3), draw_like(inputs, 4)
 
     def loss(inputs):
         *leading, arrays = inputs
-        return inner(cotangent, jattn.transformer_decoder(*leading, **arrays, **options))
+        return inner(cotangent, jattn.transformer_encoder(*leading, **arrays, **options))
 
     def derivatives(inputs):
         gradient = jax.grad(loss)
@@ -448,9 +452,28 @@ def test_S1_stacks_with_root_mean_square_norms_give_the_same_by_steps():
     assert all(isinstance(scale, jattn.RMSNormParams) for scale in scales)
 
 
+def test_parameters_are_drawn_with_variance_one_over_fan_in():
+    """Of many features; each weight has a key of its own, and biases are zero."""
+    sizes = {"size": 60, "heads": 4, "hidden_size": 90, "key_value_heads": 2}
+    params = jattn.init_transformer_decoder(jax.random.key(0), layers=2, **sizes)
+    block = params.blocks[0]
+    weights = {
+        60: [*block.self_attention[:4], *block.cross_attention[:4], block.feed_forward[0]],
+        90: [block.feed_forward.output_weight],
+    }
+    for fan_in, arrays in weights.items():
+        for array in arrays:
+            assert abs(np.std(array) * fan_in**0.5 - 1) < 4 / np.sqrt(2 * array.size)
+    firsts = [array.ravel()[0] for block in params.blocks for array in jax.tree.leaves(block)]
+    drawn_weights = [float(first) for first in firsts if float(first) not in (0.0, 1.0)]
+    assert len(set(drawn_weights)) == len(drawn_weights) == 20
+    assert not any(np.asarray(bias).any() for bias in block.self_attention[4:])
+
+
 OF_MEMORY = jattn.transformer_memory(DECODER, MEMORY)
 STATE = jattn.transformer_start(DECODER, OF_MEMORY, capacity=2)
 SHORTER = DECODER._replace(blocks=DECODER.blocks[:1])
+RNG_KEY = jax.random.key(0)
 HEADED = jattn.init_multi_head(jax.random.key(0), heads=2, query_size=D)
 
 
@@ -555,6 +578,17 @@ ERRORS = {
     ),
     "encoder_block: dropout_rate is 0.5 but rng is None": (
         lambda: jattn.encoder_block(ENCODER.blocks[0], INPUTS, dropout_rate=0.5)
+    ),
+    "multi_head_attention: params has 2 heads (h), expected a multiple of its 3 key-value heads": (
+        lambda: jattn.multi_head_attention(
+            HEADED._replace(key_weight=np.zeros((3, 3, D)), value_weight=np.zeros((3, 3, D))),
+            INPUTS,
+            MEMORY,
+            MEMORY,
+        )
+    ),
+    "init_multi_head: heads is 4, expected a multiple of key_value_heads=3": (
+        lambda: jattn.init_multi_head(RNG_KEY, heads=4, query_size=D, key_value_heads=3)
     ),
     "multi_head_attention: scale is inf, expected a finite number": (
         lambda: jattn.multi_head_attention(HEADED, INPUTS, MEMORY, MEMORY, scale=np.inf)

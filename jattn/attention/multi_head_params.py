@@ -1,4 +1,4 @@
-"""The projections of multi-head attention, and what draws them."""
+"""Parameters of multi-head attention, and the function that draws them."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from jattn._options import Size
 
 
 class MultiHeadParams(NamedTuple):
-    """Projections of `h` query heads and `g` key-value heads, and the one that joins them."""
+    """Projections to `h` query heads and `g` key-value heads, and the output projection."""
 
     query_weight: Float[Array, "h e q"]
     key_weight: Float[Array, "g e k"]
@@ -41,8 +41,21 @@ def init_multi_head(
 ) -> MultiHeadParams:
     """Draws every weight from a normal with variance 1 / fan-in; biases start at zero.
 
-    Left out, key_size and output_size are query_size, value_size is key_size, head_size is
-    query_size // heads, value_head_size is head_size and key_value_heads is heads.
+    Args:
+        heads: number of query heads h.
+        query_size: number of features of queries.
+        key_size: number of features of keys; `query_size` if None.
+        value_size: number of features of values; `key_size` if None.
+        head_size: number of features of a head's queries and keys; `query_size // heads` if None.
+        value_head_size: number of features of a head's values; `head_size` if None.
+        output_size: number of features of the output; `query_size` if None.
+        key_value_heads: number of key-value heads g; `heads` if None.
+        bias: whether every projection has a bias.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is below 1, heads exceeds query_size and head_size is None, heads do
+            not divide among key-value heads, or dtype is not a floating-point dtype.
     """
     key_size = query_size if key_size is None else key_size
     value_size = key_size if value_size is None else value_size
@@ -55,7 +68,10 @@ def init_multi_head(
     value_head_size = head_size if value_head_size is None else value_head_size
     output_size = query_size if output_size is None else output_size
     groups = heads if key_value_heads is None else key_value_heads
-    check_heads("init_multi_head", heads, groups)
+    if heads % groups:
+        raise ValueError(
+            f"init_multi_head: heads is {heads}, expected a multiple of key_value_heads={groups}"
+        )
     shapes = (
         (heads, head_size, query_size),
         (groups, head_size, key_size),
@@ -75,4 +91,5 @@ def init_multi_head(
 def check_heads(function: str, heads: int, groups: int) -> None:
     """Raises ValueError unless the query heads divide among the key-value heads."""
     if groups == 0 or heads % groups:
-        raise ValueError(f"{function}: {heads} heads do not divide among {groups} key-value heads")
+        expected = f"expected a multiple of its {groups} key-value heads"
+        raise ValueError(f"{function}: params has {heads} heads (h), {expected} (g)")

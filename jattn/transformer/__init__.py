@@ -1,1 +1,1 @@
-"""Transformers: Vaswani et al. (2017), arXiv:1706.03762; blocks, stacks of them, and decoding."""
+"""Transformers, Vaswani et al. (2017), arXiv:1706.03762: blocks, stacks, step-by-step decoding."""

@@ -109,34 +109,23 @@ def transformer_step(
                 project(weight, bias, rows, name)
                 for weight, bias, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
             )
+            query, key = rotated(turn, query, place), rotated(turn, key, place)
             here = (_places(m, position) == position)[None, :, None]
-            keys = jnp.where(here, rotated(turn, key, place), state.keys[index])
+            keys = jnp.where(here, key, state.keys[index])
             values = jnp.where(here, value, state.values[index])
             sinks = None if self_sinks is None else self_sinks[index]
-            attended = _attend(
-                heads,
-                rotated(turn, query, place),
-                keys,
-                values,
-                past,
-                self_bias,
-                sinks=sinks,
-                **options,
+            attended, _ = _attend(
+                heads, query, keys, values, past, self_bias, sinks=sinks, **options
             )
-            return attended[0], (keys, values)
+            return attended, (keys, values)
 
         def attend_to_memory(rows, heads=block.cross_attention, index=index):
             query = project(heads.query_weight, heads.query_bias, rows, _NAMES[0])
-            return _attend(
-                heads,
-                rotated(memory_turn, query, place),
-                rotated(memory_turn, memory.keys[index], 0),
-                memory.values[index],
-                allowed,
-                memory_bias,
-                sinks=None if memory_sinks is None else memory_sinks[index],
-                **options,
-            )
+            query = rotated(memory_turn, query, place)
+            keys = rotated(memory_turn, memory.keys[index], 0)
+            values = memory.values[index]
+            sinks = None if memory_sinks is None else memory_sinks[index]
+            return _attend(heads, query, keys, values, allowed, memory_bias, sinks=sinks, **options)
 
         def transform(rows, network=block.feed_forward):
             return feed_forward(network, rows, activation=activation), None

@@ -34,7 +34,17 @@ def init_feed_forward(
     bias: bool = True,
     dtype: DTypeLike = float,
 ) -> FeedForwardParams:
-    """Draws both weights from a normal with variance 1 / fan-in; biases start at zero."""
+    """Draws both weights from a normal with variance 1 / fan-in; biases start at zero.
+
+    Args:
+        size: number of features d.
+        hidden_size: number of hidden units f.
+        bias: whether there are biases.
+        dtype: of the parameters, floating-point.
+
+    Raises:
+        ValueError: if a size is negative or dtype is not a floating-point dtype.
+    """
     hidden_rng, output_rng = jax.random.split(rng)
     hidden = jax.random.normal(hidden_rng, (hidden_size, size), dtype) * max(size, 1) ** -0.5
     output = jax.random.normal(output_rng, (size, hidden_size), dtype)
@@ -51,13 +61,18 @@ def feed_forward(
     *,
     activation: Activation = jax.nn.relu,
 ) -> Float[Array, "s d"]:
-    """A layer of hidden units for each position alone, and one back to its features.
+    """Applies a network with one hidden layer to each position separately.
 
         hidden[s]  = activation(hidden_weight inputs[s] + hidden_bias)
         outputs[s] = output_weight hidden[s] + output_bias
 
-    The paper names the weights W_1 and W_2. BERT's activation is
-    `functools.partial(jax.nn.gelu, approximate=False)`, of which JAX's default is an approximation.
+    The paper names the weights W_1 and W_2.
+
+    Args:
+        inputs: [s d], features of each position.
+        activation: a function of each entry. BERT's is
+            `functools.partial(jax.nn.gelu, approximate=False)` (JAX's default is the tanh
+            approximation).
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

@@ -1,9 +1,35 @@
-"""Mistakes planted in several heads, blocks and stacks."""
+"""Mistakes planted in multi-head attention, blocks, stacks and steps."""
 
 from mutants.mutant import EMPTY, HEADS, VALUE, Mutant
 
 HEADED = "jattn.attention.multi_head"
 HEADS_APART = "jattn.attention.multi_head_parts"
+HEADS_DRAWN = "jattn.attention.multi_head_params"
+ENCODER_BLOCK = "jattn.transformer.encoder_block"
+DECODER_BLOCK = "jattn.transformer.decoder_block"
+DECODING = "jattn.transformer.decoding"
+SUBLAYERS = "jattn.transformer.sublayers"
+
+TESTS = "test_transformer.test_"
+STEPS = TESTS + "S1_steps_are_the_full_pass"
+GRADIENT = TESTS + "S1_G1_C1_the_gradient_of_steps_is_that_of_the_full_pass"
+PADDING = TESTS + "C1_padding_changes_no_bit"
+PADDED_MEMORY = TESTS + "C1_a_memory_that_padding_alone_may_read_changes_no_bit"
+FIRST_POSITION = TESTS + "the_position_of_the_first_input_moves_both_queries_and_keys"
+DROPPED = TESTS + "K1_dropout_of_weights_is_that_of_the_engine_and_of_the_oracle"
+BY_POSITION = TESTS + "K1_dropout_of_weights_goes_by_position"
+OWN_KEYS = TESTS + "K1_blocks_and_stacks_drop_weights_of_each_attention_by_a_key_of_its_own"
+SQUARES = TESTS + "S1_stacks_with_root_mean_square_norms_give_the_same_by_steps"
+DRAWN = TESTS + "parameters_are_drawn_with_variance_one_over_fan_in"
+NAMED = TESTS + "mistakes_are_named"
+
+ROTATED = {"name": "post-norm, rotation, a bias, a memory with padding"}
+LATER = {"name": "sinks, cap, scale and rotation of the memory from a later position"}
+MASKED = {"name": "masks of each query, and a position that is padding"}
+ROWS_OF_SINKS = "transformer_step: self_sinks has shape (3, 3), expected (l, h) with l=2"
+SIZE_OF_INPUTS = "transformer_step: inputs has shape (7,), expected (6,)"
+BY_BIAS = {"name": "encoder block", "hidden": "a bias of -inf"}
+BY_MASK = {"name": "decoder", "hidden": "a mask of lengths"}
 
 MUTANTS = (
     Mutant(
@@ -22,6 +48,7 @@ MUTANTS = (
         "by_group(query_heads), key_heads[::-1], value_heads",
         VALUE,
         "multi_head_attention",
+        call=3,
     ),
     Mutant(
         "the key's bias forgotten",
@@ -48,5 +75,239 @@ MUTANTS = (
         "",
         EMPTY,
         "multi_head_attention",
+    ),
+    Mutant(
+        "the soft cap after the bias",
+        HEADS_APART,
+        "        if logits_soft_cap is not None:\n",
+        "        if bias is not None:\n            scores, bias = scores + bias, None\n"
+        "        if logits_soft_cap is not None:\n",
+        DROPPED,
+        given={"generator": "threefry2x32"},
+    ),
+    Mutant(
+        "the sink's weight kept in the row",
+        HEADS_APART,
+        "allowed)[:, :keys]",
+        "allowed)[:, 1:]",
+        VALUE,
+        "multi_head_attention",
+    ),
+    Mutant(
+        "one head's sink for all",
+        HEADS_APART,
+        "(sinks, 1)",
+        "(None if sinks is None else sinks[0], 1)",
+        VALUE,
+        "multi_head_attention",
+    ),
+    Mutant(
+        "kept weights not divided by 1 - rate",
+        HEADS_APART,
+        "kept.astype(dtype) / (1.0 - rate)",
+        "kept.astype(dtype)",
+        DROPPED,
+        given={"generator": "threefry2x32"},
+    ),
+    Mutant(
+        "dropout by the row and not by the position",
+        HEADS_APART,
+        "positions_from(offset, queries)",
+        "positions_from(0, queries)",
+        BY_POSITION,
+    ),
+    Mutant(
+        "keys rotated from the first query's position",
+        HEADED,
+        "rotated(turn, key_heads, 0)",
+        "rotated(turn, key_heads, query_offset)",
+        FIRST_POSITION,
+    ),
+    Mutant(
+        "every weight of heads drawn with one fan-in",
+        HEADS_DRAWN,
+        "heads * value_head_size)",
+        "value_head_size)",
+        DRAWN,
+    ),
+    Mutant(
+        "hidden units drawn with the fan-in of the features",
+        "jattn.transformer.feed_forward",
+        "max(hidden_size, 1) ** -0.5",
+        "max(size, 1) ** -0.5",
+        DRAWN,
+    ),
+    Mutant(
+        "no hidden bias",
+        "jattn.transformer.feed_forward",
+        "LinearParams(params.hidden_weight, params.hidden_bias)",
+        "LinearParams(params.hidden_weight, None)",
+        VALUE,
+        "encoder_block",
+        call=1,
+    ),
+    Mutant(
+        "post-norm of the sublayer alone",
+        "jattn.transformer.order",
+        "norm(inputs + outputs)",
+        "inputs + norm(outputs)",
+        VALUE,
+        "encoder_block",
+        call=0,
+    ),
+    Mutant(
+        "a bias of -inf is no mask of padding",
+        SUBLAYERS,
+        "        allowed = finite if allowed is None else allowed & finite\n",
+        "",
+        PADDING,
+        given=BY_BIAS,
+    ),
+    Mutant(
+        "padding zeroed after the block alone",
+        SUBLAYERS,
+        "    inputs = only_used(inputs, used)\n",
+        "",
+        PADDING,
+        given=BY_MASK,
+    ),
+    Mutant(
+        "root mean square norms as layer norms",
+        SUBLAYERS,
+        "    if rms:\n",
+        "    if rms is None:\n",
+        SQUARES,
+    ),
+    Mutant(
+        "the first position forgotten by keys",
+        ENCODER_BLOCK,
+        "turn=shifted(turn, query_offset),",
+        "turn=turn, query_offset=query_offset,",
+        FIRST_POSITION,
+    ),
+    Mutant(
+        "weights and results dropped by one key",
+        ENCODER_BLOCK,
+        "dropout_rng=weights_rng",
+        "dropout_rng=rngs[0]",
+        OWN_KEYS,
+    ),
+    Mutant(
+        "padding reads the memory",
+        DECODER_BLOCK,
+        "allowed & used_pairs",
+        "allowed",
+        PADDED_MEMORY,
+    ),
+    Mutant(
+        "both attentions of a block dropped alike",
+        DECODER_BLOCK,
+        "dropout_rng=cross_rng",
+        "dropout_rng=self_rng",
+        OWN_KEYS,
+    ),
+    Mutant(
+        "one attention drawn for both",
+        "jattn.transformer.decoder_params",
+        "for attention_rng in (self_rng, cross_rng)",
+        "for attention_rng in (self_rng, self_rng)",
+        DRAWN,
+    ),
+    Mutant(
+        "the last norm over padding",
+        "jattn.transformer.stacks",
+        "    outputs = only_used(normalized(params.norm, inputs, epsilon), used)\n    self_weights",
+        "    outputs = normalized(params.norm, inputs, epsilon)\n    self_weights",
+        PADDING,
+        given=BY_MASK,
+    ),
+    Mutant(
+        "one key for all blocks",
+        "jattn.transformer.stacks",
+        "jax.random.split(rng, len(blocks))",
+        "[rng] * len(blocks)",
+        OWN_KEYS,
+    ),
+    Mutant(
+        "the rows of sinks uncounted",
+        "jattn.transformer.stack_params",
+        "if rows is not None and len(rows) != len(blocks):",
+        "if rows is not None and len(rows) < len(blocks):",
+        NAMED,
+        given={
+            "message": "transformer_step: self_sinks has shape (3, 3), expected (l, h) with l=2"
+        },
+    ),
+    Mutant(
+        "the memory's padding projected",
+        "jattn.transformer.memory",
+        "    memory = memory if allowed is None else jnp.where(allowed[0][:, None], memory, 0.0)\n",
+        "",
+        GRADIENT,
+        given=ROTATED,
+    ),
+    Mutant(
+        "a mask of each query read as that of the first",
+        "jattn.transformer.memory",
+        "    return any(queries is variable for step in rule.eqns for variable in step.invars)\n",
+        "    return not queries\n",
+        NAMED,
+        given={"message": "transformer_memory: memory_mask depends on the query, expected one row"},
+    ),
+    Mutant(
+        "the sizes of a state not compared",
+        "jattn.transformer.state",
+        "if tuple(array.shape) != shape:",
+        "if len(array.shape) != len(shape):",
+        NAMED,
+        given={"message": SIZE_OF_INPUTS},
+    ),
+    Mutant(
+        "a step without its position",
+        DECODING,
+        "query, key = rotated(turn, query, place), rotated(turn, key, place)",
+        "key = rotated(turn, key, place)",
+        STEPS,
+        given=ROTATED,
+    ),
+    Mutant(
+        "a step that does not rotate the memory",
+        DECODING,
+        "rotated(memory_turn, memory.keys[index], 0)",
+        "memory.keys[index]",
+        STEPS,
+        given=LATER,
+    ),
+    Mutant(
+        "a step that forgets the first position",
+        DECODING,
+        "place = _moved(position, query_offset)",
+        "place = position",
+        STEPS,
+        given=LATER,
+    ),
+    Mutant(
+        "a step that sees the future",
+        DECODING,
+        "past = (places <= position)[None]",
+        "past = (places <= position + 1)[None]",
+        STEPS,
+        given=LATER,
+    ),
+    Mutant(
+        "a step that takes padding for a position",
+        DECODING,
+        "(past & finite).any(-1) | (column & (places >= position)).any()",
+        "(past & finite).any(-1) | True",
+        STEPS,
+        given=MASKED,
+    ),
+    Mutant(
+        "the weights of the step before",
+        DECODING,
+        "caches.append((*cache, weights[:, 0]))",
+        "caches.append((*cache, state.weights[index]))",
+        STEPS,
+        given=ROTATED,
     ),
 )
