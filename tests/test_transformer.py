@@ -1,4 +1,4 @@
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Transformers: steps are the full pass, padding is inert, dropout and errors are explicit."""
 
 import functools

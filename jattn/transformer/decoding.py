@@ -98,8 +98,11 @@ def transformer_step(
         raise ValueError(f"transformer_step: state holds {m} positions (m), expected more")
     place = _moved(position, query_offset)
     past, used = _visible(self_mask, self_bias, position, m)
-    allowed = _row("memory_mask", memory_mask, position, m, s)
-    allowed = _both(_both(memory.allowed, allowed), None if used is None else used[:, None])
+    allowed = memory.allowed
+    if memory_mask is not None:
+        allowed = _both(allowed, _row("memory_mask", memory_mask, position, m, s))
+    if used is not None:
+        allowed = _both(allowed, jnp.broadcast_to(used[:, None], (1, s)))
     options: dict[str, Any] = {"scale": scale, "logits_soft_cap": logits_soft_cap}
     rows, caches = inputs[None], []
     for index, block in enumerate(params.blocks):
@@ -160,7 +163,8 @@ def _attend(
     """Returns the output and the weights of one query; keys that it may not read are zeroed."""
     if bias is not None:
         bias = jnp.expand_dims(bias, -2)
-        allowed = _both(bias != -jnp.inf, allowed)
+        finite = bias != -jnp.inf
+        allowed = finite if allowed is None else finite & jnp.broadcast_to(allowed, bias.shape)
         bias = jnp.where(allowed, bias, 0.0)
     if allowed is not None:
         readable = _in_any_head(allowed)[None, :, None]
@@ -173,11 +177,8 @@ def _in_any_head(allowed: Bool[Array, "... s"]) -> Bool[Array, " s"]:
     return allowed.any(tuple(range(allowed.ndim - 1)))
 
 
-def _both(left: Any, right: Any) -> Any:
-    """Returns the pairs that both masks allow, in the larger shape; None allows all."""
-    if left is None or right is None:
-        return right if left is None else left
-    return jnp.logical_and(*jnp.broadcast_arrays(left, right))
+def _both(left: Bool[Array, "1 s"] | None, right: Bool[Array, "1 s"]) -> Bool[Array, "1 s"]:
+    return right if left is None else left & right
 
 
 def _visible(
@@ -197,10 +198,8 @@ def _visible(
     return past, (past & finite).any(-1) | (column & (places >= position)).any()
 
 
-def _row(name: str, mask: Any, position: Array, t: int, s: int) -> Bool[Array, "1 s"] | None:
+def _row(name: str, mask: Any, position: Array, t: int, s: int) -> Bool[Array, "1 s"]:
     """Returns the row of a mask for the query at a position."""
-    if mask is None:
-        return None
     row = _as_mask(name, mask, t, s).at(position, _places(s, position))
     return jnp.broadcast_to(row, (1, s))
 
