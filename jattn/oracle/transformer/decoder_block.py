@@ -64,14 +64,14 @@ def decoder_block(
         return attend_to_self(params.self_attention, rows, options)
 
     def attend_to_memory(rows):
-        options: dict = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
+        options = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
         attended, attention_pullback = multi_head_attention(
-            params.cross_attention, rows, memory, memory, **options, **of_memory  # type: ignore
+            params.cross_attention, rows, memory, memory, **options, **of_memory
         )
 
         def pullback(cotangent):
             d_params, d_query, d_key, d_value, *d_options = attention_pullback(cotangent)
-            return d_query, (d_params, d_key + d_value, d_options)  # type: ignore[operator]
+            return d_query, (d_params, d_key + d_value, d_options)
 
         return attended, pullback
 
