@@ -1,4 +1,4 @@
-# pyright: reportArgumentType=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
 """Every mistake in an argument of a public function is a ValueError that says what and where."""
 
 import inspect

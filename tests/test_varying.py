@@ -1,7 +1,5 @@
 """Loops inside of `jax.shard_map` start with the type of the results of their steps."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,10 +34,7 @@ def test_T2_a_loop_of_a_callers_function_may_read_what_varies():
         step = lambda carry, factor: (carry + factor * split, carry)
         return scan(step, jnp.zeros_like(factors, shape=3), factors)
 
+    results = SPLIT, jax.sharding.PartitionSpec(None, "device")
+    on_mesh = jax.jit(jax.shard_map(run, mesh=MESH, in_specs=(SPLIT, WHOLE), out_specs=results))
     for inputs in ((split[0], factors), (split[1], factors[:1])):
-        specs: dict[str, Any] = {
-            "in_specs": (SPLIT, WHOLE),
-            "out_specs": (SPLIT, jax.sharding.PartitionSpec(None, "device")),
-        }
-        own = jax.jit(jax.shard_map(run, mesh=MESH, **specs))
-        testing.assert_close(own(*inputs), jax.jit(run)(*inputs), 1e-14)
+        testing.assert_close(on_mesh(*inputs), jax.jit(run)(*inputs), 1e-14)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 # π times 2**256.
 PI = 0x3_243F6A88_85A308D3_13198A2E_03707344_A4093822_299F31D0_082EFA98_EC4E6C89
@@ -19,11 +19,13 @@ def frequencies_of(features: int, base: float) -> np.ndarray:
 
 
 def cosines_and_sines(
-    positions: Int[Array, "t *f"] | Float[Array, "t *f"],
+    positions: Any,
     frequencies: Float[Array, " f"] | np.ndarray,
     dtype: DTypeLike,
 ) -> tuple[Float[Array, "t f"], Float[Array, "t f"]]:
     """Returns cos(positions[t] frequencies[f]) and its sine, in float32 or float64.
+
+    Positions are whole or fractional, [t] or [t f], of NumPy or JAX.
 
     A product in float32 has lost the angle long before position 1,000,000. So the angle of a whole
     position is counted in fractions of a turn, by integers of 32 bits, and only the remainder is

@@ -66,12 +66,17 @@ def decoder_block(
     def attend_to_memory(rows):
         options = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
         attended, attention_pullback = multi_head_attention(
-            params.cross_attention, rows, memory, memory, **options, **of_memory
+            params.cross_attention,
+            rows,
+            memory,
+            memory,
+            **options,
+            **of_memory,  # type: ignore
         )
 
         def pullback(cotangent):
             d_params, d_query, d_key, d_value, *d_options = attention_pullback(cotangent)
-            return d_query, (d_params, d_key + d_value, d_options)
+            return d_query, (d_params, d_key + d_value, d_options)  # type: ignore[operator]
 
         return attended, pullback
 

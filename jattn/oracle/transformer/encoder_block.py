@@ -110,7 +110,7 @@ def attend_to_self(params, rows, options):
 
     def pullback(cotangent):
         d_params, d_query, d_key, d_value, *d_options = attention_pullback(cotangent)
-        return d_query + d_key + d_value, (d_params, d_options)
+        return d_query + d_key + d_value, (d_params, d_options)  # type: ignore[operator]
 
     return attended, pullback
 
