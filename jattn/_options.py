@@ -1,6 +1,7 @@
 """Checks of arguments other than their axes: options, dtypes, lengths and rates of dropout."""
 
 import contextlib
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ def _complaint(hint: Any, value: Any) -> str:
     if value is None:
         return "" if type(None) in options else f"None, expected {expected}"
     if functions and callable(value):
-        return ""
+        return _complaint_of_function(functions[0], value)
     if hasattr(value, "dtype") and any(hasattr(option, "dim_str") for option in others):
         return _complaint_of_number(value, bounds) if float in plain and _is(float, value) else ""
     if isinstance(value, Tracer):
@@ -74,6 +75,33 @@ def _complaint(hint: Any, value: Any) -> str:
     if float in kinds:
         return _complaint_of_number(value, bounds)
     return f"{value}, expected at least {bounds[0]}" if bounds and value < bounds[0] else ""
+
+
+def _complaint_of_function(hint: Any, value: Any) -> str:
+    """The complaint about a function that does not take the arguments of its annotation.
+
+    An argument that may be None must not have another default: it has another meaning then.
+    """
+    arguments = get_args(hint)[0]
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # As of some functions that are not Python's.
+        return ""
+    parameters = list(signature.parameters.values())
+    if arguments is Ellipsis or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return ""
+    optional = [type(None) in get_args(argument) for argument in arguments]
+    defaults = [p.default for p, none in zip(parameters, optional, strict=False) if none]
+    with contextlib.suppress(TypeError):
+        signature.bind(*arguments)
+        if all(default in (inspect.Parameter.empty, None) for default in defaults):
+            return ""
+    shown = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in parameters)
+    name = getattr(value, "__name__", type(value).__name__)
+    expected = f"a function of {len(arguments)} arguments"
+    if any(optional):
+        expected += f", of which number {optional.index(True) + 1} may be None"
+    return f"{name}({shown}), expected {expected}"
 
 
 def _complaint_of_number(value: Any, bounds: list[Any]) -> str:

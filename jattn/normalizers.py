@@ -140,7 +140,8 @@ def _counted(scores: Scores, mask: Allowed) -> tuple[Bool[Array, "t s"], Scores]
 def _maximum(scores: Scores, mask: Bool[Array, "t s"]) -> Float[Array, "t 1"]:
     """Returns the largest allowed score, a constant to derivatives: no weight depends on it."""
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
-    return lax.stop_gradient(scores.max(-1, keepdims=True, where=mask, initial=lowest))
+    allowed = jnp.where(mask, scores, lowest)
+    return lax.stop_gradient(allowed.max(-1, keepdims=True, initial=lowest))
 
 
 def _support(
@@ -162,7 +163,7 @@ def _support_of_constants(
     counts = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)[None, :]
     kept = counts <= mask.sum(-1, keepdims=True).astype(scores.dtype)
     inside = kept & (ordered > thresholds(jnp.where(kept, ordered, 0.0), counts))
-    last = jnp.min(ordered, -1, keepdims=True, where=inside, initial=limits.max)
+    last = jnp.where(inside, ordered, limits.max).min(-1, keepdims=True, initial=limits.max)
     return mask & (scores >= last)
 
 

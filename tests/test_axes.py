@@ -159,6 +159,18 @@ OPTIONS = {
     "dot_attention: normalizer is 'softmax', expected a function": lambda: jattn.dot_attention(
         SEQUENCE, SEQUENCE, SEQUENCE, normalizer="softmax"
     ),
+    "dot_attention: normalizer is relu(x), expected a function of 2 arguments, of which number 2": (
+        lambda: jattn.dot_attention(SEQUENCE, SEQUENCE, SEQUENCE, normalizer=jax.nn.relu)
+    ),
+    "dot_attention: normalizer is softmax(x, axis=-1, where=None), expected a function of 2": (
+        lambda: jattn.dot_attention(SEQUENCE, SEQUENCE, SEQUENCE, normalizer=jax.nn.softmax)
+    ),
+    "attend: normalizer returned NoneType, expected (": lambda: jattn.dot_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, normalizer=lambda scores, mask: None
+    ),
+    "scaled_dot_product_attention: scale is inf, expected a finite number": (
+        lambda: jattn.scaled_dot_product_attention(SEQUENCE, SEQUENCE, SEQUENCE, scale=np.inf)
+    ),
     "dot_attention: query has dtype float8_e5m2, expected a floating-point dtype of at least 16": (
         lambda: jattn.dot_attention(EIGHT, EIGHT, EIGHT)
     ),

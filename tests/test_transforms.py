@@ -13,8 +13,9 @@ import sys
 import jax
 import numpy as np
 import pytest
-from compiled import assert_same_bits, cotangent_of, each, representatives
+from compiled import assert_same_bits, cotangent_of, each, having, leaves_of, representatives
 from conftest import THOROUGHLY
+from jax.experimental import jet
 
 import jattn
 from jattn import testing
@@ -118,6 +119,58 @@ def digests():
         ).hexdigest()
         for row in representatives()
     }
+
+
+def second_coefficients(call, inputs, direction):
+    """The second derivative along a direction, by Taylor mode."""
+    leaves, structure = jax.tree.flatten(inputs)
+    function = lambda *leaves: jax.tree.leaves(
+        call.function(*jax.tree.unflatten(structure, leaves))
+    )
+    series = [[d, np.zeros_like(d)] for d in jax.tree.leaves(direction)]
+    # The module of JAX promotes dtypes and ranks itself.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return jax.jit(lambda leaves: jet.jet(function, leaves, series)[1])(leaves)
+
+
+@each("row", [row for row in MECHANISMS if "Taylor" not in row.exceptions])
+def test_Taylor_mode_gives_the_second_derivative(row):
+    call = row.hardest()
+    inputs = call.inputs()
+    direction = draw_like(inputs, 3)
+
+    def first(*inputs):
+        return jax.jvp(call.function, inputs, direction)[1]
+
+    expected = jax.jit(lambda *inputs: jax.jvp(first, inputs, direction))(*inputs)
+    for coefficients, order in zip(
+        zip(*second_coefficients(call, inputs, direction), strict=True), expected, strict=True
+    ):
+        testing.assert_close(list(coefficients), jax.tree.leaves(order), 1e-12)
+
+
+@each("row", [row for row in MECHANISMS if "Taylor" in row.exceptions])
+def test_Taylor_exceptions_are_real(row):
+    call = row.hardest()
+    with pytest.raises((KeyError, AttributeError, jax.errors.UnexpectedTracerError)):
+        second_coefficients(call, call.inputs(), draw_like(call.inputs(), 3))
+
+
+@each("row", having("value"))
+def test_the_context_is_linear_in_the_value_and_has_a_transpose(row):
+    call = row.hardest()
+    inputs, cotangent = call.inputs(), cotangent_of(call)
+    place = [leaf.path.partition(".")[0] for leaf in leaves_of(call)]
+    place = list(dict.fromkeys(place)).index("value")
+    context = lambda value: call.function(*inputs[:place], value, *inputs[place + 1 :]).context
+    run = jax.jit(
+        lambda d: (
+            jax.linear_transpose(context, inputs[place])(d)[0],
+            jax.vjp(context, inputs[place])[1](d)[0],
+        )
+    )
+    transposed, gradient = run(cotangent.context)
+    testing.assert_close(transposed, gradient, 4 * UNIT)
 
 
 def test_T4_repeats_and_a_fresh_process_give_the_same_bits():

@@ -54,7 +54,7 @@ def readable(
     t, s = (len(jax.tree.leaves(tree)[0]) for tree in (query, value))
     allowed = as_array(mask, t, s)
     if bias is not None:
-        finite = bias != -jnp.inf
+        finite = ~(bias < jnp.finfo(bias.dtype).min)  # Without the number that debug_infs reports.
         allowed = finite if allowed is None else jnp.broadcast_to(allowed, bias.shape) & finite
         bias = jnp.where(allowed, bias, 0.0)
     if allowed is not None:
@@ -80,16 +80,31 @@ def attend(
     normalizer: Normalizer,
     dropped: Float[Array, "t s"] | None = None,
 ) -> Attended:
-    """Adds `bias` to the scores, normalizes them to weights and averages `value` with these.
+    """Returns the mean of `value` with the weights that `normalizer` makes of scores and bias.
 
-    The average uses the product of the weights and `dropped`, if that is given. The weights that
-    are returned are those before dropout.
+    The mean uses the product of the weights and `dropped`, if that is given. The weights that are
+    returned are those before dropout.
+
+    Args:
+        scores: right where `allowed` is True; other entries influence nothing.
+        value: rows that no query may attend to are zero, as `readable` returns them.
+        allowed: True where a query may attend to a key; None where every query may.
+        bias: added to the scores; without -inf, as `readable` returns it.
+        normalizer: maps scores and `allowed` to weights, a row at a time.
+        dropped: factors of the weights, as dropout draws them.
+
+    Raises:
+        ValueError: if `normalizer` returns no array of the shape of the scores.
     """
     scores = named_value(scores, "score/scores")
     scores = scores if bias is None else named_value(scores + bias, "score/biased")
     if allowed is not None:
         scores = jnp.where(allowed, scores, 0.0)
-    weights = named_value(normalizer(scores, allowed), "weight/weights")
+    weights = normalizer(scores, allowed)
+    if getattr(weights, "shape", None) != scores.shape:
+        returned = getattr(weights, "shape", type(weights).__name__)
+        raise ValueError(f"attend: normalizer returned {returned}, expected {scores.shape} (t, s)")
+    weights = named_value(weights, "weight/weights")
     kept = weights if dropped is None else weights * dropped
     context = named_value(jnp.einsum("ts,sv->tv", kept, value), "decode/context")
     return Attended(context, weights)

@@ -25,6 +25,8 @@ SCORED = (
 CANCELLING = 4.0
 BY_POSITION = "scores depend on the position of a key"
 NOT_ONE = "a row of weights does not sum to one"
+NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
+NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 
 PROJECTIONS = ("query", "key", "value", "output")
 HEADED = "heads divide among at least one key-value head"
@@ -238,7 +240,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(logits_soft_cap=0.5, turn=jattn.rotary, query_offset=3),
         ),
         sizes=BLOCK,
-        exceptions={"E1 g": HEADED},
+        exceptions={"Taylor": NO_RELU, "E1 g": HEADED},
     ),
     Mechanism(
         jattn.decoder_block,
@@ -261,7 +263,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             ),
         ),
         sizes=BLOCK,
-        exceptions={"E1 g": HEADED},
+        exceptions={"Taylor": NO_RELU, "E1 g": HEADED},
     ),
     Mechanism(
         jattn.gru_cell,
@@ -290,6 +292,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(initial=DRAWN, length=3, reverse=True, cell=jattn.reset_before_gru_cell),
         ),
         sizes=RECURRENT,
+        exceptions={"Taylor": NO_SCAN},
     ),
     Mechanism(
         jattn.bidirectional_gru,
@@ -302,5 +305,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(initial=DRAWN, length=3, cell=jattn.reset_before_gru_cell),
         ),
         sizes=RECURRENT,
+        exceptions={"Taylor": NO_SCAN},
     ),
 )
