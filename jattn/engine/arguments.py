@@ -134,7 +134,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
 
 
 def _simplified(call: Call) -> Call:
-    """Returns the call with lists as arrays, and without a batch of one if queries have no batch."""
+    """Returns the call with lists as arrays, without a batch of one if queries have no batch."""
     pairs, rows = ("bias", "mask"), ("query_seq_lengths", "key_value_seq_lengths", "query_offset")
     found = {name: forms.as_known(getattr(call, name)) for name in (*pairs, *rows, "sinks")}
     if not call.lead:

@@ -64,14 +64,10 @@ def decoder_block(
         return attend_to_self(params.self_attention, rows, options)
 
     def attend_to_memory(rows):
-        options = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
+        options: dict = {"mask": visible, "turn": memory_turn, "query_offset": query_offset}
+        options |= of_memory
         attended, attention_pullback = multi_head_attention(
-            params.cross_attention,
-            rows,
-            memory,
-            memory,
-            **options,
-            **of_memory,  # type: ignore
+            params.cross_attention, rows, memory, memory, **options
         )
 
         def pullback(cotangent):
