@@ -286,6 +286,13 @@ def test_S1_the_offset_of_turned_heads_moves_with_the_block(offset):
     check_pair(jattn.local_monotonic_attention, QUERY, KEY, KEY, half_width=1, offset=offset)
 
 
+def test_K1_dropout_of_weights_is_the_same_in_chunks():
+    rows = np.random.default_rng(1).standard_normal((T, 8))
+    params = jattn.init_multi_head(jax.random.key(0), heads=2, query_size=8)
+    dropped = {"dropout_rate": 0.5, "dropout_rng": jax.random.key(1, impl="unsafe_rbg")}
+    check_pair(jattn.multi_head_attention, params, rows, rows[:S], rows[:S], **dropped)
+
+
 def places(query, start):
     return (jnp.arange(len(query)) + start)[:, None].astype(float) * query
 
