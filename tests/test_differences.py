@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 import jattn
-from experiments.differences import attention, conversion, recurrent
-from experiments.differences.measures import by_jax, rows_of
+from experiments.differences import attention, conversion, normalizers, recurrent
+from experiments.differences.__main__ import main
+from experiments.differences.measures import by_jax, of_scores, rows_of
 from experiments.differences.table import as_markdown
 
 COMMAND = [sys.executable, "-W", "error", "-m", "experiments.differences"]
@@ -38,7 +39,15 @@ def test_every_cell_is_filled(tables):
         "jax.nn.dot_product_attention",
     ]
     assert [row["library"] for row in tables["gru"]] == ["jattn.gru"]
-    for kind, columns in (("attention", attention.COLUMNS), ("gru", recurrent.COLUMNS)):
+    assert [row["library"] for row in tables["normalizers"]][-2:] == [
+        "jax.nn.softmax",
+        "jax.nn.log_softmax",
+    ]
+    for kind, columns in (
+        ("attention", attention.COLUMNS),
+        ("normalizers", normalizers.COLUMNS),
+        ("gru", recurrent.COLUMNS),
+    ):
         for row in tables[kind]:
             assert list(row) == ["library", "version", *columns]
             assert all(row.values())
@@ -46,7 +55,7 @@ def test_every_cell_is_filled(tables):
 
 def test_jattn_keeps_its_contract(tables):
     for kind, expected in (
-        ("attention", ["zeros, gradient 0", "nothing", "nothing", "runs"]),
+        ("attention", ["zeros, gradient 0", "right", "nothing", "nothing", "runs"]),
         ("gru", ["the initial state", "zeros", "nothing", "yes"]),
     ):
         _library, _version, error, *rest = tables[kind][0].values()
@@ -54,6 +63,9 @@ def test_jattn_keeps_its_contract(tables):
         assert float(value) < 1e-14
         assert float(gradient) < 1e-14
         assert rest == expected
+    for row in tables["normalizers"]:
+        if row["library"].startswith("jattn"):
+            assert list(row.values())[2:] == ["none", "none", "zeros"]
 
 
 def test_the_measurements_can_see():
@@ -69,8 +81,15 @@ def test_the_measurements_can_see():
     assert 1e-9 < float(value) < 1e-5
     assert 1e-9 < float(gradient) < 1e-5
     assert attention.empty_row(runner).startswith("mean of all values, gradient 0.")
+    assert attention.large_scores(runner) == "NaN"
     assert attention.nan_in_masked_key(runner) == "gradients"
     assert attention.nan_in_masked_value(runner) == "output and gradients"
+
+
+def test_the_measurements_see_normalizers_that_give_nan():
+    from_infinity = of_scores(lambda scores: jnp.exp(scores) / jnp.exp(scores).sum(-1)[:, None])
+    assert normalizers.float32_scores(from_infinity) == "17 of 17 rows"
+    assert normalizers.empty_row(from_infinity) == "NaN"
 
 
 def test_the_measurements_see_weights_that_were_not_converted():
@@ -100,11 +119,15 @@ def test_a_library_that_is_not_installed_is_listed(monkeypatch):
     ]
 
 
-def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path):
+def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    unknown = run("--only", "numpy")
-    assert unknown.returncode == 2
-    assert "--only: numpy is none of jattn, jax" in unknown.stderr.splitlines()[-1]
-    unwritable = run("--only", "haiku", "--out", str(tmp_path / "file" / "tables.json"))
-    assert unwritable.returncode == 2
-    assert "--out: " in unwritable.stderr.splitlines()[-1]
+    out = str(tmp_path / "file" / "tables.json")
+    for options, expected in (
+        (("--only", "numpy"), "--only: numpy is none of jattn, jax"),
+        (("--only", "haiku", "--out", out), "--out: "),
+    ):
+        monkeypatch.setattr(sys, "argv", ["experiments.differences", *options])
+        with pytest.raises(SystemExit) as exit_code:
+            main()
+        assert exit_code.value.code == 2
+        assert expected in capsys.readouterr().err.splitlines()[-1]

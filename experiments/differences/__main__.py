@@ -1,4 +1,4 @@
-"""Prints the tables, attention, GRU and converted weights, and writes them as JSON where asked."""
+"""Prints tables of attention, normalizers, GRUs and converted weights, as JSON too where asked."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 
-from experiments.differences import attention, conversion, recurrent
+from experiments.differences import attention, conversion, normalizers, recurrent
 from experiments.differences.libraries import LIBRARIES
 from experiments.differences.measures import rows_of
 from experiments.differences.table import as_markdown, as_text
@@ -16,6 +16,7 @@ from jattn.atomic import write_atomically
 
 TABLES = {
     "ATTENTION": attention.COLUMNS,
+    "NORMALIZERS": normalizers.COLUMNS,
     "GRU": recurrent.COLUMNS,
     "CONVERTED": conversion.COLUMNS,
 }

@@ -54,6 +54,21 @@ def empty_row(runner: Runner) -> str:
     return f"{value}, gradient {'NaN' if np.isnan(largest) else f'{largest:.2g}'}"
 
 
+def large_scores(runner: Runner) -> str:
+    """Returns whether float64 scores of about 1e100 give the output of their largest one."""
+    query, *others, _ = draw()
+    mask = one_key_masked()
+    arrays = query * 1e100, *others
+    (expected, _), _ = oracle(*(array.astype(np.longdouble) for array in arrays), mask=mask)
+    if runner.compiled is None:
+        output, _ = runner.run(*arrays, mask, cotangent=np.ones_like(expected, dtype=float))
+    else:
+        output = runner.compiled(*arrays, mask)
+    if np.isnan(output).any():
+        return "NaN"
+    return "right" if np.allclose(output, expected.astype(float), rtol=1e-5) else "wrong"
+
+
 def nan_in_masked_key(runner: Runner) -> str:
     return poisoned(runner, argument=1)
 
@@ -83,6 +98,7 @@ def float16(runner: Runner) -> str:
 COLUMNS = {
     "float64 error": float64_error,
     "fully masked row": empty_row,
+    "float64 scores of 1e100": large_scores,
     "NaN in a masked key reaches": nan_in_masked_key,
     "NaN in a masked value reaches": nan_in_masked_value,
     "float16, compiled, CPU": float16,

@@ -38,6 +38,11 @@ def by_jax(function: Function) -> Runner:
     return Runner(run, jax.jit(function))
 
 
+def of_scores(function: Function) -> Function:
+    """Compiles the weights of scores that are the product of an array and a constant."""
+    return lambda array, factor: jax.jit(lambda array: function(array * factor))(array)
+
+
 def one_head(function: Function) -> Runner:
     """For JAX functions of `b t h k` arrays and a mask `b h t s`, most of them."""
 

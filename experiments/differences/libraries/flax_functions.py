@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from experiments.differences.conversion import Converted
-from experiments.differences.measures import by_jax, converted, one_head
+from experiments.differences.measures import by_jax, converted, of_scores, one_head
 
 
 def linen_gru(weights, inputs, initial, length):
@@ -83,6 +83,10 @@ def nnx_heads(weights, query, key, value):
 ATTENTION = {
     "flax.linen.dot_product_attention": one_head(linen.dot_product_attention),
     "flax.nnx.dot_product_attention": one_head(nnx.dot_product_attention),
+}
+NORMALIZERS = {
+    "flax.linen.softmax": of_scores(linen.softmax),
+    "flax.nnx.softmax": of_scores(nnx.softmax),
 }
 GRU = {
     "flax.linen.RNN(GRUCell)": converted(by_jax(linen_gru).run, "linen"),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 
 from experiments.differences.conversion import Converted
-from experiments.differences.measures import by_jax, converted, one_head
+from experiments.differences.measures import by_jax, converted, of_scores, one_head
 from jattn import reset_before_gru_cell
 
 
@@ -73,6 +73,7 @@ def grouped(weights, query, key, value):
 
 
 ATTENTION = {"keras.ops.dot_product_attention": one_head(keras.ops.dot_product_attention)}
+NORMALIZERS = {"keras.ops.softmax": of_scores(keras.ops.softmax)}
 GRU = {"keras.layers.GRU": converted(by_jax(gru).run, "keras")}
 CONVERTED = {
     "keras.layers.GRU": Converted("gru", "keras", unrolled),

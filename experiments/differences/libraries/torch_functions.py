@@ -72,6 +72,9 @@ ATTENTION = {
     ),
     "torch.nn.MultiheadAttention": by_torch(module_attention),
 }
+NORMALIZERS = {
+    "torch.softmax": lambda array, factor: torch.softmax(torch.tensor(array) * factor, -1).numpy()
+}
 GRU = {"torch.nn.GRU, packed": converted(gru, "torch")}
 CONVERTED = {
     "torch.nn.GRU": Converted("gru", "torch", unrolled),
