@@ -426,6 +426,9 @@ NUMBERS = {
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
     ),
+    "multi_head_attention": lambda option: jattn.multi_head_attention(
+        HEADS, SEQUENCE, SEQUENCE, SEQUENCE, dropout_rng=RNG, **option
+    ),
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
     "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
     "sample": lambda option: search(jattn.sample, rng=RNG, **option),

@@ -38,7 +38,7 @@ def draw(out: Path) -> Iterator[str]:
     ]
     pictures: dict[str, Callable[[], Any]] = {
         "attention.png": lambda: plots.attention_grid(maps),
-        "three_words.png": lambda: plots.attention_grid(maps[1:4], columns=3),
+        "three_words.png": lambda: plots.attention_grid(maps[:3], columns=3),
     }
     if (out / "log.jsonl").stat().st_size:  # A run of no steps has no curve.
         pictures["learning_curve.png"] = lambda: plots.learning_curve(out / "log.jsonl")

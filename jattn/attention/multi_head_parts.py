@@ -96,7 +96,7 @@ def with_sink(normalizer: Normalizer, sink: Float[Array, ""]) -> Normalizer:
 
     def normalize(scores: Any, allowed: Any) -> Any:
         rows, keys = scores.shape
-        finite = sink != -jnp.inf
+        finite = ~(sink < jnp.finfo(sink.dtype).min)  # Without the number that debug_infs reports.
         column = jnp.broadcast_to(jnp.where(finite, sink, 0.0), (rows, 1))
         allowed = jnp.ones(scores.shape, bool) if allowed is None else allowed
         allowed = jnp.concatenate([allowed, jnp.broadcast_to(finite, (rows, 1))], 1)

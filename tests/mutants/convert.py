@@ -114,10 +114,11 @@ MUTANTS = (
         "test_convert.test_the_update_gate_of_haiku_is_the_complement",
     ),
     Mutant(
-        "biases of another size",
+        "sizes that a library lacks",
         "jattn.convert.heads",
-        "return arrays | zeros",
-        "return zeros | {name: 0 * array for name, array in arrays.items()}",
-        "test_convert.test_biases_that_a_library_has_together_are_zero_where_missing",
+        "if values[0] != values[1]:",
+        "if False:",
+        "test_convert.test_what_cannot_be_held_is_refused_by_name",
+        given={"message": "multi_head_to_linen: features of a head's keys and values are 3 and 5"},
     ),
 )
