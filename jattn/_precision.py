@@ -1,4 +1,4 @@
-"""One dtype inside a function: at least float32, whatever comes in."""
+"""Arithmetic in at least float32, for inputs of any floating-point dtype."""
 
 import functools
 from collections.abc import Callable
@@ -15,9 +15,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def at_least_float32(function: Function) -> Function:
     """Runs `function` in `promote_types(dtype, float32)` and rounds its results once, to `dtype`.
 
-    `dtype` is the promoted dtype of the floating-point positional arrays, those inside parameters
-    included; keyword arrays follow it. float64 in is float64 throughout, and Python numbers
-    promote nothing.
+    `dtype` is the promoted dtype of the floating-point positional arrays, including those inside
+    parameters. Keyword arrays are cast to the same dtype as positional ones. Float64 inputs are
+    computed in float64 throughout, and Python numbers do not promote.
     """
 
     @functools.wraps(function)
@@ -25,7 +25,7 @@ def at_least_float32(function: Function) -> Function:
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(args) if _is_floating(leaf)]
         if not dtypes:
             return function(*args, **kwargs)
-        with jax.numpy_dtype_promotion("standard"):  # Promoting here is our business, not a slip.
+        with jax.numpy_dtype_promotion("standard"):  # Promotion is intended here.
             dtype = canonicalize_dtype(functools.reduce(jnp.promote_types, dtypes))
         inner = inner_dtype(dtype)
         args, kwargs = _cast((args, kwargs), inner)
@@ -35,7 +35,7 @@ def at_least_float32(function: Function) -> Function:
 
 
 def inner_dtype(dtype: DTypeLike) -> Any:
-    """`promote_types(dtype, float32)`, in strict mode too."""
+    """Returns `promote_types(dtype, float32)`, also in strict promotion mode."""
     with jax.numpy_dtype_promotion("standard"):
         return jnp.promote_types(dtype, jnp.float32)
 
@@ -48,8 +48,8 @@ def _cast(tree: Any, dtype: Any) -> Any:
     def cast(leaf: Any) -> Any:
         if not _is_floating(leaf):
             return leaf
-        # A conversion to the same dtype would still be an operation: `jax_debug_nans` looks at it.
-        done = isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type
-        return leaf if done else jnp.asarray(leaf, dtype)
+        # A conversion to the same dtype is still an operation, which `jax_debug_nans` inspects.
+        unchanged = isinstance(leaf, jax.Array) and leaf.dtype == dtype and not leaf.weak_type
+        return leaf if unchanged else jnp.asarray(leaf, dtype)
 
     return jax.tree.map(cast, tree)

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention of one head: float64, empty rows, masked NaN, float16."""
+"""Measurements of attention of one head: float64, empty rows, masked NaN, float16."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ EMPTY_QUERY, MASKED_KEY = 2, 3
 
 
 def draw(dtype: type = np.float64) -> tuple[np.ndarray, ...]:
-    """A query, key and value, and a cotangent of the context."""
+    """Returns a query, key and value, and a cotangent of the context."""
     rng = np.random.default_rng(0)
     sizes = (QUERIES, KEYS, KEYS, QUERIES)
     return tuple(rng.standard_normal((size, FEATURES)).astype(dtype) for size in sizes)
@@ -23,7 +23,7 @@ def one_key_masked() -> np.ndarray:
 
 
 def float64_error(runner: Runner) -> str:
-    """Error against the oracle in the longest floating type that NumPy has."""
+    """Returns the error against the oracle in the longest floating type that NumPy has."""
     *inputs, cotangent = draw()
     mask = one_key_masked()
     exact = [array.astype(np.longdouble) for array in (*inputs, cotangent)]
@@ -33,7 +33,7 @@ def float64_error(runner: Runner) -> str:
 
 
 def empty_row(runner: Runner) -> str:
-    """What a query that may attend to nothing gets, and the gradient that comes from it alone."""
+    """Returns the output of a query that may attend to nothing, and its own largest gradient."""
     *inputs, cotangent = draw()
     mask = np.ones((QUERIES, KEYS), bool)
     mask[EMPTY_QUERY] = False

@@ -1,4 +1,4 @@
-"""Weights that `jattn.convert` moves: a library's own modules run with them, in both directions."""
+"""Measurements of weights that `jattn.convert` converts, run by each library's own modules."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,17 +12,17 @@ from jattn import BidirectionalGRUParams, GRUParams, MultiHeadParams, convert
 
 STEPS, INPUTS, UNITS = 7, 3, 5
 QUERIES, KEYS = 5, 7
-SIZES = {"h": 2, "g": 2, "e": 3, "u": 3, "q": 6, "k": 11, "v": 11, "d": 6}  # What all can hold.
+SIZES = {"h": 2, "g": 2, "e": 3, "u": 3, "q": 6, "k": 11, "v": 11, "d": 6}  # All libraries can.
 
 
 class Converted(NamedTuple):
-    """A module: `run(weights, *inputs)` gives its outputs for weights in its library's form.
+    """A module: `run(weights, *inputs)` returns its outputs for weights in its library's form.
 
     Args:
-        what: what jattn calls it, as in `<what>_to_<library>`.
-        options: what both conversions are told, such as the cell.
-        reading: what the way back alone is told, such as the number of heads.
-        sizes: those of its heads that are not `SIZES`.
+        what: its name in jattn, as in `<what>_to_<library>`.
+        options: keyword arguments of both conversions, such as the cell.
+        reading: keyword arguments of the conversion to jattn alone, such as the number of heads.
+        sizes: sizes of its heads that differ from `SIZES`.
         candidate_bias: whether the candidate has a hidden bias.
     """
 
@@ -43,7 +43,7 @@ class Converted(NamedTuple):
 
 
 def draw(module: Converted) -> tuple[Any, tuple]:
-    """Parameters of jattn and inputs."""
+    """Returns parameters of jattn and inputs."""
     normal = np.random.default_rng(0).standard_normal
 
     def one(inputs):
@@ -67,7 +67,7 @@ def draw(module: Converted) -> tuple[Any, tuple]:
 
 
 def of_jattn(module: Converted, params: Any, inputs: tuple) -> Any:
-    """The same in jattn."""
+    """Returns the outputs of jattn."""
     if module.what == "multi_head":
         return jattn.multi_head_attention(params, *inputs).context
     return getattr(jattn, module.what)(params, *inputs, **module.options).outputs
@@ -80,7 +80,7 @@ def to_the_library(module: Converted) -> str:
 
 
 def from_the_library(module: Converted) -> str:
-    """Weights of the library's names and shapes that were drawn anew."""
+    """Returns the error for new weights of the library's names and shapes."""
     params, inputs = draw(module)
     rng = np.random.default_rng(1)
     weights = jax.tree.map(lambda array: rng.standard_normal(array.shape), module.to(params))
@@ -89,7 +89,7 @@ def from_the_library(module: Converted) -> str:
 
 
 def there_and_back(module: Converted) -> str:
-    """Whether weights of the library come back bit for bit."""
+    """Returns whether weights of the library come back bit for bit."""
     weights = module.to(draw(module)[0])
     again = module.to(module.back(weights))
     same = jax.tree.map(lambda one, other: one.tobytes() == other.tobytes(), weights, again)

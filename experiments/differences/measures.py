@@ -1,4 +1,4 @@
-"""What is asked of a library, whatever it computes."""
+"""Runners of functions of any library, rows of measurements, and errors."""
 
 import importlib
 import importlib.metadata
@@ -15,24 +15,24 @@ Function = Callable[..., Any]
 
 
 class Runner(NamedTuple):
-    """One function: `run(*arrays, fixed, cotangent)` gives its output and its gradients."""
+    """One function: `run(*arrays, fixed, cotangent)` returns its output and its gradients."""
 
     run: Function
     compiled: Function | None = None
 
 
 class Unsupported(Exception):
-    """What a library has no way to be asked for; the message is its cell in the table."""
+    """A measurement that a library has no interface for; the message is its cell in the table."""
 
 
 def by_jax(function: Function) -> Runner:
-    """Gradients of a JAX function with respect to every argument but the last."""
+    """Returns a runner with gradients with respect to every argument except the last."""
 
     def run(*arguments, cotangent):
         *arrays, fixed = arguments
-        output, pullback = jax.vjp(lambda *given: function(*given, fixed), *arrays)
-        # Keras turns float64 into float32, and is measured all the same.
-        cast = lambda given, like: np.asarray(given, like.dtype)
+        output, pullback = jax.vjp(lambda *inputs: function(*inputs, fixed), *arrays)
+        # Keras converts float64 to float32, and its cotangent has to follow.
+        cast = lambda array, like: np.asarray(array, like.dtype)
         return output, pullback(jax.tree.map(cast, cotangent, output))
 
     return Runner(run, jax.jit(function))
@@ -44,7 +44,7 @@ def of_scores(function: Function) -> Function:
 
 
 def one_head(function: Function) -> Runner:
-    """For JAX functions of `b t h k` arrays and a mask `b h t s`, most of them."""
+    """Returns a runner of a JAX function of `b t h k` arrays and a mask `b h t s`."""
 
     def attention(query, key, value, mask):
         batched = (array[None, :, None] for array in (query, key, value))
@@ -54,7 +54,7 @@ def one_head(function: Function) -> Runner:
 
 
 def converted(run: Function, library: str) -> Runner:
-    """For a GRU on its library's own weights: converts them, and their gradients back."""
+    """Returns a runner of a GRU that converts weights to its library, and gradients back."""
     to, back = (getattr(convert, f"gru_{way}_{library}") for way in ("to", "from"))
 
     def of_params(params, *arguments, cotangent):
@@ -69,13 +69,13 @@ def converted(run: Function, library: str) -> Runner:
 
 
 def identity(size: int, dtype: Any) -> MultiHeadParams:
-    """One head whose projections change nothing, for libraries that have them inside."""
+    """Returns one head with identity projections, for libraries that include projections."""
     square: Any = np.eye(size, dtype=dtype)
     return MultiHeadParams(square[None], square[None], square[None], square[:, None])
 
 
 def rows_of(library: str, kind: str, columns: Mapping[str, Function]) -> list[dict[str, str]]:
-    """One row a function of a library; a measurement that raises says so in its cell."""
+    """Returns one row for each function of a library; a cell names what its measurement raised."""
     try:
         module = importlib.import_module(f"experiments.differences.libraries.{library}_functions")
     except ImportError:
@@ -109,13 +109,13 @@ def leaves(tree: Any) -> list[np.ndarray]:
 
 
 def scaled_error(actual: Any, expected: Any) -> float:
-    """The largest difference in any array, over the largest entry of that array."""
+    """Returns the largest difference in any array, divided by that array's largest entry."""
     pairs = zip(leaves(actual), leaves(expected), strict=True)
     return max(float(abs(got - wanted).max() / abs(wanted).max()) for got, wanted in pairs)
 
 
 def errors(actual: tuple, expected: tuple) -> str:
-    """Errors of the output and, where the library has them, of the gradients."""
+    """Returns errors of the output and, where the library has them, of the gradients."""
     value = f"{scaled_error(actual[0], expected[0]):.0e}"
     if actual[1] is None:
         return f"{value}, no gradient"
@@ -123,7 +123,7 @@ def errors(actual: tuple, expected: tuple) -> str:
 
 
 def what_poison_reaches(clean: tuple, poisoned: tuple) -> str:
-    """Whether NaN that nobody may read comes through, given output and gradients of both runs."""
+    """Returns where NaN that no query may read appears, given both runs' output and gradients."""
     output_differs = any(
         not np.allclose(got, wanted, rtol=1e-6, atol=1e-6)
         for got, wanted in zip(leaves(poisoned[0]), leaves(clean[0]), strict=True)

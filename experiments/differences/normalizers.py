@@ -1,4 +1,4 @@
-"""Normalizers of scores that are a product with a number, compiled: finite scores, NaN weights."""
+"""Measurements of normalizers, compiled with a product that gives their scores."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def float64_scores(function: Callable) -> str:
 
 
 def empty_row(function: Callable) -> str:
-    """The weights of a row of which every score is -inf."""
+    """Returns the weights of a row of which every score is -inf."""
     weights = np.asarray(function(np.full((1, KEYS), -np.inf), 0.3))[0]
     if np.isnan(weights).any():
         return "NaN"

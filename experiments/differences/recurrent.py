@@ -1,4 +1,4 @@
-"""A gated recurrent unit over a padded sequence: float64, lengths, NaN in padding, biases."""
+"""Measurements of GRUs over a padded sequence: float64, lengths, NaN in padding, biases."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ LENGTH = 4  # Of the steps, where there is padding.
 
 
 def draw(candidate_bias: bool) -> tuple:
-    """Parameters, inputs and initial state; and cotangents of the outputs and the final state."""
+    """Returns parameters, inputs, initial state, and cotangents of outputs and final state."""
     rng = np.random.default_rng(0)
     normal = rng.standard_normal
     shapes = (3, UNITS, INPUTS), (3, UNITS, UNITS), (3, UNITS), (3, UNITS)
@@ -27,7 +27,7 @@ def draw(candidate_bias: bool) -> tuple:
 
 
 def compared(result: tuple) -> tuple:
-    """Outputs and gradients without those of the biases, which not every library has."""
+    """Returns outputs and gradients, except of the biases, which not every library has."""
     output, gradients = result
     if gradients is None:
         return output, None
@@ -36,7 +36,7 @@ def compared(result: tuple) -> tuple:
 
 
 def float64_errors(runner: Runner, candidate_bias: bool) -> tuple[tuple, tuple]:
-    """What the library gives without padding, and the oracle in NumPy's longest floating type."""
+    """Returns the library's result without padding, and the oracle's in the longest float."""
     params, inputs, initial, cotangent = draw(candidate_bias)
     exact = lambda array: array.astype(np.longdouble)
     output, pullback = oracle(GRUParams(*map(exact, params)), exact(inputs), initial=exact(initial))
@@ -49,7 +49,7 @@ def float64_error(runner: Runner) -> str:
 
 
 def candidate_bias(runner: Runner) -> str:
-    """Whether the library can hold a bias inside the product that the reset gate multiplies."""
+    """Returns whether the library has a bias inside the product that the reset gate multiplies."""
     actual, expected = float64_errors(runner, candidate_bias=True)
     error = scaled_error(actual[0], expected[0])
     return "yes" if error < 1e-5 else f"none, output off by {error:.1g}"
@@ -71,15 +71,15 @@ def past_the_length(runner: Runner) -> str:
 
 
 def nan_in_padding(runner: Runner) -> str:
-    """Whether NaN in padded inputs reaches a valid output or any gradient of valid outputs."""
+    """Returns whether NaN in padded inputs reaches valid outputs or their gradients."""
     params, inputs, initial, (d_outputs, d_final) = draw(candidate_bias=False)
     d_outputs[LENGTH:] = 0
     poisoned = inputs.copy()
     poisoned[LENGTH:] = np.nan
 
-    def valid_part(given: np.ndarray) -> tuple:
+    def valid_part(padded: np.ndarray) -> tuple:
         (outputs, final), gradients = runner.run(
-            params, given, initial, LENGTH, cotangent=(d_outputs, d_final)
+            params, padded, initial, LENGTH, cotangent=(d_outputs, d_final)
         )
         return (np.asarray(outputs)[:LENGTH], final), gradients
 

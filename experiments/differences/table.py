@@ -1,4 +1,4 @@
-"""Rows as text: for a document a Markdown table, for a terminal a block a library."""
+"""Tables as text: Markdown for a document, one block for each library for a terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ def as_markdown(columns: Sequence[str], rows: Rows) -> str:
 
 
 def as_text(columns: Sequence[str], rows: Rows) -> str:
-    """Seven columns of words are wider than a terminal, so each cell has a line."""
+    """Returns one line for each cell, since the columns together are wider than a terminal."""
     library, version, *measured = columns
     width = max(map(len, measured))
     blocks = [

@@ -16,7 +16,7 @@ from jattn.normalizers import Normalizer, softmax
 
 
 class AdditiveParams(NamedTuple):
-    """Weights of the scoring network, `p` units wide; the paper's has no bias."""
+    """Weights of the scoring network of `p` units; the paper's has no bias."""
 
     query_weight: Float[Array, "p q"]
     key_weight: Float[Array, "p k"]
@@ -66,7 +66,7 @@ def additive_attention(
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

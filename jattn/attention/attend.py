@@ -1,4 +1,4 @@
-"""What every score-based mechanism shares: the step before scoring, and the one after it."""
+"""Steps that every score-based mechanism shares: before scoring and after it."""
 
 from typing import Any, NamedTuple
 
@@ -16,14 +16,14 @@ MaskLike = Bool[Array, "t s"] | Mask | None
 
 
 class Attended(NamedTuple):
-    """What a mechanism returns; under `jax.jit` an unused field costs nothing."""
+    """Contexts and weights of a mechanism; under `jax.jit` an unused field costs nothing."""
 
     context: Float[Array, "t v"]
     weights: Float[Array, "t s"]
 
 
 class Readable(NamedTuple):
-    """Queries, keys, values and bias with what nobody may read set to zero."""
+    """Queries, keys, values and bias, with zero in the places that no query may attend to."""
 
     query: Any
     key: Any
@@ -39,10 +39,10 @@ def readable(
     mask: MaskLike,
     bias: Float[Array, "*h t s"] | None,
 ) -> Readable:
-    """Zeroes keys and values that no query may read, and queries that may read no key.
+    """Zeroes keys and values that no query may attend to, and queries that may attend to no key.
 
-    So NaN and infinity in padding reach neither a value nor a gradient. A bias of -inf is a mask.
-    `allowed` is None where everything is.
+    NaN and infinity in padding would otherwise reach values and gradients. A bias of -inf is a
+    mask. The result's `allowed` is None where every query may attend to every key.
 
     Args:
         query: [t q], or a tree of arrays along t, such as queries with a number for each.

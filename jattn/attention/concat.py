@@ -16,7 +16,7 @@ from jattn.normalizers import Normalizer, softmax
 
 
 class ConcatParams(NamedTuple):
-    """Weights of the scoring network, `p` units wide; `weight` takes the query first."""
+    """Weights of the scoring network of `p` units; the query's columns of `weight` come first."""
 
     weight: Float[Array, "p q+k"]
     score_weight: Float[Array, " p"]
@@ -49,18 +49,18 @@ def concat_attention(
     bias: Bias = None,
     normalizer: Normalizer = softmax,
 ) -> Attended:
-    """Scores each query-key pair, written one after the other, with a network of one hidden layer.
+    """Scores each query-key pair, concatenated, with a network of one hidden layer.
 
         scores[t, s] = score_weight · tanh(weight [query[t]; key[s]])
 
-    The paper names these v_a, W_a, h_t and h̄_s and calls the score "concat". It equals
-    `additive_attention` with the weight's columns split between query and key, and is computed
-    so. Memory is O(t s p), for the hidden layer of every pair.
+    The paper names these v_a, W_a, h_t and h̄_s and calls the score "concat". It is
+    computed as `additive_attention`, with the weight's columns split between query and key. Memory
+    is O(t s p), for the hidden layer of every pair.
 
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

@@ -29,7 +29,7 @@ def dot_attention(
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

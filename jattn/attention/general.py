@@ -27,7 +27,7 @@ def init_general(
 ) -> GeneralParams:
     """Draws the weight from a normal with variance 1 / (query_size key_size).
 
-    So the scores of standard normal queries and keys have variance one.
+    The scores of standard normal queries and keys then have variance one.
     """
     deviation = (query_size * key_size) ** -0.5
     return GeneralParams(jax.random.normal(rng, (query_size, key_size), dtype) * deviation)
@@ -54,7 +54,7 @@ def general_attention(
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

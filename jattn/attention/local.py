@@ -23,7 +23,7 @@ Integer = int | Int[Array, ""]
 
 
 class LocalPredictiveParams(NamedTuple):
-    """Weights of the network that predicts where to look, `p` units wide."""
+    """Weights of the network of `p` units that predicts the centre of the window."""
 
     position_weight: Float[Array, "p q"]
     centre_weight: Float[Array, " p"]
@@ -55,20 +55,20 @@ def local_monotonic_attention(
     bias: Bias = None,
     normalizer: Normalizer = softmax,
 ) -> Attended:
-    """Attends within a window round the query's own position.
+    """Attends within a window around the query's own position.
 
         weights[t] = attention over the keys s with |s - (t + offset)| ≤ half_width
 
-    The paper calls this local-m, names the half width D and sets p_t = t: source and target are
-    taken to run in step.
+    The paper calls this local-m, names the half width D and sets p_t = t: it assumes that source
+    and target are aligned monotonically.
 
     Args:
         half_width: keys seen on either side of the centre.
         offset: position of the first query, as when decoding step by step.
-        attention: the mechanism that scores within the window, parameters bound to it.
-        mask: True where a query may attend to a key, beside the window.
+        attention: the mechanism that scores within the window, with its parameters bound.
+        mask: True where a query may attend to a key, in addition to the window.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis or half_width is negative.
@@ -94,24 +94,23 @@ def local_predictive_attention(
     bias: Bias = None,
     normalizer: Normalizer = softmax,
 ) -> Attended:
-    """Attends within a window round a predicted position, more to its centre than to its ends.
+    """Attends within a window around a predicted centre, with Gaussian weights.
 
         centre[t]     = length sigmoid(centre_weight · tanh(position_weight query[t]))
         weights[t, s] = align[t, s] exp(-(s - centre[t])² / (2 (half_width / 2)²))
 
-    where align is `attention`'s weights over the keys with |s - centre[t]| ≤ half_width. The paper
-    calls this local-p (equations 9 and 10) and names these p_t, S, v_p, W_p and D. The Gaussian
-    multiplies the weights after the softmax and they are not normalised again, so a row sums to
-    at most one. The centre gets its gradient from the Gaussian; the window's edge has none.
-    Positions count from 0.
+    Here `align` are the weights of `attention` over the keys with |s - centre[t]| ≤ half_width.
+    The paper calls this local-p (equations 9 and 10) and names these p_t, S, v_p, W_p and D. The
+    Gaussian multiplies the weights after the softmax, without another normalization, so a row sums
+    to at most one. The gradient of the centre is the Gaussian's alone. Positions count from 0.
 
     Args:
         half_width: keys seen on either side of the centre; the Gaussian's deviation is half of it.
         length: number of keys before the padding, all of them by default. Keys past it are masked.
-        attention: the mechanism that scores within the window, parameters bound to it.
-        mask: True where a query may attend to a key, beside the window.
+        attention: the mechanism that scores within the window, with its parameters bound.
+        mask: True where a query may attend to a key, in addition to the window.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, half_width is not at

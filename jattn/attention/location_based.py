@@ -16,7 +16,7 @@ from jattn.normalizers import Normalizer, softmax
 
 
 class LocationBasedParams(NamedTuple):
-    """One row of weights for each of the `m` positions that can be attended to."""
+    """One row of weights for each of the `m` positions with a score."""
 
     weight: Float[Array, "m q"]
 
@@ -41,18 +41,18 @@ def location_based_attention(
     bias: Bias = None,
     normalizer: Normalizer = softmax,
 ) -> Attended:
-    """Scores positions from the query alone, whatever stands at them.
+    """Scores positions from the query alone, independently of keys and values.
 
         scores[t, s] = weight[s] · query[t]
 
-    The paper names these W_a and h_t and calls the score "location"; its weight has a fixed number
-    of rows. As there, a shorter sequence uses the first of them, and values past the last row get
-    weight zero.
+    The paper names these W_a and h_t and calls the score "location". The weight has a fixed number
+    of rows. A shorter sequence uses the first of them, and values past the last row get weight
+    zero, as in the paper.
 
     Args:
         mask: True where a query may attend to a value. A query with none gets context zero.
         bias: added to the scores; -inf is the same as a mask.
-        normalizer: makes weights of scores, a row at a time.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

@@ -30,15 +30,15 @@ def scaled_dot_product_attention(
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
         bias: added to the scores after the scale; -inf is the same as a mask.
-        scale: a number or a scalar array, which is differentiable.
-        normalizer: makes weights of scores, a row at a time.
+        scale: a finite number, or a scalar array, which is differentiable; 1 / √k by default.
+        normalizer: maps each row of scores to a row of weights.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
     factor = max(query.shape[-1], 1) ** -0.5 if scale is None else scale
-    # The query is scaled and not the scores: a product too large for the dtype then counts only
-    # if the score itself is.
+    # Scaling the query instead of the scores avoids an overflow in products whose scaled score is
+    # in the range of the dtype.
     scores = jnp.einsum("tk,sk->ts", query * factor, key)
     return attend(scores, value, allowed, bias, normalizer)

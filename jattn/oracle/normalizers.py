@@ -4,7 +4,10 @@ import numpy as np
 
 
 def _by_row(row_map):
-    """Makes a normalizer of a function that maps one row of kept scores to weights, pullback."""
+    """Returns the normalizer that applies `row_map` to the kept scores of each row.
+
+    `row_map(scores)` returns (weights, pullback) of one row.
+    """
 
     def normalizer(scores, mask=None):
         weights = np.zeros_like(scores)
@@ -31,7 +34,7 @@ def _by_row(row_map):
 
 @_by_row
 def softmax(scores):
-    """a = exp(e) / Σ exp(e), so ∂a_i/∂e_j = a_i (δ_ij - a_j) and de = a ∘ (da - a · da)."""
+    """Returns a = exp(e) / Σ exp(e), so ∂a_i/∂e_j = a_i (δ_ij - a_j) and de = a ∘ (da - a · da)."""
     exponentials = np.exp(scores - scores.real.max())
     weights = exponentials / exponentials.sum()
     return weights, lambda d_weights: weights * (d_weights - weights @ d_weights)
@@ -39,7 +42,7 @@ def softmax(scores):
 
 @_by_row
 def off_by_one_softmax(scores):
-    """a = exp(e) / (1 + Σ exp(e)): softmax's derivative, with a row that sums to less than one."""
+    """Returns a = exp(e) / (1 + Σ exp(e)), whose derivative in terms of a is that of softmax."""
     largest = max(scores.real.max(), 0.0)
     exponentials = np.exp(scores - largest)
     weights = exponentials / (np.exp(-largest) + exponentials.sum())
@@ -48,14 +51,14 @@ def off_by_one_softmax(scores):
 
 @_by_row
 def sigmoid(scores):
-    """a = 1 / (1 + exp(-e)), so de = a (1 - a) da; 1 - a is computed as 1 / (1 + exp(e))."""
-    weights, rest = _logistic(scores), _logistic(-scores)
-    return weights, lambda d_weights: weights * rest * d_weights
+    """Returns a = 1 / (1 + exp(-e)), so de = a (1 - a) da, with 1 - a = 1 / (1 + exp(e))."""
+    weights, complements = _logistic(scores), _logistic(-scores)
+    return weights, lambda d_weights: weights * complements * d_weights
 
 
 @_by_row
 def sparsemax(scores):
-    """a = max(e - τ, 0) with Σ a = 1.
+    """Returns a = max(e - τ, 0) with Σ a = 1.
 
     On the support of size k, τ = (Σ e - 1) / k, so de = da - mean(da) there and 0 elsewhere. The
     support is found by dropping scores below the threshold until none is. Since τ is at least
@@ -78,7 +81,7 @@ def sparsemax(scores):
 
 @_by_row
 def entmax15(scores):
-    """a = max(e/2 - τ, 0)² with Σ a = 1.
+    """Returns a = max(e/2 - τ, 0)² with Σ a = 1.
 
     With r = √a on the support, Σ r² = 1 gives Σ r (de/2 - dτ) = 0, so dτ = Σ r de / (2 Σ r) and
     da = 2 r (de/2 - dτ): the Jacobian is diag(r) - r rᵀ / Σ r, symmetric. The k largest scores are
@@ -99,6 +102,6 @@ def entmax15(scores):
 
 
 def _logistic(scores):
-    """1 / (1 + exp(-e)) without overflow."""
+    """Returns 1 / (1 + exp(-e)) without overflow."""
     small = np.exp(np.where(scores.real < 0, scores, -scores))
     return np.where(scores.real < 0, small, 1) / (1 + small)

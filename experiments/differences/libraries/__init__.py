@@ -1,9 +1,9 @@
-"""One module a library, each with what it offers: `ATTENTION` and `GRU`, by name.
+"""Functions of each library, in a module each: `ATTENTION`, `NORMALIZERS`, `GRU`, `CONVERTED`.
 
-A module imports its library at once, so one that is not installed raises ImportError.
+A module imports its library when it is imported. Without the library it raises ImportError.
 """
 
-# The library as its module is named, and the distribution that carries the library's version.
+# Prefixes of the modules, and the distributions whose versions are those of the libraries.
 LIBRARIES = {
     "jattn": "jattn",
     "jax": "jax",

@@ -12,7 +12,7 @@ from experiments.differences.conversion import Converted
 from experiments.differences.measures import by_jax, identity
 from jattn import convert, reset_before_gru_cell
 
-constant = haiku.initializers.Constant(0.0)  # Weights are given, but the module wants to know.
+constant = haiku.initializers.Constant(0.0)  # Required by the module, though weights replace it.
 
 
 def run_heads(weights, heads, sizes, with_bias, *inputs, **options):

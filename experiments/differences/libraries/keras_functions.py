@@ -80,7 +80,7 @@ CONVERTED = {
     "keras.layers.GRU(reset_after=False)": Converted(
         "gru",
         "keras",
-        lambda *given: unrolled(*given, reset_after=False),
+        lambda *arrays: unrolled(*arrays, reset_after=False),
         options={"cell": reset_before_gru_cell},
     ),
     "keras.layers.Bidirectional(GRU)": Converted("bidirectional_gru", "keras", both),

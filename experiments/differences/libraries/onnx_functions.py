@@ -57,18 +57,18 @@ ATTENTION = {"onnx reference, Attention": Runner(attention)}
 GRU = {"onnx reference, GRU": converted(gru, "onnx")}
 CONVERTED = {
     "onnx reference, GRU(linear_before_reset=1)": Converted(
-        "gru", "onnx", lambda *given: unrolled(*given, linear_before_reset=1)[0]
+        "gru", "onnx", lambda *arrays: unrolled(*arrays, linear_before_reset=1)[0]
     ),
     "onnx reference, GRU": Converted(
         "gru",
         "onnx",
-        lambda *given: unrolled(*given)[0],
+        lambda *arrays: unrolled(*arrays)[0],
         options={"cell": reset_before_gru_cell},
     ),
     "onnx reference, GRU(direction=bidirectional)": Converted(
         "bidirectional_gru",
         "onnx",
-        lambda *given: unrolled(*given, linear_before_reset=1, direction="bidirectional")[0],
+        lambda *arrays: unrolled(*arrays, linear_before_reset=1, direction="bidirectional")[0],
     ),
     "onnx reference, Attention between products": Converted(
         "multi_head",

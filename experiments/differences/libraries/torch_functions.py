@@ -79,10 +79,10 @@ GRU = {"torch.nn.GRU, packed": converted(gru, "torch")}
 CONVERTED = {
     "torch.nn.GRU": Converted("gru", "torch", unrolled),
     "torch.nn.GRU(bidirectional=True)": Converted(
-        "bidirectional_gru", "torch", lambda *given: unrolled(*given, bidirectional=True)
+        "bidirectional_gru", "torch", lambda *arrays: unrolled(*arrays, bidirectional=True)
     ),
     "torch.nn.GRU(num_layers=2, bidirectional=True)": Converted(
-        "stacked_gru", "torch", lambda *given: unrolled(*given, bidirectional=True, num_layers=2)
+        "stacked_gru", "torch", lambda *arrays: unrolled(*arrays, bidirectional=True, num_layers=2)
     ),
     "torch.nn.MultiheadAttention": Converted(
         "multi_head", "torch", heads, reading={"heads": 2}, sizes={"k": 6, "v": 6}

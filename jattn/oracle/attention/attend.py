@@ -1,10 +1,10 @@
-"""What the oracles of score-based mechanisms share: which pairs are kept, and the weighted mean."""
+"""Steps that the oracles of score-based mechanisms share: kept pairs and the weighted mean."""
 
 import numpy as np
 
 
 def kept_pairs(mask, bias, t, s):
-    """True for the pairs of query and key that count: allowed, and with no bias of -inf."""
+    """Returns True for the pairs of query and key that count: allowed, without a bias of -inf."""
     kept = np.ones((t, s), bool) if mask is None else np.array(mask)
     return kept if bias is None else kept & (bias.real != -np.inf)
 
@@ -41,5 +41,5 @@ def attend(scores, value, kept, bias, normalizer):
 
 
 def with_bias(gradients, bias, d_scores):
-    """The positional gradients, and d_bias after them when a bias was given."""
+    """Returns the positional gradients, followed by d_bias if there is a bias."""
     return gradients if bias is None else (*gradients, d_scores)

@@ -18,7 +18,7 @@ def local_monotonic_attention(
     bias=None,
     normalizer=softmax,
 ):
-    """Returns ((context, weights), pullback): those of `attention` within the window."""
+    """Returns ((context, weights), pullback) of `attention` within the window."""
     inside = np.zeros((len(query), len(key)), bool)
     for row in range(len(query)):
         for column in range(len(key)):

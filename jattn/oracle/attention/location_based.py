@@ -11,7 +11,7 @@ def location_based_attention(params, query, value, *, mask=None, bias=None, norm
 
     With e_ts = w_s · q_t:   dw_s = Σ_t de_ts q_t      dq_t = Σ_s de_ts w_s
 
-    Only as many values count as there are rows of the weight.
+    Values past the last row of the weight do not count.
     """
     weight = params.weight
     kept = kept_pairs(mask, bias, len(query), len(value))

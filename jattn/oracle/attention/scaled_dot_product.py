@@ -12,7 +12,7 @@ def scaled_dot_product_attention(
     """Returns ((context, weights), pullback), as `jax.vjp` does.
 
     It is dot-product attention of the queries q' = λ q, so dq = λ dq' and dλ = Σ_t q_t · dq'_t.
-    λ is 1 / √k unless given; its gradient comes last, when it is given as an array.
+    λ is 1 / √k by default. If it is an array, its gradient is the last one.
     """
     factor = 1 / np.sqrt(query.real.dtype.type(max(query.shape[1], 1))) if scale is None else scale
     output, dot_pullback = dot_attention(
