@@ -1,6 +1,7 @@
 """Very large, very small and empty: nothing overflows that need not, and no size is too small."""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -145,8 +146,8 @@ def test_X1_finite_products_give_finite_weights_under_jit(row, dtype, size):
     output, gradient = run(inputs)
     assert_finite((output, gradient))
     expected, _ = call.oracle(*jax.tree.map(np.longdouble, inputs))
-    weights = jax.tree.leaves(output)[-1], jax.tree.leaves(expected)[-1]
-    testing.assert_close(*(x.astype(float) for x in weights), 1e-5)
+    weights, exact = (jax.tree.leaves(x)[-1].astype(float) for x in (output, expected))
+    testing.assert_close(weights, exact, 1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [HUGE[0], HUGE[2]])
@@ -155,7 +156,7 @@ def test_X1_finite_products_give_finite_weights_in_the_engine(dtype, size):
     rng = np.random.default_rng(5)
     query, key, value = (rng.standard_normal((1, 5, 1, x)).astype(dtype) for x in (1, 1, 3))
     query = (query * size).astype(dtype)
-    calls = (
+    calls: tuple[dict[str, Any], ...] = (
         {"is_causal": True},
         {"logits_soft_cap": size, "is_causal": True},
         {"sinks": value[0, 0, :, 0]},
@@ -177,8 +178,8 @@ def test_X1_finite_products_give_finite_weights_in_the_engine(dtype, size):
     exact = [x.astype(np.longdouble) for x in (query, key, value)]
     expected = [oracle_of_engine(*exact, **options) for options in (*calls, {"is_causal": True})]
     for output, (context, _) in zip(outputs, expected, strict=True):
-        testing.assert_close(output.astype(float), context.astype(float), 1e-5)
-    d_value = sum(pullback(np.ones_like(context))[2] for context, pullback in expected)
+        testing.assert_close(output.astype(float), np.float64(context), 1e-5)
+    d_value = np.sum([pullback(np.ones_like(context))[2] for context, pullback in expected], 0)
     testing.assert_close(gradient[2].astype(float), d_value.astype(float), 1e-5)
 
 

@@ -122,19 +122,6 @@ def test_no_private_or_foreign_module_is_public():
     assert {name for name in modules if not vars(jattn)[name].__name__.startswith("jattn")} == set()
 
 
-# Paths whose docstrings are still to be rewritten.
-NOT_YET = (
-    "jattn/engine",
-    "jattn/oracle/__init__.py",
-    "jattn/oracle/engine",
-    "jattn/plots",
-    "jattn/recurrent",
-    "jattn/search",
-    "jattn/testing",
-    "jattn/tracing",
-    "jattn/training",
-    "jattn/transformer",
-)
 VAGUE = ("What", "Which", "Where", "How", "Those", "The same")
 
 
@@ -156,7 +143,6 @@ def test_docstrings_begin_with_a_verb_or_a_noun():
     found = [
         f"{path.relative_to(ROOT)}: {name}"
         for path in sorted((ROOT / "jattn").rglob("*.py"))
-        if not path.relative_to(ROOT).as_posix().startswith(NOT_YET)
         for name in vague_docstrings(path.read_text("utf-8"))
     ]
     assert found == []

@@ -42,7 +42,7 @@ def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -
         if workers[peer].process is not None:
             workers[peer].ask("forget")
     if settings.fresh:
-        with ThreadPoolExecutor(2) as pool:  # Memory does not mind company.
+        with ThreadPoolExecutor(2) as pool:  # Memory measurements can run in parallel.
             list(pool.map(lambda peer: remembered(row, peer, found, workers), peers))
     return found
 

@@ -51,7 +51,7 @@ def grouped(problem: Problem) -> Plan:
 
 
 def banded(problem: Problem) -> Plan:
-    """Blocks of queries, each against keys that lie the same way round its own position."""
+    """Plans blocks of queries, each against keys in a fixed window around the block."""
     size = problem.chunk_size or min(_size(problem, 0), max(problem.t, 1))
     starts, stops, seen = _spans(problem, size)
     some = seen.start < seen.stop
