@@ -176,7 +176,8 @@ def test_X1_finite_products_give_finite_weights_in_the_engine(dtype, size):
     outputs, gradient = run(query, key, value)
     assert_finite((outputs, gradient))
     exact = [x.astype(np.longdouble) for x in (query, key, value)]
-    expected = [oracle_of_engine(*exact, **options) for options in (*calls, {"is_causal": True})]
+    every = (*calls, {"is_causal": True})
+    expected: Any = [oracle_of_engine(*exact, **options) for options in every]
     for output, (context, _) in zip(outputs, expected, strict=True):
         testing.assert_close(output.astype(float), np.float64(context), 1e-5)
     d_value = np.sum([pullback(np.ones_like(context))[2] for context, pullback in expected], 0)
