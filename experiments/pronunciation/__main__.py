@@ -48,6 +48,7 @@ def train(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     config = command.configured(PRESETS[options.preset], options)
     train_into = partial(run, tested=options.tested, command=options.typed)
+    print(f"{config.steps:,} steps; losses and error rates go to {options.out / 'log.jsonl'}")
     record = train_into(config, options.out, resume=options.resume)
     print(results.text(record["tables"][0]))
     if options.compare:
