@@ -110,31 +110,42 @@ def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
 
 
 def _exponentials(scores: Scores, mask: Allowed, *, sink: bool) -> Weights:
-    mask, scores = _counted(scores, mask)
-    maximum = _maximum(scores, mask)
-    maximum = jnp.maximum(maximum, 0.0) if sink else maximum
-    # Masked scores take the maximum before the exponential, so that no gradient is NaN, and their
-    # exponentials are dropped after it.
-    shifted = jnp.where(mask, scores, maximum) - maximum
-    exponentials = jnp.where(mask, jnp.exp(shifted), 0.0)
+    mask = as_array(mask, *scores.shape)
+    least = 0.0 if sink else jnp.finfo(scores.dtype).min
+    if mask is None and scores.shape[-1]:
+        maximum = lax.stop_gradient(scores.max(-1, keepdims=True))
+        # A row of -inf has exponentials of zero, if its maximum is not subtracted.
+        maximum = jnp.maximum(jnp.where(maximum < jnp.finfo(scores.dtype).min, 0.0, maximum), least)
+        exponentials = jnp.exp(_finite(scores) - maximum)
+    else:
+        mask, scores = _counted(scores, mask)
+        maximum = jnp.maximum(_maximum(scores, mask), least)
+        # Masked scores take the maximum before the exponential, so that no gradient is NaN, and
+        # their exponentials are dropped after it.
+        shifted = jnp.where(mask, scores, maximum) - maximum
+        exponentials = jnp.where(mask, jnp.exp(shifted), 0.0)
     total = exponentials.sum(-1, keepdims=True)
     total = total + jnp.exp(-maximum) if sink else total
     return exponentials / jnp.where(total == 0.0, 1.0, total)
 
 
 def _counted(scores: Scores, mask: Allowed) -> tuple[Bool[Array, "t s"], Scores]:
-    """Returns which scores count, and finite numbers in place of those that do not.
-
-    The select on `scores < lowest` replaces -inf. It also keeps XLA from contracting
-    `x * c - maximum` into one rounding, where `maximum` was rounded twice: the largest difference
-    would be half an ulp instead of zero, and its exponential infinite.
-    """
+    """Returns which scores count, and finite numbers in place of those that do not."""
     mask = as_array(mask, *scores.shape)
     scores = scores if mask is None else jnp.where(mask, scores, 0.0)
+    infinite = scores < jnp.finfo(scores.dtype).min
+    return ~infinite if mask is None else mask & ~infinite, _finite(scores)
+
+
+def _finite(scores: Scores) -> Scores:
+    """Returns the scores with the lowest number in place of -inf.
+
+    The select also keeps XLA from contracting `x * c - maximum` into one rounding, where `maximum`
+    was rounded twice: the largest difference would be half an ulp instead of zero, and its
+    exponential infinite.
+    """
     lowest = jnp.finfo(scores.dtype).min
-    infinite = scores < lowest
-    scores = jnp.where(infinite, lowest, scores)
-    return ~infinite if mask is None else mask & ~infinite, scores
+    return jnp.where(scores < lowest, lowest, scores)
 
 
 def _maximum(scores: Scores, mask: Bool[Array, "t s"]) -> Float[Array, "t 1"]:

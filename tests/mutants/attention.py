@@ -18,8 +18,8 @@ from mutants.mutant import (
 NORMALIZERS = "jattn.normalizers"
 SHARED = "jattn.attention.attend"
 EXPONENTIALS = """\
-    shifted = jnp.where(mask, scores, maximum) - maximum
-    exponentials = jnp.where(mask, jnp.exp(shifted), 0.0)
+        shifted = jnp.where(mask, scores, maximum) - maximum
+        exponentials = jnp.where(mask, jnp.exp(shifted), 0.0)
 """
 DIVISION = "    return exponentials / jnp.where(total == 0.0, 1.0, total)\n"
 
@@ -28,8 +28,8 @@ MUTANTS = (
         "masked scores at the smallest number",
         NORMALIZERS,
         EXPONENTIALS,
-        "    lowest = jnp.finfo(scores.dtype).min\n"
-        "    exponentials = jnp.exp(jnp.where(mask, scores, lowest) - maximum)\n",
+        "        lowest = jnp.finfo(scores.dtype).min\n"
+        "        exponentials = jnp.exp(jnp.where(mask, scores, lowest) - maximum)\n",
         EMPTY,
         "softmax",
     ),
@@ -37,8 +37,8 @@ MUTANTS = (
         "masked scores at -1e9",
         NORMALIZERS,
         EXPONENTIALS,
-        "    filled = jnp.where(mask, scores, -1e9)\n"
-        "    exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
+        "        filled = jnp.where(mask, scores, -1e9)\n"
+        "        exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
         EMPTY,
         "dot_attention",
     ),
@@ -46,8 +46,8 @@ MUTANTS = (
         "masked scores at -inf",
         NORMALIZERS,
         EXPONENTIALS,
-        "    filled = jnp.where(mask, scores, -jnp.inf)\n"
-        "    exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
+        "        filled = jnp.where(mask, scores, -jnp.inf)\n"
+        "        exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
         EMPTY,
         "softmax",
     ),
@@ -91,8 +91,8 @@ MUTANTS = (
     Mutant(
         "scores that XLA may contract with their maximum",
         NORMALIZERS,
-        "    scores = jnp.where(infinite, lowest, scores)\n",
-        "",
+        "    return jnp.where(scores < lowest, lowest, scores)\n",
+        "    return scores\n",
         HUGE,
         "sparsemax",
         {"dtype": "float64", "size": 1e100},
@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "scores of -inf that count",
         NORMALIZERS,
-        "return ~infinite if mask is None else mask & ~infinite, scores",
-        "return ~infinite if mask is None else mask, scores",
+        "return ~infinite if mask is None else mask & ~infinite, _finite(scores)",
+        "return ~infinite if mask is None else mask, _finite(scores)",
         HUGE,
         "softmax",
         {"dtype": "float32", "size": 1e10},
