@@ -110,16 +110,15 @@ def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
 
 
 def _exponentials(scores: Scores, mask: Allowed, *, sink: bool) -> Weights:
-    mask = as_array(mask, *scores.shape)
-    least = 0.0 if sink else jnp.finfo(scores.dtype).min
+    above = lambda maximum: jnp.maximum(maximum, 0.0) if sink else maximum
     if mask is None and scores.shape[-1]:
         maximum = lax.stop_gradient(scores.max(-1, keepdims=True))
         # A row of -inf has exponentials of zero, if its maximum is not subtracted.
-        maximum = jnp.maximum(jnp.where(maximum < jnp.finfo(scores.dtype).min, 0.0, maximum), least)
+        maximum = above(jnp.where(maximum < jnp.finfo(scores.dtype).min, 0.0, maximum))
         exponentials = jnp.exp(_finite(scores) - maximum)
     else:
         mask, scores = _counted(scores, mask)
-        maximum = jnp.maximum(_maximum(scores, mask), least)
+        maximum = above(_maximum(scores, mask))
         # Masked scores take the maximum before the exponential, so that no gradient is NaN, and
         # their exponentials are dropped after it.
         shifted = jnp.where(mask, scores, maximum) - maximum
