@@ -104,7 +104,7 @@ def background() -> "Figure":
 
 
 def kinds() -> "Figure":
-    """Which keys (columns) each query (rows) reads: global or local, self or cross."""
+    """Draws the keys (columns) that each query (row) reads: global or local, self or cross."""
     figure, axes = figure_of(7, 2.2, 4)
     near = np.asarray(jattn.masks.window(1, 1).dense(6, 6), float)
     two = np.asarray([[0, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1]], float)
