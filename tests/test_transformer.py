@@ -283,7 +283,7 @@ GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_K1_dropout_of_weights_is_that_of_the_engine_and_of_the_oracle(generator):
-    """The same weights are dropped where rng, head, query and key are the same."""
+    """Equal rng, head, query and key drop the same weights."""
     rng = jax.random.key(7, impl=generator)
     params = drawn(
         jattn.init_multi_head(jax.random.key(0), heads=4, query_size=D, key_value_heads=2)
