@@ -258,6 +258,7 @@ def test_a_handler_of_sigterm_is_called_once_all_is_saved(uninterrupted, tmp_pat
     assert result(tmp_path) == uninterrupted
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_kept_checkpoints_are_the_last_and_the_best_and_each_resumes(uninterrupted, tmp_path):
     """Also after the run was stopped at a step that is saved for this reason alone."""
     run(tmp_path, batches=pressing_ctrl_c(31), keep=2)
