@@ -10,8 +10,7 @@ import numpy as np
 
 import jattn
 from jattn import engine, masks, testing
-from jattn.engine.planners import Planner
-from jattn.engine.planning import Plan, Problem
+from jattn.engine.plan import Plan, Planner, Problem
 from jattn.masks import Mask
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.properties import STEP

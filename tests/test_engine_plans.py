@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from test_engine_sizes import inner_jaxprs
 
 from jattn import engine, masks, testing
-from jattn.engine.planning import Problem
+from jattn.engine.plan import Problem
 from jattn.masks.hulls import hull
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.trees import draw_like

@@ -1,4 +1,4 @@
-"""A block of queries against a span of keys: the body of the engine's loops.
+"""A tile: a block of queries against a span of keys, its weights, its context and its tangent.
 
 XLA's fast CPU kernels take products of rows with columns or of rows with rows, not of columns.
 So scores lie with queries down in the forward pass and with keys down in its derivative, where all
@@ -9,40 +9,85 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from jattn.engine.pairs import (
-    Operands,
-    Setting,
-    Static,
-    allowed_of,
-    finite,
-    kept_of,
-    over_queries,
-    product,
-    rounded,
-    scaled,
-    scores_of,
-    spread,
-)
-from jattn.engine.planners import SMALL
+from jattn._dropout import kept_pairs
+from jattn.engine.visibility import allowed_pairs
+from jattn.masks.algebra import Mask
+
+# Scores of a tile up to which XLA's one kernel of both products and all between them is faster. It
+# makes one where there is no select.
+SMALL = 2**16
+
+
+class Settings(NamedTuple):
+    """Numbers that are known before the run."""
+
+    heads: int  # Query heads r that share keys and values.
+    cap: float | None
+    dropout_rate: float
+
+
+class Operands(NamedTuple):
+    """Differentiable arrays of a head or tile, whose axis r is absent where it would be one."""
+
+    query: Float[Array, "t *r k"]
+    key: Float[Array, "s k"]
+    value: Float[Array, "s v"]
+    bias: Float[Array, "*r t s"] | None = None  # Axes of t and s may have size 1.
+    sinks: Float[Array, "*r"] | None = None
+    scale: Float[Array, ""] | None = None
+
+
+class Hidden(NamedTuple):
+    """Arrays without derivatives: what is masked, and what dropout draws from."""
+
+    mask: Mask | None = None
+    array: Bool[Array, "*r t s"] | None = None  # Axes of t and s may have size 1.
+    rng: Key[Array, ""] | None = None
+    heads: Int[Array, "*r"] | None = None  # The number of each head: batch × heads + head.
+
+
+class Place(NamedTuple):
+    """Positions of a tile's first query and first key."""
+
+    query: Any = 0
+    key: Any = 0
 
 
 class Read(NamedTuple):
     """Weighted means of the values, and the logarithm of the sum of the exponentials."""
 
-    context: Float[Array, "c v"]
-    lse: Float[Array, " c"]
+    context: Float[Array, "t *r v"]
+    lse: Float[Array, "t *r"]
 
 
-def read(static: Static, operands: Operands, setting: Setting) -> Read:
-    """Softmax attention of a block.
+class Pairs(NamedTuple):
+    """The pairs of a tile: its queries and keys, and the heads that each query has a row of."""
+
+    t: int
+    r: int
+    s: int
+
+    def rows(self, pairs: Float[Array, "*r t s"]) -> Float[Array, "c s"]:
+        """`pairs`, of whose axes some may be 1 or missing, with the heads of a query together."""
+        pairs = pairs[:, None] if pairs.ndim == 2 else jnp.moveaxis(pairs, 0, 1)
+        return jnp.broadcast_to(pairs, (self.t, self.r, self.s)).reshape(self.t * self.r, self.s)
+
+    def each_query(self, heads: Float[Array, "*r"]) -> Float[Array, " c"]:
+        """A number of each head, for each of its queries."""
+        return jnp.broadcast_to(heads.reshape(1, self.r), (self.t, self.r)).reshape(self.t * self.r)
+
+
+def read(settings: Settings, operands: Operands, hidden: Hidden, place: Place) -> Read:
+    """Softmax attention of a tile.
 
     scores = cap tanh(query · key / cap) + bias,   lse = log(Σ exp(scores) + exp(sink))
     context = Σ exp(scores - lse) value
     """
-    scores, allowed = scores_of(static, operands, setting)
-    sinks = over_queries(operands.sinks, static, operands)
+    pairs = _pairs(settings, operands)
+    scores, allowed = _scores(settings, operands, hidden, place)
+    sinks = None if operands.sinks is None else pairs.each_query(operands.sinks)
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
     maximum = scores.max(-1, initial=lowest, where=allowed)
     maximum = maximum if sinks is None else jnp.maximum(maximum, sinks)
@@ -50,21 +95,22 @@ def read(static: Static, operands: Operands, setting: Setting) -> Read:
     exponentials = _exponentials(scores, maximum[:, None], allowed)
     total = exponentials.sum(-1)
     total = total if sinks is None else total + jnp.exp(sinks - maximum)
-    if static.dropout_rate:
-        exponentials = exponentials * kept_of(static, operands, setting)
-    # Without a select XLA makes one kernel of both products and all between them, which is faster
-    # for small heads and slower for others; a row that is not empty has a total of one at least.
-    small = scores.size <= SMALL
+    if settings.dropout_rate:
+        exponentials = exponentials * _kept(settings, operands, hidden, place)
+    # A row that is not empty has a total of one at least.
+    small = _is_small(scores)
     safe = jnp.maximum(total, 0.5) if small else jnp.where(total == 0.0, 1.0, total)
     context = (exponentials @ operands.value) / safe[:, None]
     lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
-    return Read(context, lse)
+    rows = operands.query.shape[:-1]
+    return Read(context.reshape(*rows, context.shape[-1]), lse.reshape(rows))
 
 
-def slope(
-    static: Static,
+def tangent(
+    settings: Settings,
     operands: Operands,
-    setting: Setting,
+    hidden: Hidden,
+    place: Place,
     key_columns: Float[Array, "k s"],
     result: Read,
     d: Operands,
@@ -79,19 +125,21 @@ def slope(
     al. 2022, arXiv:2205.14135, algorithm 4), without that being written. Keys are down here, and
     `key_columns` are the keys once more, turned.
     """
-    lse = jnp.where(result.lse == -jnp.inf, 0.0, result.lse)[None]
-    query = scaled(operands)
-    scores = product(operands.key, query, 1, 1)
+    pairs = _pairs(settings, operands)
+    context, lse = _rows(result.context), result.lse.reshape(pairs.t * pairs.r)
+    lse = jnp.where(lse == -jnp.inf, 0.0, lse)[None]
+    query = _scaled(operands)
+    scores = _product(operands.key, query, 1, 1)
     curve = None
-    if static.cap is not None:
-        capped = jnp.tanh(scores / static.cap)
-        scores, curve = static.cap * capped, 1.0 - capped**2
+    if settings.cap is not None:
+        capped = jnp.tanh(scores / settings.cap)
+        scores, curve = settings.cap * capped, 1.0 - capped**2
     if operands.bias is not None:
-        scores = scores + spread(finite(operands.bias), static, operands).T
-    scores = rounded(scores)
-    allowed = allowed_of(static, operands, setting)
+        scores = scores + pairs.rows(_finite(operands.bias)).T
+    scores = _rounded(scores)
+    allowed = _allowed(settings, operands, hidden, place)
     allowed = None if allowed is None else allowed.T
-    if scores.size <= SMALL and allowed is operands.sinks is None:
+    if _is_small(scores) and allowed is operands.sinks is None:
         # Cheaper than to keep the lse, which would cut the one kernel of such heads into many.
         maximum = scores.max(0, initial=jnp.finfo(scores.dtype).min)
         exponentials = jnp.exp(scores - lax.stop_gradient(maximum)[None])
@@ -99,39 +147,120 @@ def slope(
     else:
         weights = _exponentials(scores, lse, allowed)
 
-    d_query = d.query * operands.scale + operands.query * d.scale
+    d_query = _rows(d.query) * operands.scale + _rows(operands.query) * d.scale
     # The barrier keeps a transpose of the block's queries apart from the product that it is for.
     d_query = lax.optimization_barrier(d_query.T)
-    d_scores = product(d_query, key_columns, 0, 0).T + product(d.key, query, 1, 1)
+    d_scores = _product(d_query, key_columns, 0, 0).T + _product(d.key, query, 1, 1)
     d_scores = d_scores if curve is None else curve * d_scores
     if d.bias is not None:
-        d_scores = d_scores + spread(d.bias, static, operands).T
+        d_scores = d_scores + pairs.rows(d.bias).T
     d_scores = d_scores if allowed is None else jnp.where(allowed, d_scores, 0.0)
     moved = weights * d_scores
     d_lse = moved.sum(0)
     if d.sinks is not None:
-        sinks = over_queries(operands.sinks, static, operands)
-        d_lse = d_lse + jnp.exp(sinks - lse[0]) * over_queries(d.sinks, static, operands)
-    if static.dropout_rate:
-        kept = kept_of(static, operands, setting).T
+        sinks = pairs.each_query(operands.sinks)
+        d_lse = d_lse + jnp.exp(sinks - lse[0]) * pairs.each_query(d.sinks)
+    if settings.dropout_rate:
+        kept = _kept(settings, operands, hidden, place).T
         moved, weights = moved * kept, weights * kept
     d_context = (
-        product(moved, operands.value, 0, 0)
-        - result.context * d_lse[:, None]
-        + product(d.value, weights, 0, 0).T
+        _product(moved, operands.value, 0, 0)
+        - context * d_lse[:, None]
+        + _product(d.value, weights, 0, 0).T
     )
-    return Read(d_context, d_lse)
+    return Read(d_context.reshape(result.context.shape), d_lse.reshape(result.lse.shape))
 
 
 def weights_of(
-    static: Static, operands: Operands, setting: Setting, lse: Float[Array, " c"]
+    settings: Settings, operands: Operands, hidden: Hidden, place: Place, lse: Float[Array, "t *r"]
 ) -> Float[Array, "c s"]:
     """The weights themselves, before dropout, from what `read` returned beside the context."""
-    scores, allowed = scores_of(static, operands, setting)
-    return _exponentials(scores, jnp.where(lse == -jnp.inf, 0.0, lse)[:, None], allowed)
+    scores, allowed = _scores(settings, operands, hidden, place)
+    shift = jnp.where(lse == -jnp.inf, 0.0, lse).reshape(scores.shape[0], 1)
+    return _exponentials(scores, shift, allowed)
 
 
-def _exponentials(scores: Any, shift: Any, allowed: Any) -> Any:
+def _scores(
+    settings: Settings, operands: Operands, hidden: Hidden, place: Place
+) -> tuple[Float[Array, "c s"], Bool[Array, "c s"] | None]:
+    """The scores, and which pairs are allowed: None if all are."""
+    scores = _product(_scaled(operands), operands.key, 1, 1)
+    if settings.cap is not None:
+        scores = settings.cap * jnp.tanh(scores / settings.cap)
+    if operands.bias is not None:
+        scores = scores + _pairs(settings, operands).rows(_finite(operands.bias))
+    return _rounded(scores), _allowed(settings, operands, hidden, place)
+
+
+def _allowed(
+    settings: Settings, operands: Operands, hidden: Hidden, place: Place
+) -> Bool[Array, "c s"] | None:
+    if hidden.mask is hidden.array is operands.bias is None:
+        return None
+    places = _places(operands, place)
+    allowed = allowed_pairs(hidden.mask, hidden.array, operands.bias, *places)
+    return _pairs(settings, operands).rows(allowed)
+
+
+def _kept(
+    settings: Settings, operands: Operands, hidden: Hidden, place: Place
+) -> Float[Array, "c s"]:
+    """Returns the factors of dropout for the weights: zero or 1 / (1 - rate)."""
+    assert hidden.rng is not None and hidden.heads is not None
+    places = _places(operands, place)
+    kept = kept_pairs(hidden.rng, settings.dropout_rate, hidden.heads.reshape(-1), *places)
+    kept = _pairs(settings, operands).rows(kept)
+    return kept.astype(operands.query.dtype) / (1.0 - settings.dropout_rate)
+
+
+def _places(operands: Operands, place: Place) -> tuple[Int[Array, " t"], Int[Array, " s"]]:
+    """The positions of the queries and of the keys."""
+    queries, keys = operands.query.shape[0], operands.key.shape[0]
+    return place.query + jnp.arange(queries), place.key + jnp.arange(keys)
+
+
+def _pairs(settings: Settings, operands: Operands) -> Pairs:
+    return Pairs(operands.query.shape[0], settings.heads, operands.key.shape[0])
+
+
+def _product(
+    left: Float[Array, "_ _"], right: Float[Array, "_ _"], left_axis: int, right_axis: int
+) -> Float[Array, "_ _"]:
+    """The product of two matrices over the given axes; JAX transposes it without a detour."""
+    return lax.dot_general(left, right, (((left_axis,), (right_axis,)), ((), ())))
+
+
+def _scaled(operands: Operands) -> Float[Array, "c k"]:
+    """Queries are scaled and not scores: a product too large for the dtype then counts only if the
+    score itself is."""
+    return _rows(operands.query) * operands.scale
+
+
+def _rows(array: Float[Array, "t *r f"]) -> Float[Array, "c f"]:
+    t, *heads, f = array.shape
+    return array.reshape(t * heads[0], f) if heads else array
+
+
+def _finite(bias: Float[Array, "*r t s"]) -> Float[Array, "*r t s"]:
+    """A bias of -inf is a mask; where that holds no sum is taken."""
+    return jnp.where(bias == -jnp.inf, 0.0, bias)
+
+
+def _rounded(scores: Float[Array, "_ _"]) -> Float[Array, "_ _"]:
+    """Returns finite scores as they are, so that XLA cannot contract `x * c - maximum`.
+
+    With one rounding for both, the largest score would differ from the maximum.
+    """
+    return jnp.maximum(scores, jnp.finfo(scores.dtype).min)
+
+
+def _is_small(scores: Float[Array, "_ _"]) -> bool:
+    return all(isinstance(size, int) for size in scores.shape) and scores.size <= SMALL
+
+
+def _exponentials(
+    scores: Float[Array, "_ _"], shift: Float[Array, "..."], allowed: Bool[Array, "_ _"] | None
+) -> Float[Array, "_ _"]:
     if allowed is None:
         return jnp.exp(scores - shift)
     # Masked scores take the shift before the exponential, so that no gradient is NaN.

@@ -7,11 +7,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.batches import attend_all, plan_of
+from jattn.engine.attention import Measured, attend_all, plan_of
 from jattn.engine.kernels import check_implementation, hand_over
-from jattn.engine.measuring import Measured
-from jattn.engine.planners import Planner, best, chunked
-from jattn.engine.planning import Plan
+from jattn.engine.plan import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
 
 Output = Float[Array, "*b t h v"]
@@ -191,10 +189,10 @@ def dot_product_attention(
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def all_weights(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:
+def all_weights(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
     """The weights of a block as rows over all keys."""
-    r, t, w = weights.shape
-    return Measured(place(weights.reshape(r * t, w)))
+    t, r, w = weights.shape
+    return Measured(place(weights.reshape(t * r, w)).reshape(t, r, -1))
 
 
 PLANNED = (*SCORING, "dropout_rate", "dropout_rng", "return_residual", "return_weights")

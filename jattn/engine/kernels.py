@@ -11,7 +11,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
-from jattn.engine.masking import mask_leaves, pairs_of, readers_of
+from jattn.engine.attention import pairs_of, visible_of
+from jattn.engine.visibility import mask_of
 from jattn.masks import causal
 from jattn.masks.algebra import Mask
 
@@ -65,12 +66,19 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
         told = Call(
             *(query, key, value, None, mask, None, is_causal, *lengths), local_window_size=sides
         )
-        pairs = pairs_of(mask, told, bool)
-        found = readers_of(told, mask_leaves(told), pairs, (None, ()))
+        (pairs, of_pairs), (own, of_own) = pairs_of(mask, [b], g, r, bool), mask_of(told, jnp.asarray)
+        found, axes = visible_of((own, pairs, None), (of_own, of_pairs, None), 1, t, s)
         if found is not None:
-            reads = jnp.broadcast_to(found.reads, (b, g, r, t)).reshape(b, h, t)
-            reads = reads.swapaxes(1, 2)[..., None]
-            read = jnp.broadcast_to(found.read, (b, g, s)).swapaxes(1, 2)[..., None]
+
+            def by_head(array: Any, *shape: int) -> Any:
+                missing = [*([] if axes.batch[0] else [0]), *([] if axes.group == 0 else [1])]
+                return jnp.expand_dims(array, missing).reshape(
+                    *(size if i not in missing else 1 for i, size in enumerate((b, g))), *shape
+                )
+
+            sees = jnp.moveaxis(by_head(found.queries, t, -1), 2, 1)  # [b t g r]
+            reads = jnp.broadcast_to(sees, (b, t, g, r)).reshape(b, t, h, 1)
+            read = by_head(found.keys, s, 1).swapaxes(1, 2)
             query = jnp.where(reads, query, 0.0)
             key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
     cap = {} if call.logits_soft_cap is None else {"logits_soft_cap": call.logits_soft_cap}

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jattn._varying import varying_as
-from jattn.engine.block import read
+from jattn.engine.block import Hidden, Operands, Place, Settings, read
 from jattn.engine.merge import MergedAttention, merge_attention
-from jattn.engine.pairs import Operands, Setting, Static
 
 # A block is copied and then multiplied, and should stay in a processor's cache between the two:
 # with 32 MiB of it, blocks of four times as many numbers took three times as long.
@@ -146,7 +145,10 @@ def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> Mer
         key, value = (jnp.where(found, x, 0.0).astype(query.dtype) for x in (key, value))
     spread = lambda x: jnp.broadcast_to(x, (g, *x.shape[1:]))
     bias = None if bias is None else spread(bias)
-    operands = Operands(query.reshape(g, r * t, k), key, value, bias)
-    setting = Setting(None, spread(allowed), None, jnp.zeros(g, int), jnp.zeros(g, int))
-    context, lse = jax.vmap(functools.partial(read, Static(r, cap, 0.0)))(operands, setting)
-    return MergedAttention(context.reshape(g, r, t, value.shape[-1]), lse.reshape(g, r, t))
+
+    def one(query, key, value, bias, allowed):
+        operands = Operands(query.swapaxes(0, 1), key, value, bias, None, jnp.ones((), query.dtype))
+        return read(Settings(r, cap, 0.0), operands, Hidden(array=allowed), Place())
+
+    context, lse = jax.vmap(one)(query, key, value, bias, spread(allowed))
+    return MergedAttention(context.swapaxes(1, 2), lse.swapaxes(1, 2))

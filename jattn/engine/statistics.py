@@ -11,11 +11,10 @@ from jaxtyping import Array, Float, Int
 from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.batches import attend_all
+from jattn.engine.attention import Measured, attend_all
 from jattn.engine.dot_product import all_weights
 from jattn.engine.forms import as_array
-from jattn.engine.measuring import Measured
-from jattn.engine.planners import best, chunked
+from jattn.engine.plan import best, chunked
 
 
 class AttentionStatistics(NamedTuple):
@@ -109,9 +108,8 @@ def _checked_rows(rows: Any, t: int) -> Int[Array, " r"]:
     return jnp.asarray(rows, int)
 
 
-def _of_block(weights: Float[Array, "r t w"], place: Callable[[Array], Array]) -> Measured:
+def _of_block(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
     positive = weights > 0.0
     terms = jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
     rows = jnp.stack([-terms.sum(-1), weights.max(-1, initial=0.0)], -1)
-    r, t, _ = weights.shape
-    return Measured(rows.reshape(r * t, 2), place(weights.sum(1)))
+    return Measured(rows, place(weights.sum(0)))

@@ -1,0 +1,315 @@
+"""Attention of batches and heads as a plan says, and the rule for its derivatives."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from jattn.engine.arguments import Call
+from jattn.engine.block import Hidden, Operands, Place, Read, Settings, read, tangent, weights_of
+from jattn.engine.plan import Plan, Planner, Problem, Run, best, dense
+from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads, recompute
+from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, QUERIES, READ, Found, hide_unread, over_tiles
+from jattn.engine.visibility import Visible, known_before, mask_of, visible
+from jattn.masks.algebra import Mask
+
+
+class Way(NamedTuple):
+    """The runs of tiles of each head, and the loops over heads."""
+
+    runs: tuple[Run, ...]
+    loops: Loops
+
+
+class Schedule(NamedTuple):
+    """All that is known before the run: numbers, and the ways on one CPU device and elsewhere."""
+
+    settings: Settings
+    on_cpu: Way
+    elsewhere: Way
+
+    def run(self, function: Callable[..., Any], tree: Any, axes: Any, **options: Any) -> Any:
+        """Maps `function(runs, *tree)` of a head over all heads, the way the platform asks for."""
+
+        def by(way: Way, *tree: Any) -> Any:
+            return over_heads(partial(function, way.runs), tree, axes, way.loops, **options)
+
+        if self.on_cpu == self.elsewhere:
+            return by(self.elsewhere, *tree)
+        ways = {"cpu": partial(by, self.on_cpu), "default": partial(by, self.elsewhere)}
+        return lax.platform_dependent(*tree, **ways)
+
+
+class Arrays(NamedTuple):
+    """The arrays of a call, in its own layout; `mask` says what all of its arguments mask."""
+
+    query: Float[Array, "*b t h k"]
+    key: Float[Array, "*b s g k"]
+    value: Float[Array, "*b s g v"]
+    bias: Float[Array, "*b h t s"] | None
+    array: Bool[Array, "*b h t s"] | None
+    mask: Mask | None
+    scale: Float[Array, ""]
+    sinks: Float[Array, " h"] | None
+    rng: Any
+
+
+class AttendedAll(NamedTuple):
+    """Output and lse in the layout of `dot_product_attention`, and what was measured."""
+
+    output: Float[Array, "*b t h v"]
+    lse: Float[Array, "*b t h"]
+    rows: Float[Array, "*b h t m"] | None = None
+    columns: Float[Array, "*b h s"] | None = None
+
+
+class Measured(NamedTuple):
+    """Measurements of each query of a tile and of all keys."""
+
+    rows: Float[Array, "t r m"]
+    columns: Float[Array, "r s"] | None = None
+
+
+# Maps the weights of a tile, and a function that places an array [_ w] over the tile's keys among
+# all keys.
+Measure = Callable[[Float[Array, "t r w"], Callable[[Array], Array]], Measured]
+
+
+def plan_of(call: Call, planner: Planner, may_loop: bool | None = None) -> Plan:
+    """Returns the plan of a call, from what is known before it runs.
+
+    `may_loop` is whether it may loop over heads; by default whether it would in this process.
+    """
+    t = call.sizes[1]
+    mask, varies = known_before(call)
+    may_loop = _may_loop(call) if may_loop is None else may_loop
+    problem = Problem(*call.sizes, mask, call.chunk_size, varies, may_loop)
+    return dense(problem) if isinstance(t, int) and not t else planner(problem)
+
+
+def _may_loop(call: Call) -> bool:
+    """Whether this process has one CPU device, and the arrays are not spread over others."""
+    meshes = [jax.typeof(x).sharding.mesh for x in (call.query, call.key) if isinstance(x, jax.Array)]
+    spread = any(mesh.size > 1 for mesh in meshes) or jax.sharding.get_abstract_mesh().size > 1
+    sizes = all(isinstance(size, int) for size in call.sizes)
+    return sizes and not spread and jax.default_backend() == "cpu" and jax.device_count() == 1
+
+
+def attend_all(call: Call, planner: Planner = best, measure: Measure | None = None) -> AttendedAll:
+    """Attends as planned; `measure` is called with the weights of each tile.
+
+    Compiled as one program, also where the caller compiles nothing.
+    """
+    ways = [Way(p.runs, p.loops) for p in (plan_of(call, planner), plan_of(call, planner, False))]
+    settings = Settings(call.sizes[4], call.logits_soft_cap, float(call.dropout_rate))
+    mask, axes = mask_of(call, lambda x: jnp.asarray(x).astype(int))
+    dtype, k = call.inner_dtype, call.query.shape[-1]
+    scale = jnp.asarray(max(k, 1) ** -0.5 if call.scale is None else call.scale, dtype)
+    array = None if isinstance(call.mask, Mask) else call.mask
+    rng = call.dropout_rng if call.dropout_rate else None
+    arrays = Arrays(
+        call.query, call.key, call.value, call.bias, array, mask, scale, call.sinks, rng
+    )
+    of_mask = tuple(x.batch for x in jax.tree.leaves(axes))
+    return _attend_all(arrays, of_mask, Schedule(settings, *ways), np.dtype(dtype), measure)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _attend_all(
+    arrays: Arrays,
+    of_mask: tuple[tuple[bool, ...], ...],
+    schedule: Schedule,
+    dtype: np.dtype,
+    measure: Measure | None,
+) -> AttendedAll:
+    *lead, _, h, _ = arrays.query.shape
+    g = arrays.key.shape[-2]
+    every, none = (True,) * len(lead), (False,) * len(lead)
+    bias, bias_axes = pairs_of(arrays.bias, lead, g, h // g, dtype)
+    array, array_axes = pairs_of(arrays.array, lead, g, h // g, bool)
+    mask_axes = jax.tree.unflatten(jax.tree.structure(arrays.mask), [Axes(x, None) for x in of_mask])
+    query, key, value = (jnp.asarray(x, dtype) for x in (arrays.query, arrays.key, arrays.value))
+    sinks = None if arrays.sinks is None else _in_groups(jnp.asarray(arrays.sinks, dtype), g, 0)
+    heads = None
+    if arrays.rng is not None:
+        count = math.prod(lead) * h
+        heads = _in_groups(jnp.arange(count).reshape(*lead, h), g, len(lead))
+    operands = Operands(_in_groups(query, g, -2), key, value, bias, sinks, arrays.scale)
+    hidden = Hidden(arrays.mask, array, arrays.rng, heads)
+    by_group = Axes(every, 1)
+    axes = (
+        Operands(by_group, by_group, by_group, bias_axes, Axes(none, 0), Axes(none, None)),
+        Hidden(mask_axes, array_axes, Axes(none, None), Axes(every, 0)),
+    )
+    hides = arrays.mask, array, lax.stop_gradient(bias)
+    of_hides = mask_axes, array_axes, bias_axes
+    narrows = any(run.widths for way in schedule[1:] for run in way.runs)
+    sizes = len(lead), query.shape[len(lead)], key.shape[-3]
+    seen, seen_axes = visible_of(hides, of_hides, *sizes, narrows)
+    given, axes = (operands, hidden, seen), (*axes, seen_axes)
+    context, lse = attend(schedule, axes, *given)
+    shape = arrays.query.shape[:-1]
+    output = _joined(context, (*shape, value.shape[-1])).astype(arrays.query.dtype)
+    lse_of_all = _joined(lse, shape)
+    if measure is None:
+        return AttendedAll(output, lse_of_all)
+    function = partial(_measured, schedule.settings, measure)
+    result_axes = Read(by_group, by_group)
+    tree = (*given, Read(context, lse))
+    rows, columns = schedule.run(function, tree, (*axes, result_axes), linear=True, out=0)
+    rows = rows.reshape(*lead, h, *rows.shape[-2:])
+    columns = None if columns is None else columns.reshape(*lead, h, columns.shape[-1])
+    return AttendedAll(output, lse_of_all, rows, columns)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def attend(
+    schedule: Schedule, axes: Any, operands: Operands, hidden: Hidden, seen: Visible | None
+) -> Read:
+    """Context [*b t g *r v] and lse [*b t g *r] of queries [*b t g *r k], keys [*b s g k]."""
+    return schedule.run(partial(_forward, schedule.settings), (operands, hidden, seen), axes)
+
+
+@attend.defjvp
+def _attend_jvp(schedule: Schedule, axes: Any, primals: Any, tangents: Any) -> tuple[Read, Read]:
+    result = attend(schedule, axes, *primals)
+
+    # Computed anew for a derivative, and so is each tile: nothing is kept but what comes in here.
+    @recompute
+    def change(operands: Operands, hidden: Hidden, seen: Any, result: Read, d: Operands) -> Read:
+        by_group = axes[0].query
+        tree = operands, hidden, seen, result, d
+        all_axes = (*axes, Read(by_group, by_group), axes[0])
+        return schedule.run(partial(_tangent, schedule.settings), tree, all_axes, linear=True)
+
+    return result, change(*primals, result, tangents[0])
+
+
+def _forward(
+    settings: Settings, runs: tuple[Run, ...], operands: Operands, hidden: Hidden, seen: Visible | None
+) -> Read:
+    """A head of `attend`."""
+
+    def body(operands: Operands, hidden: Hidden, place: Place) -> Found:
+        return Found(read(settings, operands, hidden, place))
+
+    tree = (hide_unread(operands, seen),)
+    return over_tiles(body, runs, tree, (OPERANDS,), hidden, _span(seen)).rows
+
+
+def _tangent(
+    settings: Settings,
+    runs: tuple[Run, ...],
+    operands: Operands,
+    hidden: Hidden,
+    seen: Visible | None,
+    result: Read,
+    d: Operands,
+) -> Read:
+    """A head of the change of `attend`'s result for the changes `d`, linear in these."""
+
+    @recompute
+    def body(
+        operands: Operands, columns: Array, result: Read, d: Operands, hidden: Hidden, place: Place
+    ) -> Found:
+        return Found(tangent(settings, operands, hidden, place, columns, result, d))
+
+    operands, d = hide_unread(operands, seen), hide_unread(d, seen)
+    tree, roles = (operands, operands.key, result, d), (OPERANDS, KEY_COLUMNS, READ, OPERANDS)
+    return over_tiles(body, runs, tree, roles, hidden, _span(seen)).rows
+
+
+def _measured(
+    settings: Settings,
+    measure: Measure,
+    runs: tuple[Run, ...],
+    operands: Operands,
+    hidden: Hidden,
+    seen: Visible | None,
+    result: Read,
+) -> Measured:
+    """Applies `measure` to the weights of each tile of a head: rows [r t m] and columns [r s]."""
+    (t, *_), (s, *_) = operands.query.shape, operands.key.shape
+
+    # Computed anew for a derivative: what a tile keeps must not grow with its pairs.
+    @recompute
+    def body(operands: Operands, lse: Array, hidden: Hidden, place: Place) -> Found:
+        weights = weights_of(settings, operands, hidden, place, lse)
+        size = operands.query.shape[0]
+        weights = weights.reshape(size, settings.heads, weights.shape[1])
+        exists = place.query + jnp.arange(size) < t  # Blocks may end after the last query.
+        weights = jnp.where(exists[:, None, None], weights, 0.0)
+        rows, columns = measure(weights, lambda x: _among_all(x, place.key, s))
+        return Found(rows, columns)
+
+    tree = hide_unread(operands, seen), result.lse
+    rows, columns = over_tiles(body, runs, tree, (OPERANDS, QUERIES), hidden, _span(seen))
+    return Measured(jnp.swapaxes(rows, 0, 1), columns)
+
+
+def visible_of(
+    tree: Any, axes: Any, lead: int, t: int, s: int, narrows: bool = False
+) -> tuple[Any, Any]:
+    """What is visible in each head, None if all is, and the axes of that.
+
+    Args:
+        tree: mask, array and bias, as far as they are given.
+        axes: theirs.
+        lead: number of axes of the batch.
+    """
+    if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
+        return None, None
+    found = over_heads(lambda *x: visible(*x, t, s, narrows), tree, axes, Loops(), out=0)
+    if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
+        return None, None
+    kinds = leaves_like(axes, tree)
+    batch = tuple(any(x.batch[number] for x in kinds) for number in range(lead))
+    return found, Axes(batch, None if all(x.group is None for x in kinds) else 0)
+
+
+def _span(seen: Visible | None) -> Any:
+    return None if seen is None else seen.span
+
+
+def pairs_of(
+    array: Any, lead: list[int], g: int, r: int, dtype: Any
+) -> tuple[Float[Array, "..."] | None, Axes | None]:
+    """Bias or mask without the axes of batch, groups and heads that it does not have."""
+    if array is None:
+        return None, None
+    array = jnp.asarray(array, dtype)
+    array = array.reshape((1,) * (len(lead) + 3 - array.ndim) + array.shape)
+    *own, h, t, s = array.shape
+    batch = tuple(size != 1 for size in own)
+    sizes = [size for size in own if size != 1]
+    if h == 1:
+        return array.reshape(*sizes, t, s), Axes(batch, None)
+    heads = (g, r) if r > 1 else (g,)
+    return array.reshape(*sizes, *heads, t, s), Axes(batch, 0)
+
+
+def _in_groups(array: Any, groups: int, axis: int) -> Any:
+    """Heads, the axis given, as groups of r; without an axis of r where it would be one."""
+    axis %= array.ndim
+    h = array.shape[axis]
+    if h == groups:
+        return array
+    return array.reshape(*array.shape[:axis], groups, h // groups, *array.shape[axis + 1 :])
+
+
+def _joined(array: Any, shape: tuple[int, ...]) -> Any:
+    return array if array.shape == shape else array.reshape(shape)
+
+
+def _among_all(array: Float[Array, "c w"], start: Any, s: int) -> Float[Array, "c s"]:
+    """An array over a span of keys as one over all."""
+    rows, width = array.shape
+    wide = jnp.zeros((rows, s + 2 * width), array.dtype)
+    wide = lax.dynamic_update_slice_in_dim(wide, array, start + width, 1)
+    return wide[:, width : width + s]
