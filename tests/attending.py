@@ -11,6 +11,7 @@ import numpy as np
 import jattn
 from jattn import engine, masks, testing
 from jattn.engine.plan import Plan, Planner, Problem
+from jattn.engine.schedule import Loops
 from jattn.masks import Mask
 from jattn.oracle.engine.dot_product import dot_product_attention as oracle
 from jattn.testing.properties import STEP
@@ -40,15 +41,20 @@ def narrowed(problem: Problem) -> Plan:
     plan, s = engine.narrowed(problem), problem.s
     widths = tuple(sorted({0, s // 2, s}))
     runs = tuple(run._replace(widths=widths) for run in plan.runs)
-    return dataclasses.replace(plan, runs=runs, together=1)
+    return dataclasses.replace(plan, runs=runs, loops=Loops(batch=True, groups=True))
+
+
+def looped(planner: Planner, **loops: bool) -> Planner:
+    """The planner's plan with other loops over batch and groups of heads."""
+    return lambda problem: dataclasses.replace(planner(problem), loops=Loops(**loops))
 
 
 # The ways to compute it; five queries do not divide into blocks of two or three.
 PATHS: dict[str, Callable[..., Any]] = {
     "default": attention,
     "chunks of 2": planned(2, engine.chunked),
-    "grouped": planned(2, engine.grouped),
-    "banded": planned(3, engine.banded),
+    "grouped": planned(2, looped(engine.grouped, batch=True)),
+    "banded": planned(3, looped(engine.banded, batch=True, groups=True)),
     "narrowed": planned(2, narrowed),
 }
 FEW = list(PATHS)[:2]

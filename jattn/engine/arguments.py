@@ -1,12 +1,14 @@
 """The arguments of a call of the engine, checked and brought to one form."""
 
 import math
+import numbers
 from collections.abc import Iterable
 from typing import Any, NamedTuple, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jattn._options import (
@@ -16,10 +18,11 @@ from jattn._options import (
     check_length,
     check_options,
     floating,
+    is_old_key,
     mask_hint,
 )
-from jattn.engine import forms
 from jattn.masks.algebra import Mask
+from jattn.masks.reach import FAR
 
 
 class Call(NamedTuple):
@@ -91,7 +94,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
     for name, value in call._asdict().items():
         check_array(name, value, shapes_alone=shapes_alone)
     for name in ("query", "key", "value"):
-        call = call._replace(**{name: (array := forms.as_array(name, getattr(call, name)))})
+        call = call._replace(**{name: (array := as_array(name, getattr(call, name)))})
         shape = tuple(array.shape)
         _require(len(shape) >= 3, f"{name} has shape {shape}, expected (*b, length, heads, size)")
         _floating(name, array)
@@ -119,28 +122,28 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
     _lead("query_offset", call.query_offset, lead)
     check_options(get_type_hints(Call, include_extras=True), call._asdict())
     inner = call.inner_dtype
-    forms.check_scale(call.scale, inner)
+    check_scale(call.scale, inner)
     for name in ("dropout_rate", "logits_soft_cap"):
         check_known(name, getattr(call, name))
     rate = call.dropout_rate
     _require(0.0 <= rate < 1.0, f"dropout_rate is {rate}, expected [0, 1)")
     if rate:
         _require(call.dropout_rng is not None, f"dropout_rate is {rate}, but dropout_rng is None")
-        forms.check_rng(call.dropout_rng)
+        check_rng(call.dropout_rng)
     size = None if call.chunk_size is None else int(call.chunk_size)
     _require(size is None or size > 0, f"chunk_size is {size}, expected more than 0")
-    forms.check_cap(call.logits_soft_cap, inner)
+    check_cap(call.logits_soft_cap, inner)
     return call._replace(chunk_size=size)
 
 
 def _simplified(call: Call) -> Call:
     """Returns the call with lists as arrays, without a batch of one if queries have no batch."""
     pairs, rows = ("bias", "mask"), ("query_seq_lengths", "key_value_seq_lengths", "query_offset")
-    found = {name: forms.as_known(getattr(call, name)) for name in (*pairs, *rows, "sinks")}
+    found = {name: as_known(getattr(call, name)) for name in (*pairs, *rows, "sinks")}
     if not call.lead:
-        found |= {name: forms.without_batch(found[name], 3) for name in pairs}
-        found |= {name: forms.without_batch(found[name], 0) for name in rows}
-    return call._replace(local_window_size=forms.sides(call.local_window_size), **found)
+        found |= {name: without_batch(found[name], 3) for name in pairs}
+        found |= {name: without_batch(found[name], 0) for name in rows}
+    return call._replace(local_window_size=sides(call.local_window_size), **found)
 
 
 def _require(holds: bool, complaint: str) -> None:
@@ -192,3 +195,104 @@ def _lead(name: str, array: Any, lead: tuple[int, ...]) -> None:
         given in ((), lead) and whole and not isinstance(array, bool),
         f"{name} {described}, expected integers of shape {lead} (b from query)",
     )
+
+
+def as_array(name: str, given: Any) -> Any:
+    """Returns `given` as an array of JAX's, or as it is where it tells a shape alone."""
+    if isinstance(given, jax.Array | jax.ShapeDtypeStruct):
+        return given
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, expected an array; masks are passed as mask")
+    try:
+        if given is not None:
+            return jnp.asarray(given)
+    except (TypeError, ValueError):
+        pass
+    dtype = getattr(given, "dtype", None)
+    if dtype is not None:
+        raise ValueError(f"{name} has dtype {dtype}, expected {floating(dtype)}")
+    raise ValueError(f"{name} is a {type(given).__name__}, expected an array")
+
+
+def as_known(given: Any) -> Any:
+    """Returns a list, a number that is no integer, or another library's array as one of NumPy's."""
+    if isinstance(given, list | tuple | bool | float):
+        traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
+        return jnp.asarray(given) if traced else np.asarray(given)
+    if isinstance(given, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | Mask):
+        return given
+    if hasattr(given, "dtype"):
+        try:
+            return np.asarray(given)
+        except (TypeError, ValueError, RuntimeError):
+            return given
+    return given
+
+
+def without_batch(given: Any, axes: int) -> Any:
+    """`given` less the batch axis of size 1 that `jax.nn` takes where queries have none.
+
+    `axes` is the number of axes beside it.
+    """
+    shape = np.shape(given)
+    return given.reshape(shape[1:]) if len(shape) == axes + 1 and shape[0] == 1 else given
+
+
+def sides(size: Any) -> tuple[Any, Any] | None:
+    """Both sides of a window, None for an open one.
+
+    Raises:
+        ValueError: a side is negative or no integer, or there are not two.
+    """
+    if size is None:
+        return None
+    several = isinstance(size, tuple | list) or getattr(size, "ndim", 0) == 1
+    pair = tuple(size) if several else (size, size)
+    if len(pair) != 2:
+        raise ValueError(f"local_window_size is {size}, expected one side or two")
+    return _side(pair[0], size), _side(pair[1], size)
+
+
+def _side(side: Any, size: Any) -> Any:
+    if isinstance(side, Tracer) and side.ndim == 0 and jnp.issubdtype(side.dtype, jnp.integer):
+        return side
+    if side is None:
+        return None
+    known = not isinstance(side, Tracer) and np.ndim(side) == 0
+    if known and isinstance(np.asarray(side)[()], numbers.Integral) and side >= 0:
+        return int(side) if int(side) < FAR else None  # A uint8 holds no `FAR` to compare with.
+    raise ValueError(f"local_window_size is {size}, expected integers of at least 0, or None")
+
+
+def check_rng(rng: Any) -> None:
+    """Raises ValueError unless it is one PRNG key, of the new kind or the old."""
+    dtype = getattr(rng, "dtype", None)
+    if is_old_key(rng) or (np.ndim(rng) == 0 and str(dtype).startswith("key<")):
+        return
+    given = type(rng).__name__ if dtype is None else f"{dtype}{list(np.shape(rng))}"
+    raise ValueError(f"dropout_rng is {given}, expected one key of jax.random.key")
+
+
+def check_scale(scale: Any, inner: np.dtype) -> None:
+    """Raises ValueError unless an array is one real number, and a number is finite in `inner`."""
+    dtype = getattr(scale, "dtype", np.dtype(float))
+    if np.ndim(scale):
+        raise ValueError(f"scale has shape {np.shape(scale)}, expected one number, ()")
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise ValueError(f"scale has dtype {dtype}, expected a number")
+    known = not isinstance(scale, Tracer | jax.Array | jax.ShapeDtypeStruct) and scale is not None
+    if known and not np.isfinite(in_dtype(scale, inner)):
+        raise ValueError(f"scale is {scale}, expected a finite number in {inner}")
+
+
+def check_cap(cap: Any, inner: np.dtype) -> None:
+    """Raises ValueError unless the cap is a positive number that `inner` holds."""
+    if cap is not None and not 0.0 < in_dtype(cap, inner) < np.inf:
+        raise ValueError(f"logits_soft_cap is {cap}, expected a finite number above 0 in {inner}")
+
+
+def in_dtype(number: Any, inner: np.dtype) -> float:
+    """Returns a number as `inner` holds it; below the least normal number it is zero."""
+    with np.errstate(all="ignore"):
+        held = np.asarray(number).astype(inner)[()]
+    return 0.0 if abs(held) < np.finfo(inner).tiny else float(held)

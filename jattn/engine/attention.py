@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -86,19 +86,28 @@ def plan_of(call: Call, planner: Planner, may_loop: bool | None = None) -> Plan:
 
     `may_loop` is whether it may loop over heads; by default whether it would in this process.
     """
-    t = call.sizes[1]
     mask, varies = known_before(call)
     may_loop = _may_loop(call) if may_loop is None else may_loop
     problem = Problem(*call.sizes, mask, call.chunk_size, varies, may_loop)
-    return dense(problem) if isinstance(t, int) and not t else planner(problem)
+    planner = dense if isinstance(problem.t, int) and not problem.t else planner
+    try:
+        return _planned(planner, problem)
+    except TypeError:  # A mask with known arrays has no hash.
+        return planner(problem)
+
+
+@lru_cache(maxsize=1024)
+def _planned(planner: Planner, problem: Problem) -> Plan:
+    return planner(problem)
 
 
 def _may_loop(call: Call) -> bool:
     """Whether this process has one CPU device, and the arrays are not spread over others."""
-    meshes = [jax.typeof(x).sharding.mesh for x in (call.query, call.key) if isinstance(x, jax.Array)]
-    spread = any(mesh.size > 1 for mesh in meshes) or jax.sharding.get_abstract_mesh().size > 1
-    sizes = all(isinstance(size, int) for size in call.sizes)
-    return sizes and not spread and jax.default_backend() == "cpu" and jax.device_count() == 1
+    arrays = [x for x in (call.query, call.key, call.value) if isinstance(x, jax.Array)]
+    meshes = [jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in arrays)]
+    sizes_are_known = all(isinstance(size, int) for size in call.sizes)
+    one_device = jax.default_backend() == "cpu" and jax.device_count() == 1
+    return one_device and sizes_are_known and all(mesh.size <= 1 for mesh in meshes)
 
 
 def attend_all(call: Call, planner: Planner = best, measure: Measure | None = None) -> AttendedAll:
@@ -106,7 +115,8 @@ def attend_all(call: Call, planner: Planner = best, measure: Measure | None = No
 
     Compiled as one program, also where the caller compiles nothing.
     """
-    ways = [Way(p.runs, p.loops) for p in (plan_of(call, planner), plan_of(call, planner, False))]
+    plans = plan_of(call, planner), plan_of(call, planner, may_loop=False)
+    ways = [Way(plan.runs, plan.loops) for plan in plans]
     settings = Settings(call.sizes[4], call.logits_soft_cap, float(call.dropout_rate))
     mask, axes = mask_of(call, lambda x: jnp.asarray(x).astype(int))
     dtype, k = call.inner_dtype, call.query.shape[-1]
@@ -133,7 +143,8 @@ def _attend_all(
     every, none = (True,) * len(lead), (False,) * len(lead)
     bias, bias_axes = pairs_of(arrays.bias, lead, g, h // g, dtype)
     array, array_axes = pairs_of(arrays.array, lead, g, h // g, bool)
-    mask_axes = jax.tree.unflatten(jax.tree.structure(arrays.mask), [Axes(x, None) for x in of_mask])
+    of_leaves = [Axes(batch, None) for batch in of_mask]
+    mask_axes = jax.tree.structure(arrays.mask).unflatten(of_leaves)
     query, key, value = (jnp.asarray(x, dtype) for x in (arrays.query, arrays.key, arrays.value))
     sinks = None if arrays.sinks is None else _in_groups(jnp.asarray(arrays.sinks, dtype), g, 0)
     heads = None
@@ -192,7 +203,11 @@ def _attend_jvp(schedule: Schedule, axes: Any, primals: Any, tangents: Any) -> t
 
 
 def _forward(
-    settings: Settings, runs: tuple[Run, ...], operands: Operands, hidden: Hidden, seen: Visible | None
+    settings: Settings,
+    runs: tuple[Run, ...],
+    operands: Operands,
+    hidden: Hidden,
+    seen: Visible | None,
 ) -> Read:
     """A head of `attend`."""
 
@@ -300,7 +315,8 @@ def _in_groups(array: Any, groups: int, axis: int) -> Any:
     h = array.shape[axis]
     if h == groups:
         return array
-    return array.reshape(*array.shape[:axis], groups, h // groups, *array.shape[axis + 1 :])
+    shape = *array.shape[:axis], groups, h // groups, *array.shape[axis + 1 :]
+    return array.reshape(shape)
 
 
 def _joined(array: Any, shape: tuple[int, ...]) -> Any:

@@ -206,7 +206,8 @@ def _kept(
     settings: Settings, operands: Operands, hidden: Hidden, place: Place
 ) -> Float[Array, "c s"]:
     """Returns the factors of dropout for the weights: zero or 1 / (1 - rate)."""
-    assert hidden.rng is not None and hidden.heads is not None
+    assert hidden.rng is not None
+    assert hidden.heads is not None
     places = _places(operands, place)
     kept = kept_pairs(hidden.rng, settings.dropout_rate, hidden.heads.reshape(-1), *places)
     kept = _pairs(settings, operands).rows(kept)

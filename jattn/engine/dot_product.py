@@ -192,7 +192,8 @@ def dot_product_attention(
 def all_weights(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
     """The weights of a block as rows over all keys."""
     t, r, w = weights.shape
-    return Measured(place(weights.reshape(t * r, w)).reshape(t, r, -1))
+    rows = place(weights.reshape(t * r, w))
+    return Measured(rows.reshape(t, r, rows.shape[1]))
 
 
 PLANNED = (*SCORING, "dropout_rate", "dropout_rng", "return_residual", "return_weights")

@@ -66,7 +66,10 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
         told = Call(
             *(query, key, value, None, mask, None, is_causal, *lengths), local_window_size=sides
         )
-        (pairs, of_pairs), (own, of_own) = pairs_of(mask, [b], g, r, bool), mask_of(told, jnp.asarray)
+        (pairs, of_pairs), (own, of_own) = (
+            pairs_of(mask, [b], g, r, bool),
+            mask_of(told, jnp.asarray),
+        )
         found, axes = visible_of((own, pairs, None), (of_own, of_pairs, None), 1, t, s)
         if found is not None:
 

@@ -63,6 +63,9 @@ class Run(NamedTuple):
         return self == Run(0, t, 1, 0, s)
 
 
+NO_LOOPS = Loops()
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """The tiles that make up one head's work, and the loops over heads."""
@@ -70,7 +73,7 @@ class Plan:
     name: str
     problem: Problem
     runs: tuple[Run, ...]
-    loops: Loops = Loops()
+    loops: Loops = NO_LOOPS
 
     @property
     def scores(self) -> int:

@@ -87,9 +87,8 @@ def _loop(function: Head, axes: list[int | None], out: int) -> Head:
     def mapped(*leaves: Any) -> Any:
         if _size(leaves, axes) == 1:
             return _alone(function, axes, out, leaves)
-        moving = [
-            jnp.moveaxis(x, axis, 0) for x, axis in zip(leaves, axes, strict=True) if axis is not None
-        ]
+        pairs = zip(leaves, axes, strict=True)
+        moving = [jnp.moveaxis(x, axis, 0) for x, axis in pairs if axis is not None]
 
         def step(chosen: list[Any]) -> Any:
             rest = iter(chosen)

@@ -139,7 +139,7 @@ def _of_example(block: int, cap: float | None, arrays: Grouped, example: Array) 
 def _of_block(arrays: Grouped, cap: float | None, all_read: bool = False) -> MergedAttention:
     """Returns attention of queries [g r t k] over a block of keys, ignoring unreadable keys."""
     query, key, value, allowed, bias = arrays
-    g, r, t, k = query.shape
+    g, r, *_ = query.shape
     if not all_read:
         found = allowed.any((1, 2))[..., None]
         key, value = (jnp.where(found, x, 0.0).astype(query.dtype) for x in (key, value))

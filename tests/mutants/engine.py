@@ -6,8 +6,9 @@ from mutants.mutant import DROPOUT, ENGINE, Mutant
 
 SINKS = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 BLOCK = "jattn.engine.block"
-PAIRS = "jattn.engine.pairs"
-MASKING = "jattn.engine.masking"
+ATTENTION = "jattn.engine.attention"
+VISIBILITY = "jattn.engine.visibility"
+TILES = "jattn.engine.tiles"
 STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
 PADDED = "test_cache.test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache"
 STATISTICS = "test_statistics.test_streamed_statistics_are_those_of_the_weights"
@@ -20,7 +21,7 @@ COVERED = "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block"
 MUTANTS = (
     Mutant(
         "a window that is one key wider",
-        "jattn.engine.forms",
+        "jattn.engine.arguments",
         "    return _side(pair[0], size), _side(pair[1], size)\n",
         "    return _side(pair[0], size), None if pair[1] is None else _side(pair[1] + 1, size)\n",
         ENGINE,
@@ -28,18 +29,18 @@ MUTANTS = (
     ),
     Mutant(
         "a query that sees the next key",
-        MASKING,
-        "parts.append(causal(offset))",
-        "parts.append(causal(offset + 1))",
+        VISIBILITY,
+        "own.append((causal, (offset,)))",
+        "own.append((causal, (offset + 1,)))",
         ENGINE,
         given={"path": "default", "name": "causal"},
     ),
     Mutant(
         "a bias inside the soft cap",
-        PAIRS,
-        "        scores = static.cap * jnp.tanh(scores / static.cap)\n",
-        "        bias = spread(finite(operands.bias), static, operands)\n"
-        "        scores = static.cap * jnp.tanh((scores + bias) / static.cap) - bias\n",
+        BLOCK,
+        "        scores = settings.cap * jnp.tanh(scores / settings.cap)\n",
+        "        bias = _pairs(settings, operands).rows(_finite(operands.bias))\n"
+        "        scores = settings.cap * jnp.tanh((scores + bias) / settings.cap) - bias\n",
         ENGINE,
         given={"path": "default", "name": "everything"},
     ),
@@ -62,30 +63,32 @@ MUTANTS = (
     Mutant(
         "a log-sum-exp without a derivative",
         BLOCK,
-        "    return Read(d_context, d_lse)\n",
-        "    return Read(d_context, jnp.zeros_like(d_lse))\n",
+        "d_lse.reshape(result.lse.shape))\n",
+        "jnp.zeros_like(result.lse))\n",
         ENGINE,
         given={"path": "default", "name": "window"},
     ),
     Mutant(
         "heads that are tiled",
-        "jattn.engine.layout",
-        "array.reshape(b, t, groups, h // groups, *features)",
-        "array.reshape(b, t, h // groups, groups, *features).swapaxes(2, 3)",
+        ATTENTION,
+        "    shape = *array.shape[:axis], groups, h // groups, *array.shape[axis + 1 :]\n"
+        "    return array.reshape(shape)\n",
+        "    shape = *array.shape[:axis], h // groups, groups, *array.shape[axis + 1 :]\n"
+        "    return array.reshape(shape).swapaxes(axis, axis + 1)\n",
         ENGINE,
         given={"path": "default", "name": "causal"},
     ),
     Mutant(
         "a block that thinks it is the first",
-        "jattn.engine.runs",
-        "run.start + index * run.size, ",
-        "run.start + 0 * index, ",
+        TILES,
+        "place = (run.start + number * run.size,",
+        "place = (run.start + number * 0,",
         ENGINE,
         given={"path": "chunks of 2", "name": "causal"},
     ),
     Mutant(
         "a block narrowed to the keys after its own",
-        "jattn.engine.narrow",
+        TILES,
         "        start = jnp.minimum(start, full - width)\n",
         "        start = jnp.minimum(start + 1, full - width)\n",
         ENGINE,
@@ -93,22 +96,22 @@ MUTANTS = (
     ),
     Mutant(
         "dropout drawn for each block anew",
-        PAIRS,
-        "static.dropout_rate, heads, *places)",
-        "static.dropout_rate, heads, places[0] - setting.first_query, places[1])",
+        BLOCK,
+        "hidden.heads.reshape(-1), *places)",
+        "hidden.heads.reshape(-1), places[0] - place.query, places[1])",
         DROPOUT,
     ),
     Mutant(
         "poison in keys that nobody reads",
-        "jattn.engine.heads",
-        "        key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)\n",
-        "",
+        TILES,
+        "return Operands(query, jnp.where(seen, key, 0.0), jnp.where(seen, value, 0.0), *rest)",
+        "return Operands(query, key, value, *rest)",
         "test_engine.test_C1_what_nobody_may_read_changes_no_bit",
         given={"path": "default", "name": "causal"},
     ),
     Mutant(
         "a band without its first key",
-        "jattn.engine.planners",
+        "jattn.engine.plan",
         "run = Run(0, size, count, -before, before + size + after, size)",
         "run = Run(0, size, count, 1 - before, before + size + after - 1, size)",
         "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
@@ -123,9 +126,9 @@ MUTANTS = (
     ),
     Mutant(
         "the wrong rows of an overlapping block of readers",
-        "jattn.engine.readers",
-        "reads[-1][:, size - (t - body.shape[1]) :]",
-        "reads[-1][:, : t - body.shape[1]]",
+        VISIBILITY,
+        "last[len(body) + size - t :]",
+        "last[: t - len(body)]",
         "test_engine_interface.test_G1_an_array_so_large_that_its_readers_are_found_in_blocks",
     ),
     Mutant(
@@ -192,7 +195,7 @@ MUTANTS = (
     ),
     Mutant(
         "keys of a band shifted by its padding",
-        "jattn.engine.slabs",
+        TILES,
         "    front = min(max(-run.key_start, 0), length)\n",
         "    front = 0\n",
         ENGINE,
@@ -200,30 +203,30 @@ MUTANTS = (
     ),
     Mutant(
         "batch and heads the wrong way round",
-        "jattn.engine.loops",
-        "    return array.reshape(sizes[0] * sizes[1], *array.shape[2:])\n",
-        "    return array.swapaxes(0, 1).reshape(sizes[0] * sizes[1], *array.shape[2:])\n",
+        "jattn.engine.schedule",
+        "    groups = [x.group for x in all_axes]\n",
+        "    groups = [None if x.group is None else 0 for x in all_axes]\n",
         ENGINE,
         given={"path": "default", "name": "causal"},
     ),
     Mutant(
         "all examples in the place of the first",
-        "jattn.engine.problems",
-        "place = (element, 0, group,",
-        "place = (0 * element, 0, group,",
+        "jattn.engine.schedule",
+        "lax.dynamic_update_index_in_dim(every, own, number, out)",
+        "lax.dynamic_update_index_in_dim(every, own, 0 * number, out)",
         ENGINE,
         given={"path": "narrowed", "name": "everything"},
     ),
     Mutant(
         "a group without its last key",
-        "jattn.engine.planners",
+        "jattn.engine.plan",
         "low, high - low)",
         "low, max(high - low - 1, 0))",
         COVERED,
     ),
     Mutant(
         "an interval without its first key",
-        "jattn.engine.pairs",
+        VISIBILITY,
         "(keys >= found.start)",
         "(keys > found.start)",
         ENGINE,
@@ -231,9 +234,9 @@ MUTANTS = (
     ),
     Mutant(
         "dropout alike in all examples",
-        "jattn.engine.batches",
-        "jnp.arange(b * g * r).reshape(b, g, r)",
-        "(jnp.arange(b * g * r) % (g * r)).reshape(b, g, r)",
+        ATTENTION,
+        "jnp.arange(count)",
+        "(jnp.arange(count) % h)",
         DROPOUT,
     ),
     Mutant(
@@ -308,7 +311,7 @@ MUTANTS = (
     ),
     Mutant(
         "columns of a block in the wrong place",
-        "jattn.engine.measuring",
+        ATTENTION,
         "array, start + width, 1)",
         "array, start + width + 1, 1)",
         STATISTICS,
