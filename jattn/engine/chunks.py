@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jattn._options import Size, check_options, named
 from jattn.engine import rowwise
 from jattn.engine.hidden_keys import axes_of_keys, given_mask, row_map
-from jattn.engine.query_blocks import Arrays, Blocks, Run, over_leading, runs_of
+from jattn.engine.query_blocks import Arrays, Blocks, Columns, Run, over_leading, runs_of
 from jattn.engine.row_by_row import resized, unused_sizes
 from jattn.engine.rowwise import Given
 from jattn.masks.algebra import Mask
@@ -127,11 +127,10 @@ class Chunks:
         shapes, along = rowwise.shapes_of(given), rowwise.axes_along(given, "t")
         results = rowwise.axes_of_results(self.function, jax.eval_shape(call, shapes), t)
         rowwise.check_rows(self.function, call, shapes, along, arguments, bool(self.trusted))
-        columns: list[int | None] | None = [None] * len(results)
-        if any(run.width is not None for run in runs):
-            columns = self._columns(arguments, given)
+        narrow = any(run.width is not None for run in runs)
+        columns = self._columns(arguments, given) if narrow else None
         if columns is None:
-            runs, columns = runs_of(t, self.size), [None] * len(results)
+            runs, columns = runs_of(t, self.size), [None for _ in results]
         s = rowwise.count_of_keys(given) or 0
         blocks = Blocks(call, along, rowwise.axes_along(given, "s"), s, results, columns)
         leading = {path: x.leading for path, x in given.items()}
@@ -179,7 +178,7 @@ class Chunks:
         known = jax.tree.map(lambda x: x if is_known(x) else UNKNOWN, arguments[name])
         return runs_of(t, self.size, known, s)
 
-    def _columns(self, arguments: Arrays, given: dict[str, Given]) -> list[int | None] | None:
+    def _columns(self, arguments: Arrays, given: dict[str, Given]) -> Columns | None:
         """The axis of keys of each result; None if blocks have to get every key."""
         name, s = self._name_of_mask(arguments), rowwise.count_of_keys(given)
         assert name is not None

@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from jattn.masks.algebra import Mask
+from jattn.masks.algebra import Mask, array_rule
 
 UNKNOWN, DEPENDS = "unknown", "depends"
 State = float | str
@@ -73,7 +73,7 @@ class GivenMask(Mask):
 
 def given_mask(seen: Any) -> Mask:
     """Returns the mask by which `axes_of_keys` calls a function."""
-    return GivenMask(given_mask, (seen,), seen.shape)
+    return GivenMask(array_rule, (seen,), seen.shape)
 
 
 def row_map(scores: Any, mask: Any) -> Any:

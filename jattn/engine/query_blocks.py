@@ -1,6 +1,6 @@
 """Blocks of queries: the keys that each gets, and the loop over them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from jattn.masks.algebra import Mask
 from jattn.masks.spans import spans
 
 Arrays = dict[str, Any]
+Columns = Sequence[int | None]  # The axis of keys of each result.
 MOST_RUNS = 8  # Each is compiled for itself.
 
 
@@ -66,7 +67,7 @@ class Blocks(NamedTuple):
     keys: dict[str, int]
     s: int
     results: list[int]  # The axis of queries of each result.
-    columns: list[int | None]  # The axis of keys of each result.
+    columns: Columns
 
     def all(self, runs: tuple[Run, ...], arrays: Arrays) -> Any:
         parts, structures = zip(
