@@ -2,19 +2,24 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
+from jax.core import Tracer
 
 from jattn._options import Size, check_options, named
 from jattn.engine import rowwise
-from jattn.engine.loops import again, over_leading
-from jattn.engine.rowwise import Arrays
+from jattn.engine.hidden_keys import axes_of_keys, given_mask, row_map
+from jattn.engine.query_blocks import Arrays, Blocks, Columns, Run, over_leading, runs_of
+from jattn.engine.row_by_row import resized, unused_sizes
+from jattn.engine.rowwise import Given
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import numbers_like, within_reach
+from jattn.normalizers import softmax
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OFFSETS = ("offset", "query_offset")
@@ -39,9 +44,15 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     `jattn.masks` are evaluated a block at a time, also inside a `functools.partial`. The arguments
     `offset` and `query_offset` are positions of the first query, and move with the block.
 
+    Blocks of keys that such a mask hides from a block of queries are skipped if the numbers in the
+    mask are known before the run, arrays along the keys are annotated with an axis s, and the
+    function's operations show that hidden keys change nothing. All other functions get every key.
+
     Arrays may have leading axes in addition to those of their annotation. They broadcast as NumPy's
-    do, are looped over, one element at a time, and the results have them too. Arrays without them,
-    and masks of `jattn.masks`, are shared.
+    do, are mapped by `jax.vmap`, and the results have them too. Arrays without them, and masks of
+    `jattn.masks`, are shared.
+
+    A call is compiled once for its shapes and options, as by `jax.jit`. Functions have to be pure.
 
     Args:
         positions: names of further arguments that are the position of the first query. A function
@@ -57,117 +68,167 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     if isinstance(function, functools.partial):
         inner = in_chunks(function.func, chunk_size, positions=positions)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
-    signature, forms = inspect.signature(function), rowwise.forms_by_path(function)
     trusted = rowwise.names_of_positions(function, positions)
-    moving = {*OFFSETS, *trusted}
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    is_lasting = getattr(module, getattr(function, "__name__", ""), None) is function
+    chunks = (_lasting if is_lasting else Chunks)(function, int(chunk_size), trusted)
 
     @functools.wraps(function)
     def chunked(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = rowwise.arrays_of(function, forms, bound.arguments)
-
-        def call(arrays: Arrays, start: Any = None) -> Any:
-            """`function` of all queries, or of a block of them that begins at `start`."""
-            arguments = rowwise.with_arrays(bound.arguments, arrays)
-            if start is not None:
-                arguments = {name: _moved(name, x, start, moving) for name, x in arguments.items()}
-            block = inspect.BoundArguments(signature, arguments)  # type: ignore[arg-type]
-            return function(*block.args, **block.kwargs)
-
-        # Shapes alone: what `function` refuses is refused here, in terms of all queries.
-        whole = {
-            path: jax.ShapeDtypeStruct(x.array.shape[x.leading :], x.array.dtype)
-            for path, x in given.items()
-        }
-        output = jax.eval_shape(call, whole)
-        t = rowwise.count_of_queries(function, given)
-        along = {path: x.along for path, x in given.items() if x.along is not None}
-        results = rowwise.axes_of_results(function, output, t)
-        rowwise.check_rows(function, call, whole, along, bound.arguments, trusts=bool(trusted))
-        blocks = Blocks(call, along, results, t, chunk_size)
-        leading = {path: x.leading for path, x in given.items()}
-        return over_leading(blocks.run, {path: x.array for path, x in given.items()}, leading)
+        return chunks(*args, **kwargs)
 
     chunked.positions = trusted  # type: ignore[attr-defined]  # For chunks of chunks.
     return chunked  # type: ignore[return-value]
 
 
-class Blocks(NamedTuple):
-    """Call of one example, divided along the axes of queries of its arrays and results."""
+class Option(NamedTuple):
+    """An argument, or a part of one, that is no array; equal numbers of two types are different."""
 
-    call: Callable[[Arrays, Any], Any]
-    along: dict[str, int]
-    results: list[int]
-    t: int
-    size: int
+    kind: type
+    value: Any
 
-    def run(self, arrays: Arrays) -> Any:
-        """All queries: a loop over full blocks, and the rest as a smaller one."""
-        full = self.t - self.t % self.size
-        starts, parts = jnp.arange(0, max(self.t, 1), self.size), []
-        if full:
-            blocks = {path: self._split(arrays[path], axis) for path, axis in self.along.items()}
-            inputs = starts[: full // self.size], blocks
-            found = lax.map(lambda x: self._block(arrays, *x), inputs)
-            leaves, structure = jax.tree.flatten(found)
-            joined = [self._join(x, axis) for x, axis in zip(leaves, self.results, strict=True)]
-            parts.append(jax.tree.unflatten(structure, joined))
-        if full < self.t or not parts:
-            rest = {
-                path: lax.slice_in_dim(arrays[path], full, None, axis=axis)
-                for path, axis in self.along.items()
-            }
-            parts.append(self._block(arrays, starts[-1], rest))
-        if len(parts) == 1:
-            return parts[0]
-        leaves, structures = zip(*map(jax.tree.flatten, parts), strict=True)
-        pairs = zip(*leaves, self.results, strict=True)
-        return structures[0].unflatten([jnp.concatenate(x, axis) for *x, axis in pairs])
 
-    def _block(self, arrays: Arrays, start: Any, chosen: Arrays) -> Any:
-        shared = {path: x for path, x in arrays.items() if path not in chosen}
+class Chunks:
+    """A function as one that computes blocks of `size` queries, with its compiled calls."""
 
-        def block(start: Any, shared: Arrays, chosen: Arrays) -> Any:
-            # Tied to the queries: JAX would hoist the masks of all blocks out of the loop.
-            start, chosen = lax.optimization_barrier((start, chosen))
-            return self.call({**shared, **chosen}, start)
+    def __init__(self, function: Callable[..., Any], size: int, trusted: frozenset[str]):
+        self.function, self.size, self.trusted = function, size, trusted
+        self.signature, self.forms = inspect.signature(function), rowwise.forms_by_path(function)
+        self.positions = {*OFFSETS, *trusted}
+        self.compiled = jax.jit(self.compute, static_argnums=(0, 1), inline=True)
 
-        return again(block)(start, shared, chosen)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = rowwise.arrays_of(self.function, self.forms, bound.arguments)
+        # Shapes alone: what `function` refuses is refused here, in terms of all queries.
+        jax.eval_shape(functools.partial(self.block, bound.arguments), rowwise.shapes_of(given))
+        tree = {name: self._as_tree(name, x) for name, x in bound.arguments.items()}
+        leaves, structure = jax.tree.flatten(tree)
+        is_array = lambda x: isinstance(x, jax.Array | np.ndarray)
+        options = tuple(None if is_array(x) else Option(type(x), x) for x in leaves)
+        runs = self._runs(given, bound.arguments, any(isinstance(x, Tracer) for x in leaves))
+        try:
+            hash((structure, options))
+        except TypeError:
+            compute = self.compute
+        else:
+            compute = self.compiled
+        return compute((structure, options), runs, list(filter(is_array, leaves)))
 
-    def _split(self, array: Any, axis: int) -> Any:
-        array = lax.slice_in_dim(array, 0, self.t - self.t % self.size, axis=axis)
-        before, after = array.shape[:axis], array.shape[axis + 1 :]
-        return jnp.moveaxis(array.reshape(*before, self.t // self.size, self.size, *after), axis, 0)
+    def compute(self, fixed: Any, runs: tuple[Run, ...], arrays: list[Any]) -> Any:
+        """All queries of a call whose arrays are `arrays` and whose other arguments are `fixed`."""
+        (structure, options), remaining = fixed, iter(arrays)
+        leaves = [next(remaining) if x is None else x.value for x in options]
+        arguments = structure.unflatten(leaves)
+        given = rowwise.arrays_of(self.function, self.forms, arguments)
+        call = functools.partial(self.block, arguments)
+        t = rowwise.count_of_queries(self.function, given)
+        shapes, along = rowwise.shapes_of(given), rowwise.axes_along(given, "t")
+        results = rowwise.axes_of_results(self.function, jax.eval_shape(call, shapes), t)
+        rowwise.check_rows(self.function, call, shapes, along, arguments, bool(self.trusted))
+        narrow = any(run.width is not None for run in runs)
+        columns = self._columns(arguments, given) if narrow else None
+        if columns is None:
+            runs, columns = runs_of(t, self.size), [None for _ in results]
+        s = rowwise.count_of_keys(given) or 0
+        blocks = Blocks(call, along, rowwise.axes_along(given, "s"), s, results, columns)
+        leading = {path: x.leading for path, x in given.items()}
+        arrays_by_path = {path: x.array for path, x in given.items()}
+        return over_leading(functools.partial(blocks.all, runs), arrays_by_path, leading)
 
-    def _join(self, blocks: Any, axis: int) -> Any:
-        blocks = jnp.moveaxis(blocks, 0, axis)
-        before, after = blocks.shape[:axis], blocks.shape[axis + 2 :]
-        return blocks.reshape(*before, self.t - self.t % self.size, *after)
+    def block(
+        self, arguments: Arrays, arrays: Arrays, start: Any = None, first_key: Any = None
+    ) -> Any:
+        """`function` of all queries, or of the block of them whose first query is `start`."""
+        arguments = rowwise.with_arrays(arguments, arrays)
+        if start is not None:
+            moved = functools.partial(_moved, self.positions, (start, first_key))
+            arguments = {name: moved(name, x) for name, x in arguments.items()}
+        bound = inspect.BoundArguments(self.signature, arguments)  # type: ignore[arg-type]
+        return self.function(*bound.args, **bound.kwargs)
+
+    def _as_tree(self, name: str, value: Any) -> Any:
+        """An argument with every array in it as a leaf; positions are arrays."""
+        if isinstance(value, functools.partial):
+            arguments = [self._as_tree("", x) for x in value.args]
+            keywords = {n: self._as_tree(n, x) for n, x in value.keywords.items()}
+            return jax.tree_util.Partial(value.func, *arguments, **keywords)
+        if name in self.positions and isinstance(value, int | np.integer):
+            return jnp.asarray(within_reach(value))
+        is_array = hasattr(value, "dtype") and not isinstance(value, Tracer)
+        is_option = is_array and name not in {"", *self.forms, *self.positions}
+        if is_option and np.ndim(value) == 0 and jnp.issubdtype(value.dtype, jnp.integer):
+            return int(value)  # Of a function that reads it as a Python integer.
+        return value
+
+    def _name_of_mask(self, arguments: Arrays) -> str | None:
+        """The only argument that is a mask, if it is one of queries and keys."""
+        names = [name for name, x in arguments.items() if isinstance(x, Mask)]
+        is_of_pairs = len(names) == 1 and ("t", "s") in self.forms.get(names[0], ())
+        return names[0] if is_of_pairs else None
+
+    def _runs(self, given: dict[str, Given], arguments: Arrays, is_traced: bool) -> tuple[Run, ...]:
+        t, s = rowwise.count_of_queries(self.function, given), rowwise.count_of_keys(given)
+        name = self._name_of_mask(arguments)
+        if name is None or s is None:
+            return runs_of(t, self.size)
+        # Numbers in arrays are not read, since other numbers would make another program.
+        is_known = lambda x: is_traced and isinstance(x, np.ndarray) and x.ndim > 0
+        known = jax.tree.map(lambda x: x if is_known(x) else UNKNOWN, arguments[name])
+        return runs_of(t, self.size, known, s)
+
+    def _columns(self, arguments: Arrays, given: dict[str, Given]) -> Columns | None:
+        """The axis of keys of each result; None if blocks have to get every key."""
+        name, s = self._name_of_mask(arguments), rowwise.count_of_keys(given)
+        assert name is not None
+        assert s is not None
+        row_maps = {n: row_map for n, x in arguments.items() if _is_row_map(x)}
+        shapes, keys = rowwise.shapes_of(given), rowwise.axes_along(given, "s")
+        t = rowwise.count_of_queries(self.function, given)
+        shapes[name], keys[name] = jax.ShapeDtypeStruct((t, s), bool), 1
+
+        def call(arrays: Arrays) -> Any:
+            return self.block(arguments | row_maps, arrays | {name: given_mask(arrays[name])})
+
+        sizes = unused_sizes(s, shapes, arguments)
+        return axes_of_keys(call, [resized(shapes, keys, n) for n in sizes], sizes, name)
+
+
+_lasting = functools.cache(Chunks)  # Of functions of a module, which are there as long as it is.
+UNKNOWN = object()
+
+
+def _is_row_map(value: Any) -> bool:
+    return callable(value) and getattr(value, "__module__", None) == softmax.__module__
 
 
 class Later(NamedTuple):
-    """Rule of a mask whose first query is the one at `start`."""
+    """Rule of a mask whose first query and first key are those at `start` and `first_key`."""
 
     structure: Any
 
-    def __call__(self, queries: Any, keys: Any, start: Any, *leaves: Any) -> Any:
+    def __call__(self, queries: Any, keys: Any, start: Any, first_key: Any, *leaves: Any) -> Any:
+        keys = keys if first_key is None else keys + first_key
         return self.structure.unflatten(leaves).at(queries + start, keys)
 
 
-def _moved(name: str, value: Any, start: Any, positions: set[str]) -> Any:
-    """An argument as it is for the block of queries that begins at `start`."""
+def _moved(positions: set[str], starts: tuple[Any, Any], name: str, value: Any) -> Any:
+    """An argument as it is for the block of queries and keys that begins at `starts`."""
+    moved = functools.partial(_moved, positions, starts)
     if isinstance(value, functools.partial):
-        keywords = {n: _moved(n, x, start, positions) for n, x in value.keywords.items()}
-        arguments = [_moved("", x, start, positions) for x in value.args]
-        return type(value)(value.func, *arguments, **keywords)
+        keywords = {n: moved(n, x) for n, x in value.keywords.items()}
+        return type(value)(value.func, *[moved("", x) for x in value.args], **keywords)
+    start, first_key = starts
     if name in positions:
         return start + numbers_like(start, (jnp.asarray(within_reach(value)),))[0]
-    is_mask = lambda x: isinstance(x, Mask)
-    return jax.tree.map(lambda x: _later(x, start) if is_mask(x) else x, value, is_leaf=is_mask)
 
+    def later(mask: Any) -> Any:
+        if not isinstance(mask, Mask):
+            return mask
+        # As leaves, since lengths and sizes of all queries are not those of a block.
+        leaves, structure = jax.tree.flatten(mask)
+        sizes = (None, mask.sizes[1] if first_key is None else None)
+        return Mask(Later(structure), (start, first_key, *leaves), sizes)
 
-def _later(mask: Mask, start: Any) -> Mask:
-    # As leaves, since lengths and sizes of all queries are not those of a block.
-    leaves, structure = jax.tree.flatten(mask)
-    return Mask(Later(structure), (start, *leaves), (None, mask.sizes[1]))
+    return jax.tree.map(later, value, is_leaf=lambda x: isinstance(x, Mask))

@@ -1,4 +1,4 @@
-"""Loops over batch, heads and any leading axes, in place of `jax.vmap` and with its meaning.
+"""Loops over batch and heads, in place of `jax.vmap` and with its meaning.
 
 XLA's products with batch axes are slower than products of matrices one after the other, whose
 results stay in the cache.
@@ -16,7 +16,6 @@ SMALL = 2**12  # Entries that are repeated rather than looped over.
 
 again = partial(jax.checkpoint, prevent_cse=False)  # Computed anew for a derivative.
 
-Arrays = dict[str, Any]
 Moves = tuple[bool, bool]  # Whether an array has an axis of batch elements, one of groups.
 Flat = Callable[[list[Any]], Any]
 
@@ -103,21 +102,3 @@ def _flat(array: Any, moves: tuple[bool, bool], sizes: tuple[int, int]) -> Any:
     array = jnp.expand_dims(array, missing)
     array = jnp.broadcast_to(array, (*sizes, *array.shape[2:]))
     return array.reshape(sizes[0] * sizes[1], *array.shape[2:])
-
-
-def over_leading(one: Callable[[Arrays], Any], arrays: Arrays, leading: dict[str, int]) -> Any:
-    """Loops over the first leading axis, and inside of that over the next; arrays may lack them.
-
-    `one` takes the arrays of one element, and `leading` says how many axes more each array has.
-    """
-    depth = max(leading.values(), default=0)
-    if depth == 0:
-        return one(arrays)
-    rest = {path: min(axes, depth - 1) for path, axes in leading.items()}
-    own = {path: x for path, x in arrays.items() if leading[path] == depth}
-    mapped = {path: x for path, x in own.items() if x.shape[0] != 1}
-    shared = {path: x[0] if path in own else x for path, x in arrays.items() if path not in mapped}
-    step = lambda chosen: over_leading(one, {**shared, **chosen}, rest)
-    if not mapped:  # All have size one.
-        return jax.tree.map(lambda x: x[None], step({}))
-    return lax.map(step, mapped)

@@ -6,6 +6,8 @@ is known by its size. Facts about arrays are then carried from the inputs to the
 
 from collections.abc import Callable, Iterator
 from functools import reduce
+from itertools import count, islice
+from math import isqrt
 from operator import or_
 from typing import Any
 
@@ -19,7 +21,6 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 # where in its block it is, it depends on where its block begins.
 ROWS, MIXED, PLACED, START = 1, 2, 4, 8
 
-PRIMES = (61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113)
 CUMULATIVE = {"cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"}
 RANDOM = {"random_bits", "random_split", "rng_bit_generator"}
 COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -32,7 +33,7 @@ def complaint_of(
     call: Callable[[Arrays, Any], Any],
     arrays: Arrays,
     along: dict[str, int],
-    sizes: set[int],
+    counts: list[int],
     trusts: bool,
 ) -> str:
     """Returns what makes `call(arrays, start)` no function of single rows; empty if nothing does.
@@ -41,17 +42,14 @@ def complaint_of(
 
     Args:
         arrays: shapes of the arrays; those in `along` have an axis of queries there.
-        sizes: sizes of all other axes.
+        counts: two numbers of queries that are the size of no other axis.
         trusts: whether positions of rows are no objection.
     """
-    counts = [prime for prime in PRIMES if all(size % prime for size in sizes if size)][:2]
     facts = MIXED if trusts else MIXED | PLACED
-    for count in counts:  # Twice, since an axis may have such a size by chance.
-        facts &= _facts_of_results(call, arrays, along, count)
+    for t in counts:  # Twice, since an axis may have such a size by chance.
+        facts &= _facts_of_results(call, arrays, along, t)
         if not facts:
             return ""
-    if not counts:
-        return ""
     if facts & MIXED:
         return "is not row by row: a row of its result depends on other rows"
     return (
@@ -60,16 +58,27 @@ def complaint_of(
     )
 
 
+def unused_sizes(least: int, *trees: Any) -> list[int]:
+    """Returns two primes from `least` on that divide the size of no axis in the trees."""
+    sizes = {size for x in jax.tree.leaves(trees) for size in np.shape(x) if size}
+    primes = (n for n in count(max(least, 2)) if all(n % d for d in range(2, isqrt(n) + 1)))
+    return list(islice((n for n in primes if all(size % n for size in sizes)), 2))
+
+
+def resized(arrays: Arrays, axes: dict[str, int], size: int) -> Arrays:
+    """Returns the shapes of the arrays with another size of the axes given by path."""
+
+    def shape(array: Any, axis: int) -> jax.ShapeDtypeStruct:
+        before, after = array.shape[:axis], array.shape[axis + 1 :]
+        return jax.ShapeDtypeStruct((*before, size, *after), array.dtype)
+
+    return arrays | {path: shape(arrays[path], axis) for path, axis in axes.items()}
+
+
 def _facts_of_results(
     call: Callable[[Arrays, Any], Any], arrays: Arrays, along: dict[str, int], t: int
 ) -> int:
-    def resized(path: str, array: Any) -> jax.ShapeDtypeStruct:
-        shape = list(array.shape)
-        if path in along:
-            shape[along[path]] = t
-        return jax.ShapeDtypeStruct(shape, array.dtype)
-
-    shapes = {path: resized(path, array) for path, array in arrays.items()}
+    shapes = resized(arrays, along, t)
     facts = [ROWS * (path in along and shapes[path].dtype != bool) for path in sorted(shapes)]
     try:
         closed = jax.make_jaxpr(call)(shapes, jax.ShapeDtypeStruct((), jnp.arange(0).dtype))

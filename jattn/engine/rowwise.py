@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jattn._axes import forms_of_arguments
-from jattn.engine.row_by_row import complaint_of
+from jattn.engine.row_by_row import complaint_of, unused_sizes
 
 Arrays = dict[str, Any]
 Axes = tuple[str, ...]
@@ -21,11 +21,11 @@ PLAIN: dict[str, tuple[Axes, ...]] = {"query": (("t", "q"),)} | dict.fromkeys(
 
 
 class Given(NamedTuple):
-    """An array of a call: its leading axes, and the axis of queries of what is left."""
+    """An array of a call: how many leading axes it has, and the names of the others."""
 
     array: Any
     leading: int
-    along: int | None
+    axes: Axes
 
 
 def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
@@ -74,7 +74,7 @@ def names_of_positions(function: Callable[..., Any], positions: Iterable[str]) -
 def check_rows(
     function: Callable[..., Any],
     call: Callable[..., Any],
-    arrays: Arrays,
+    shapes: Arrays,
     along: dict[str, int],
     arguments: dict[str, Any],
     trusts: bool,
@@ -83,16 +83,31 @@ def check_rows(
 
     `trusts` is whether the rows' positions are known to come from arguments.
     """
-    sizes = {size for x in jax.tree.leaves((arrays, arguments)) for size in np.shape(x)}
-    complaint = complaint_of(call, arrays, along, sizes, trusts)
+    complaint = complaint_of(call, shapes, along, unused_sizes(60, shapes, arguments), trusts)
     if complaint:
         raise ValueError(f"in_chunks: {_name(function)} {complaint}")
+
+
+def shapes_of(given: dict[str, Given]) -> Arrays:
+    """The shapes of the arrays of one element of the leading axes."""
+    struct = lambda x: jax.ShapeDtypeStruct(x.array.shape[x.leading :], x.array.dtype)
+    return {path: struct(x) for path, x in given.items()}
+
+
+def axes_along(given: dict[str, Given], name: str) -> dict[str, int]:
+    """The axis of that name of the arrays that have it."""
+    return {path: x.axes.index(name) for path, x in given.items() if name in x.axes}
+
+
+def _sizes_along(given: dict[str, Given], name: str) -> dict[str, int]:
+    shapes = shapes_of(given)
+    return {path: shapes[path].shape[axis] for path, axis in axes_along(given, name).items()}
 
 
 def arrays_of(
     function: Callable[..., Any], forms: dict[str, tuple[Axes, ...]], arguments: dict[str, Any]
 ) -> dict[str, Given]:
-    """The arrays along the queries, and all others that have leading axes.
+    """The arrays along queries or keys, and all others that have leading axes.
 
     Raises:
         ValueError: if leading axes do not broadcast.
@@ -110,9 +125,8 @@ def arrays_of(
             continue
         axes = next(axes for axes in options if len(axes) == max(sizes))
         leading = np.ndim(value) - len(axes)
-        along = axes.index("t") if "t" in axes else None
-        if leading or along is not None:
-            found[path] = Given(jnp.asarray(value), leading, along)
+        if leading or {"t", "s"} & {*axes}:
+            found[path] = Given(jnp.asarray(value), leading, axes)
     try:
         np.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
     except ValueError:
@@ -132,12 +146,16 @@ def with_arrays(arguments: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
 
 def count_of_queries(function: Callable[..., Any], given: dict[str, Given]) -> int:
     """The number of queries, which is the same in all arrays along them."""
-    counts = {
-        path: x.array.shape[x.leading + x.along] for path, x in given.items() if x.along is not None
-    }
-    if len(set(counts.values())) != 1:
+    counts = _sizes_along(given, "t")
+    if len({*counts.values()}) != 1:
         raise ValueError(f"{_name(function)}: arrays have these numbers of queries: {counts}")
     return next(iter(counts.values()))
+
+
+def count_of_keys(given: dict[str, Given]) -> int | None:
+    """The number of keys, None if no array or two arrays tell."""
+    counts = {*_sizes_along(given, "s").values()}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def axes_of_results(function: Callable[..., Any], output: Any, t: int) -> list[int]:
