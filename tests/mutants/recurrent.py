@@ -343,8 +343,8 @@ MUTANTS = (
     Mutant(
         "tokens of another sequence",
         BEAM,
-        "        return parents[places], ",
-        "        return places, ",
+        "        return parents, (tokens, collected)\n",
+        "        return places, (tokens, collected)\n",
         ENUMERATION,
         given={"name": "plain"},
     ),
