@@ -1,4 +1,4 @@
-"""Functions on a batch that is divided among devices: the table of test_sharding.py."""
+"""Functions on a sharded batch: the table of test_sharding.py."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ Tree = Any
 class Row(NamedTuple):
     """A batched function, its arguments, and the leading axes of each and of every result.
 
-    Axis b is divided among devices, and so is h on a mesh of two axes. An argument without axes is
-    the same on every device; devices add up its gradient.
+    Axis b is sharded, and h too on a mesh of two axes. An argument without axes is replicated, and
+    the devices add up its gradient.
     """
 
     name: str
@@ -29,10 +29,15 @@ class Row(NamedTuple):
     axes: tuple[str, ...]
     output: str = "b"
     has_gradient: bool = True
-    # A loop of a function that JAX cannot look into adds up the gradient at each of its steps.
+    # A loop over steps adds up the gradient at each of them.
     adds_up_in_loops: bool = False
-    # At each step of a search the devices agree whether any of them goes on.
+    # A search goes on at each step if any element of the batch does.
     agrees_in_loops: bool = False
+
+    @property
+    def is_better_in_shard_map(self) -> bool:
+        """Whether `jax.shard_map` spares the row the collectives in its loops."""
+        return self.adds_up_in_loops or self.agrees_in_loops
 
 
 def mapped(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sharding_rows import ROWS, Row, Tree
+from sharding_training import train_on
 
 MESHES = {"4": (4,), "2x2": (2, 2)}
 KINDS = {"auto": AxisType.Auto, "explicit": AxisType.Explicit}
@@ -53,7 +54,7 @@ def make_mesh(shape: tuple[int, ...], kind: AxisType) -> Mesh:
 
 
 def sharding(row: Row, axes: str, mesh: Mesh) -> NamedSharding:
-    """Returns how an array is divided; a batch without heads is divided by all mesh axes."""
+    """Returns the sharding of an array; a batch without heads is sharded over all mesh axes."""
     x, *y = mesh.axis_names
     has_heads = any("h" in axes.split() for axes in row.axes)
     names = {"b": x, "h": y[0] if y else None} if has_heads else {"b": mesh.axis_names}
@@ -96,6 +97,14 @@ def largest_error(actual: Tree, expected: Tree) -> float:
     return float(max(errors) / scale)
 
 
+def attempt(row: Row, mesh: Mesh, expected: Tree, takes_gradient: bool) -> dict[str, Any]:
+    """Returns the result of `run`, or what was raised instead."""
+    try:
+        return run(row, mesh, expected, takes_gradient)
+    except Exception as error:
+        return {"raised": f"{type(error).__name__}: {error}"}
+
+
 def run(row: Row, mesh: Mesh, expected: Tree, takes_gradient: bool) -> dict[str, Any]:
     """Returns the collectives of a row on a mesh, arrays in a wrong place, and the error."""
     function = with_gradient(row) if takes_gradient else row.function
@@ -121,8 +130,42 @@ def run(row: Row, mesh: Mesh, expected: Tree, takes_gradient: bool) -> dict[str,
     }
 
 
+def run_in_shard_map(row: Row) -> dict[str, Any]:
+    """Returns the collectives where each device computes its part alone, and the error.
+
+    A row with a gradient returns the gradient of the mean of squares, which is over devices too.
+    """
+    mesh = make_mesh((4,), AxisType.Auto)
+    specs = tuple(PartitionSpec("x" if axes else None) for axes in row.axes)
+
+    def loss(*arguments):
+        return sum((leaf**2).mean() for leaf in jax.tree.leaves(row.function(*arguments)))
+
+    def local_loss(*arguments):
+        # The transpose of this conversion adds up the gradient of what is replicated.
+        varying = lambda leaf: jax.lax.pcast(leaf, "x", to="varying")
+        arguments = [
+            argument if axes else jax.tree.map(varying, argument)
+            for argument, axes in zip(arguments, row.axes, strict=True)
+        ]
+        return jax.lax.pmean(loss(*arguments), "x")
+
+    if row.has_gradient:
+        mapped = jax.shard_map(local_loss, mesh=mesh, in_specs=specs, out_specs=PartitionSpec())
+        function, plain = jax.value_and_grad(mapped), jax.value_and_grad(loss)
+    else:
+        out_specs = PartitionSpec("x")
+        function = jax.shard_map(row.function, mesh=mesh, in_specs=specs, out_specs=out_specs)
+        plain = row.function
+    compiled = jax.jit(function).lower(*row.arguments).compile()
+    return {
+        "collectives": collectives(compiled.as_text() or ""),
+        "error": largest_error(compiled(*row.arguments), jax.jit(plain)(*row.arguments)),
+    }
+
+
 def run_everywhere(row: Row) -> dict[str, Any]:
-    """Returns the result of `run` by mesh and kind of axes, or what was raised instead."""
+    """Returns the result of `attempt` by mesh and kind of axes."""
     results = {}
     function = with_gradient(row) if row.has_gradient else row.function
     expected = jax.jit(function)(*row.arguments)
@@ -130,13 +173,18 @@ def run_everywhere(row: Row) -> dict[str, Any]:
         for kind in KINDS:
             takes_gradient = row.has_gradient and (shape, kind) in WITH_GRADIENT
             wanted = expected if takes_gradient or not row.has_gradient else expected[0]
-            try:
-                mesh = make_mesh(MESHES[shape], KINDS[kind])
-                result = run(row, mesh, wanted, takes_gradient)
-            except Exception as error:
-                result = {"raised": f"{type(error).__name__}: {error}"}
-            results[f"{shape}-{kind}"] = result
+            mesh = make_mesh(MESHES[shape], KINDS[kind])
+            results[f"{shape}-{kind}"] = attempt(row, mesh, wanted, takes_gradient)
+    if row.is_better_in_shard_map:
+        results["shard_map"] = run_in_shard_map(row)
     return results
+
+
+def train(kind: str) -> dict[str, Any]:
+    """Returns the results of `train_on` for replicated and for sharded parameters."""
+    mesh = make_mesh((4,), KINDS[kind])
+    with jax.set_mesh(mesh):
+        return {str(shards): train_on(mesh, shards) for shards in (False, True)}
 
 
 if __name__ == "__main__":
@@ -144,5 +192,7 @@ if __name__ == "__main__":
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
     with ThreadPoolExecutor(2) as pool:  # Compiling, most of the work, holds no lock.
-        results = pool.map(run_everywhere, ROWS)
-        print(json.dumps({row.name: result for row, result in zip(ROWS, results, strict=True)}))
+        rows = pool.map(run_everywhere, ROWS)
+        results = {row.name: result for row, result in zip(ROWS, rows, strict=True)}
+    # Signals, which a run listens to, are for the main thread.
+    print(json.dumps({"rows": results, "training": {kind: train(kind) for kind in KINDS}}))

@@ -107,8 +107,7 @@ def largest(
 ) -> tuple[Float[Array, " count"], Int[Array, " count"]]:
     """Returns the largest values and their places, the first of equal ones first.
 
-    `jax.lax.top_k` has the same result, but XLA gathers a batch that is divided among devices
-    before it.
+    `jax.lax.top_k` has the same result, but XLA gathers a sharded batch before it.
     """
     places = jnp.arange(len(values), dtype=jnp.int32)
 
