@@ -16,7 +16,8 @@ from jattn import training
 STEPS = 6
 RNG = np.random.default_rng(0)
 DATA = {"inputs": RNG.standard_normal((24, 3)), "targets": RNG.standard_normal((24, 8))}
-PARAMS = jattn.LinearParams(RNG.standard_normal((8, 3)), RNG.standard_normal(8))
+WEIGHTS: Any = RNG.standard_normal((8, 3)), RNG.standard_normal(8)
+PARAMS = jattn.LinearParams(*WEIGHTS)
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.01))
 SHARDED, REPLICATED = PartitionSpec("x"), PartitionSpec()
 
@@ -90,6 +91,6 @@ def is_at(leaf: jax.Array, place: NamedSharding) -> bool:
 
 
 def has_same_bits(left: jax.Array, right: jax.Array) -> bool:
-    if jax.dtypes.issubdtype(left.dtype, jax.dtypes.prng_key):
+    if jax.numpy.issubdtype(left.dtype, jax.dtypes.prng_key):
         left, right = jax.random.key_data(left), jax.random.key_data(right)
     return np.array_equal(np.asarray(left), np.asarray(right))

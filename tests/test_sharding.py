@@ -138,7 +138,8 @@ def test_batches_of_a_sharded_array_are_sharded(kind: str):
 
 
 X = jax.sharding.PartitionSpec("x")
-SEQUENCE, TOKENS = draw(S, D), draw_tokens(S)
+SEQUENCE: Any = draw(S, D)
+TOKENS: Any = draw_tokens(S)
 GRU = params_of(jattn.init_gru, input_size=D, units=D)
 TAGGER_SIZES = {"embedding_size": D, "units": D, "output_size": 2}
 TAGGER = params_of(jattn.init_attentive_gru, words=WORDS, **TAGGER_SIZES)
