@@ -9,8 +9,11 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_ty
 import numpy as np
 
 from jattn._options import check_array, check_dtype, check_options, is_old_key, named
+from jattn._sharding import check_whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+KEYS = ("key", "value", "memory")  # Arguments that attention reads as a whole.
 
 
 class SignatureError(TypeError, ValueError):
@@ -172,6 +175,8 @@ def _check(function: str, forms: dict[str, tuple[Form, ...]], arguments: dict[st
             allowed = [name for form in options for name in form.dtypes]
             if not hasattr(value, "sizes"):
                 check_dtype(f"{function}: {path}", allowed, value)
+            if path in KEYS and "s" in (axes := options[0].axes):
+                check_whole(f"{function}: {path}", value, axes.index("s") - len(axes), "s")
 
 
 def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ BOTTOM = {
     "jattn._dropout",
     "jattn._options",
     "jattn._precision",
+    "jattn._sharding",
     "jattn._varying",
 }
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
@@ -35,11 +36,12 @@ COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "tor
 # decides.
 ALLOWED = {
     "jattn": set(),
-    "jattn._axes": ARRAYS | {"jattn._options"},
+    "jattn._axes": ARRAYS | {"jattn._options", "jattn._sharding"},
     "jattn._dropout": ARRAYS | {"jattn._options"},
     "jattn._naming": ARRAYS,
     "jattn._options": ARRAYS,
     "jattn._precision": ARRAYS | {"jattn._axes"},
+    "jattn._sharding": ARRAYS,
     "jattn._varying": ARRAYS,
     "jattn.atomic": set(),
     "jattn.masks": ARRAYS | BOTTOM,

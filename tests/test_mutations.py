@@ -23,7 +23,8 @@ from mutants import MUTANTS, Mutant
 import jattn
 
 PACKAGE = Path(jattn.__file__).parent
-TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"attending", "compiled"}
+SHARDING = {"sharding_rows", "sharding_training", "sharding_worker"}
+TESTS = {mutant.test.partition(".")[0] for mutant in MUTANTS} | {"attending", "compiled"} | SHARDING
 
 
 class Replaced(importlib.machinery.SourceFileLoader):

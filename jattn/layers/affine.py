@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
+from jattn._sharding import rows_at
 
 
 class EmbeddingParams(NamedTuple):
@@ -92,8 +93,8 @@ def embedding(
         if least < 0 or most >= words:
             wrong = least if least < 0 else most
             raise ValueError(f"embedding: tokens holds {wrong}, expected 0 to {words - 1} (w)")
-    rows = jnp.asarray(params.weight).at[tokens]
-    return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    options = {"mode": "fill", "fill_value": jnp.nan, "wrap_negative_indices": False}
+    return rows_at(params.weight, tokens, **options)
 
 
 @named_axes

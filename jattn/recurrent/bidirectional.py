@@ -76,7 +76,7 @@ def bidirectional_gru(
         ValueError: if two arguments disagree about the size of an axis, length is negative or
             more than the number of inputs, or both length and valid are given.
     """
-    check_steps("bidirectional_gru", length, valid, len(inputs))
+    check_steps("bidirectional_gru", length, valid, "inputs", inputs)
 
     none = (None, None)
     forward, backward = directions(

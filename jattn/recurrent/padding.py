@@ -6,11 +6,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._options import check_length
+from jattn._sharding import check_whole
 
 
-def check_steps(function: str, length: Any, valid: Any, steps: int, axis: str = "s") -> None:
-    """Raises ValueError for a length out of range, or if both `length` and `valid` are given."""
-    check_length(f"{function}: length", length, steps, axis)
+def check_steps(
+    function: str, length: Any, valid: Any, rows: str, array: Any, axis: str = "s"
+) -> None:
+    """Raises ValueError for a length out of range, or if both `length` and `valid` are given.
+
+    Args:
+        rows: the name of the argument that has a row for each step, which may not be sharded.
+        array: its value.
+        axis: the letter of the steps.
+    """
+    check_length(f"{function}: length", length, len(array), axis)
+    check_whole(f"{function}: {rows}", array, 0, axis)
+    check_whole(f"{function}: valid", valid, 0, axis)
     if length is not None and valid is not None:
         raise ValueError(f"{function}: valid is given beside length, expected one of them")
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._axes import named_axes
 from jattn._options import check_options, named
 from jattn._precision import at_least_float32
+from jattn._sharding import check_whole
 from jattn.attention.additive import AdditiveParams, additive_attention
 from jattn.attention.attend import Attended, MaskLike, attend, readable
 from jattn.attention.concat import ConcatParams, concat_attention
@@ -114,6 +115,7 @@ def _accepted(mechanism: Callable[..., Any]) -> tuple[dict[str, inspect.Paramete
 def _bind(mechanism, options, positions, params, memory) -> Reader:
     if not isinstance(memory, Memory):
         raise ValueError(f"read_by: memory is a {type(memory).__name__}, expected a Memory")
+    check_whole("read_by: memory.values", memory.values, 0, "s")
     options = dict(options)
     if mechanism is local_monotonic_attention and params is not None:
         options["attention"] = _with_params(options, params)

@@ -97,7 +97,7 @@ def stacked_gru(
             of inputs, both length and valid are given, a rate is not in [0, 1), or a rate above 0
             comes without rng.
     """
-    check_steps("stacked_gru", length, valid, len(inputs))
+    check_steps("stacked_gru", length, valid, "inputs", inputs)
     check_dropout("stacked_gru", "dropout_rate", dropout_rate, rng)
     check_dropout("stacked_gru", "recurrent_dropout_rate", recurrent_dropout_rate, rng)
     _check_layers(layers)

@@ -25,7 +25,7 @@ def valid_tokens(
         ValueError: unless each valid token is less than `words`, or as `check_steps` does. Traced
             values cannot be checked.
     """
-    check_steps(function, length, valid, len(tokens), axis)
+    check_steps(function, length, valid, "tokens", tokens, axis)
     usable = valid_steps(len(tokens), length, valid)
     if usable is not None:
         tokens = jnp.where(usable, tokens, 0)

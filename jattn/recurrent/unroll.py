@@ -62,7 +62,7 @@ def gru(
         ValueError: if two arguments disagree about the size of an axis, length is negative or
             more than the number of inputs, or both length and valid are given.
     """
-    check_steps("gru", length, valid, len(inputs))
+    check_steps("gru", length, valid, "inputs", inputs)
     return directions(
         (params,),
         inputs,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._sharding import rows_at
 from jattn._varying import varying_as
 
 Step = Callable[[Any, Int[Array, ""]], tuple[Float[Array, " w"], Any]]
@@ -70,34 +71,53 @@ def extend(beam: Beam, step: Step, rules: Rules, collect: Callable[[Any], Any]) 
     totals = beam.totals[:, None] + following
     counts = jnp.where(beam.stopped, beam.counts, beam.count + 1)
     scores = score(totals, counts[:, None], rules.length_penalty)
-    best_scores, best = jax.lax.top_k(scores.reshape(-1), size)
+    best_scores, best = largest(scores.reshape(-1), size)
     broken_scores = jnp.where(
         broken, score(beam.totals, beam.counts, rules.length_penalty), -jnp.inf
     )
     # Beginnings that are broken come after all others, so that none takes the place of another.
     ranks = jnp.concatenate([jnp.where(best_scores > -jnp.inf, 0, 2), jnp.where(broken, 1, 2)])
     order = jnp.lexsort((-jnp.concatenate([best_scores, broken_scores]), ranks))[:size]
-    chosen = lambda living, others: jnp.concatenate([living, others])[order]
+    chosen = lambda living, others: rows_at(jnp.concatenate([living, others]), order)
     parents = chosen(best // words, jnp.arange(size, dtype=best.dtype))
     tokens = chosen(best % words, jnp.broadcast_to(rules.fill, size))
     breaks = order >= size
-    ended = breaks | beam.stopped[parents]
-    stops = rules.is_stop[tokens]
-    states = jax.tree.map(lambda leaf: leaf[parents], states)
+    stops = rows_at(rules.is_stop, tokens)
+    inherited = beam.stopped, beam.lengths, beam.counts, states
+    stopped, lengths, counts, states = jax.tree.map(lambda leaf: rows_at(leaf, parents), inherited)
+    ended = breaks | stopped
     write = lambda rows, row: rows.at[beam.count].set(row)
     return Beam(
         count=beam.count + 1,
         states=states,
         last=tokens,
-        stopped=~breaks & (stops | beam.stopped[parents]),
+        stopped=~breaks & (stops | stopped),
         broken=breaks,
-        lengths=jnp.where(ended, beam.lengths[parents], beam.count + 1 - stops.astype(jnp.int32)),
-        counts=jnp.where(ended, beam.counts[parents], beam.count + 1),
-        totals=chosen(totals.reshape(-1)[best], beam.totals),
+        lengths=jnp.where(ended, lengths, beam.count + 1 - stops.astype(jnp.int32)),
+        counts=jnp.where(ended, counts, beam.count + 1),
+        totals=chosen(rows_at(totals.reshape(-1), best), beam.totals),
         tokens=write(beam.tokens, tokens),
         parents=write(beam.parents, parents),
         collected=jax.tree.map(write, beam.collected, jax.vmap(collect, axis_size=size)(states)),
     )
+
+
+def largest(
+    values: Float[Array, " n"], count: int
+) -> tuple[Float[Array, " count"], Int[Array, " count"]]:
+    """Returns the largest values and their places, the first of equal ones first.
+
+    `jax.lax.top_k` has the same result, but XLA gathers a sharded batch before it.
+    """
+    places = jnp.arange(len(values), dtype=jnp.int32)
+
+    def take(is_taken, _):
+        value = jnp.where(is_taken, -jnp.inf, values).max()
+        place = jnp.where(~is_taken & (values == value), places, len(values)).min()
+        return is_taken | (places == place), (value, place)
+
+    none = varying_as(jnp.zeros(len(values), bool), values)
+    return jax.lax.scan(take, none, length=count)[1]
 
 
 def _usable(
@@ -120,8 +140,8 @@ def trace_back(beam: Beam, rules: Rules) -> SearchResult:
     size = len(beam.totals)
 
     def back(places, row):
-        tokens, parents, collected = row
-        return parents[places], jax.tree.map(lambda leaf: leaf[places], (tokens, collected))
+        tokens, parents, collected = jax.tree.map(lambda leaf: rows_at(leaf, places), row)
+        return parents, (tokens, collected)
 
     rows = (beam.tokens, beam.parents, beam.collected)
     places = varying_as(jnp.arange(size, dtype=jnp.int32), rows)

@@ -173,7 +173,7 @@ def search(
     collected = jax.eval_shape(jax.vmap(collect, axis_size=beam_size), states)
     ranks = jnp.arange(beam_size, dtype=jnp.int32)
     beam = Beam(
-        count=jnp.zeros((), jnp.int32),
+        count=ranks[0],  # Zero. A constant scalar has no mesh, and cannot get a batch in the loop.
         states=states,
         last=spread(last),
         stopped=jnp.zeros(beam_size, bool),

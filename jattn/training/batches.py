@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 from jattn.training.counts import check_count
 from jattn.training.padding import length_buckets, pad_to
@@ -19,7 +20,8 @@ def shuffled_batches(arrays: Any, batch_size: int, *, seed: int = 0) -> Callable
     are other examples each time.
 
     Args:
-        arrays: a pytree of arrays `[e ...]` of e examples.
+        arrays: a pytree of arrays `[e ...]` of e examples. A batch of an array on a mesh has
+            the array's sharding.
         batch_size: number of examples in each batch, at most e.
         seed: a batch is a function of the seed and the step alone.
 
@@ -43,9 +45,18 @@ def shuffled_batches(arrays: Any, batch_size: int, *, seed: int = 0) -> Callable
     def batches(step: int) -> Any:
         epoch, place = divmod(check_count("batches", "step", step), steps_per_epoch)
         rows = order(epoch)[place * batch_size :][:batch_size]
-        return jax.tree.map(lambda leaf: leaf[rows], arrays)
+        return jax.tree.map(lambda leaf: _rows_of(leaf, rows), arrays)
 
     return batches
+
+
+def _rows_of(array: Any, rows: np.ndarray) -> Any:
+    """Returns the rows in their order, with the sharding that the array has on a mesh."""
+    sharding = getattr(array, "sharding", None)
+    if not isinstance(sharding, NamedSharding):
+        return array[rows]
+    # The array keeps its copy on the host, so that a step moves its rows alone.
+    return jax.device_put(np.asarray(array)[rows], sharding)
 
 
 def _size(leaf: Any) -> int:

@@ -14,11 +14,12 @@ import safetensors
 import safetensors.numpy
 
 from jattn.atomic import write_atomically
-from jattn.training.leaves import Description, describe, named_leaves, pack, unpack
+from jattn.training.leaves import Description, describe, named_leaves, pack, placed_as, unpack
 from jattn.training.round_trip import json_round_trip
 
 FORMAT = "jattn checkpoint 1"
 RESERVED = "__metadata__"
+_NUMPY = np.zeros(())
 
 
 class Checkpoint(NamedTuple):
@@ -72,7 +73,8 @@ def load_checkpoint(path: str | os.PathLike, *, like: Any = None, part: str = ""
     Args:
         like: a tree with the structure, shapes and dtypes to expect (`jax.eval_shape` makes one
             at no cost). Its arrays come back as jax arrays, or as NumPy's where it holds NumPy's.
-            Without it, the leaves come back in a dict by name, arrays as NumPy's.
+            An array with a sharding comes back with the same one, and a committed array on the
+            same device. Without `like`, the leaves come back in a dict by name, arrays as NumPy's.
         part: the branch to read, `state/params` say; names then start below it.
 
     Raises:
@@ -87,9 +89,9 @@ def load_checkpoint(path: str | os.PathLike, *, like: Any = None, part: str = ""
     if not kinds and part:
         raise ValueError(f"load_checkpoint: {path} has no branch {part}")
 
-    def leaf_of(name: str, kind: type = np.ndarray) -> Any:
+    def leaf_of(name: str, leaf: Any = _NUMPY) -> Any:
         try:
-            return unpack(kinds[name], stored.get(name), kind)
+            return placed_as(leaf, unpack(kinds[name], stored.get(name), type(leaf)))
         except (TypeError, ValueError) as error:
             stated = f"{name or 'the leaf'} is {kinds[name]}"
             raise ValueError(f"load_checkpoint: {path}: {stated}: {error}") from error
@@ -98,7 +100,7 @@ def load_checkpoint(path: str | os.PathLike, *, like: Any = None, part: str = ""
         return Checkpoint({name: leaf_of(name) for name in kinds}, body["metadata"])
     expected = named_leaves("load_checkpoint", like)
     _check(path, kinds, {n: describe("load_checkpoint", n, leaf) for n, leaf in expected.items()})
-    leaves = [leaf_of(name, type(leaf)) for name, leaf in expected.items()]
+    leaves = [leaf_of(name, leaf) for name, leaf in expected.items()]
     structure = jax.tree.structure(like, is_leaf=lambda leaf: leaf is None)
     return Checkpoint(jax.tree.unflatten(structure, leaves), body["metadata"])
 

@@ -109,6 +109,14 @@ def unpack(description: Description, data: bytearray | None, like: type = np.nda
     return array if issubclass(like, np.ndarray | np.generic) else to_jax(array)
 
 
+def placed_as(like: Any, leaf: Any) -> Any:
+    """Returns a leaf with the sharding of `like`, or unchanged if `like` is no committed array."""
+    sharding = getattr(like, "sharding", None)
+    if sharding is None or not getattr(like, "committed", True):
+        return leaf
+    return jax.device_put(leaf, sharding)
+
+
 def to_jax(array: np.ndarray) -> jax.Array:
     """Returns a jax array of the same dtype.
 

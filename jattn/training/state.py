@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jattn.training.leaves import is_of, path_name
 
@@ -26,6 +27,7 @@ def init_train_state(
     """Copies `params` into a state at step 0, so that donating the state does not delete them.
 
     `rng` is never split: step n draws from `fold_in(rng, n)`, a function of (rng, n) alone.
+    Arrays keep their shardings. If parameters are on a mesh, all other arrays are put on it too.
 
     Raises:
         ValueError: if `rng` is not a key made by `jax.random.key`, or if a leaf of `params` is no
@@ -39,7 +41,24 @@ def init_train_state(
     params = jax.tree.map_with_path(_checked_copy, params)
     with jax.numpy_dtype_promotion("standard"):
         optimizer_state = jax.tree.map(_strong_copy, optimizer.init(params))
-    return TrainState(params, optimizer_state, jnp.zeros((), jnp.int32), jnp.copy(rng))
+    state = TrainState(params, optimizer_state, jnp.zeros((), jnp.int32), jnp.copy(rng))
+    return _on_one_mesh(state)
+
+
+def _on_one_mesh(state: TrainState) -> TrainState:
+    """Puts arrays that are on no mesh on all devices of the parameters' mesh.
+
+    A step returns them there. If it took them from elsewhere, it would be compiled twice.
+    """
+    shardings = [leaf.sharding for leaf in jax.tree.leaves(state.params)]
+    meshes = [sharding.mesh for sharding in shardings if isinstance(sharding, NamedSharding)]
+    if not meshes:
+        return state
+    everywhere = NamedSharding(meshes[0], PartitionSpec())
+    is_on_a_mesh = lambda leaf: isinstance(leaf.sharding, NamedSharding)
+    return jax.tree.map(
+        lambda leaf: leaf if is_on_a_mesh(leaf) else jax.device_put(leaf, everywhere), state
+    )
 
 
 def _checked_copy(path, leaf):

@@ -20,6 +20,7 @@ BROKEN = "test_search.test_a_step_that_says_nothing_ends_the_search_and_keeps_wh
 LAST = "test_search.test_broken_beginnings_come_after_all_others"
 PROMPTS = "test_search.test_each_element_of_a_batch_has_its_own_prompt"
 SAMPLES = "test_search.test_samples_are_of_the_distribution_that_temperature_top_k_and_top_p_define"
+SHARDED = "test_sharding.test_a_mesh_of_one_device_has_shardings_too"
 REFUSED = "test_search.test_bad_arguments_are_named_with_the_function_that_was_called"
 UNROLL = "jattn.recurrent.unroll"
 STEPS = "jattn.recurrent.steps"
@@ -32,6 +33,37 @@ RESET_BEFORE = '    product = jnp.einsum("m,nm->n", reset * hidden, weight[2])\n
 NEW = "        new = (1.0 - update) * candidate + update * hidden\n"
 
 MUTANTS = (
+    Mutant(
+        "a gather without a sharding",
+        "jattn._sharding",
+        "    if jax.sharding.get_abstract_mesh().explicit_axes:\n",
+        "    if False:\n",
+        SHARDED,
+        given={"name": "attentive_gru"},
+    ),
+    Mutant(
+        "a sharded sequence that is accepted",
+        "jattn._sharding",
+        "    if mesh_axis is not None:\n",
+        "    if False:\n",
+        "test_sharding.test_E1_a_sharded_sequence_is_refused_by_name",
+        given={"argument": "read_by: memory.values"},
+    ),
+    Mutant(
+        "a count without a mesh",
+        SEARCHES,
+        "        count=ranks[0],",
+        "        count=jnp.zeros((), jnp.int32),",
+        SHARDED,
+        given={"name": "greedy_search"},
+    ),
+    Mutant(
+        "a continuation that is chosen twice",
+        BEAM,
+        "~is_taken & (values == value)",
+        "(values == value)",
+        "test_search.test_ties_go_to_the_earlier_place_then_to_the_smaller_token",
+    ),
     Mutant(
         "the candidate's bias outside the reset",
         CELLS,
@@ -343,8 +375,8 @@ MUTANTS = (
     Mutant(
         "tokens of another sequence",
         BEAM,
-        "        return parents[places], ",
-        "        return places, ",
+        "        return parents, (tokens, collected)\n",
+        "        return places, (tokens, collected)\n",
         ENUMERATION,
         given={"name": "plain"},
     ),

@@ -32,7 +32,33 @@ STATE = "jattn.training.state"
 
 NO_GAIN = {"values": [0.0] * 4, "options": {"highest_is_best": True}, "best": (0.0, 2), "stale": 3}
 
+SHARDED = "test_sharding.test_training_keeps_the_shardings_of_a_mesh_of_one_device"
+
 MUTANTS = (
+    Mutant(
+        "a checkpoint that is read to one device",
+        LEAVES,
+        "    return jax.device_put(leaf, sharding)\n",
+        "    return leaf\n",
+        "test_sharding.test_a_checkpoint_is_read_with_the_shardings_of_like",
+        given={"kind": "auto"},
+    ),
+    Mutant(
+        "a count of steps that is on no mesh",
+        STATE,
+        "    return _on_one_mesh(state)\n",
+        "    return state\n",
+        SHARDED,
+        given={"kind": "auto"},
+    ),
+    Mutant(
+        "batches of a sharded array that are not sharded",
+        BATCHES,
+        "    return jax.device_put(np.asarray(array)[rows], sharding)\n",
+        "    return np.asarray(array)[rows]\n",
+        "test_sharding.test_batches_of_a_sharded_array_are_sharded",
+        given={"kind": "auto"},
+    ),
     Mutant(
         "a file renamed without a check",
         ATOMIC,
