@@ -257,9 +257,26 @@ def test_V3_a_cache_in_order_alarms_no_debugging_mode():
         with jax.disable_jit(), jax.debug_nans(True):
             run(make, size, lengths)
         checked = checkify.checkify(
-            functools.partial(run, make, size), errors=checkify.index_checks
+            functools.partial(run, make, size), errors=checkify.float_checks
         )
         assert jax.jit(checked)(lengths)[0].get() is None
+
+
+def test_V3_a_cache_of_one_sequence_alarms_no_check_of_indices():
+    """The check of JAX knows no writes of a batch: it fails for `jax.vmap` of `x.at[i].set(y)`."""
+    query, key, value = (x[0, :5] for x in drawn(dtype="float32"))
+    sizes: Any = {"key_value_heads": G, "key_size": K, "value_size": V, "dtype": "float32"}
+
+    def run(cache, lengths):
+        cache = extend_cache(cache, key, value, lengths=lengths)
+        return attend_to_cache(query, cache, chunk_size=4)
+
+    for cache in (
+        jattn.init_cache(capacity=13, **sizes),
+        jattn.init_rolling_cache(window=4, first_tokens=2, longest_chunk=5, **sizes),
+    ):
+        checked = jax.jit(checkify.checkify(run, errors=checkify.index_checks))
+        assert checked(cache, jnp.array(2))[0].get() is None
 
 
 def test_masks_windows_and_biases_are_those_of_a_full_pass():

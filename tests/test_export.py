@@ -192,6 +192,10 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         functools.partial(decode_step, chunk_size=3, logits_soft_cap=2.0),
         (FULL, TOKEN_QUERY, TOKEN_KEY, TOKEN_KEY),
     ),
+    "rollback_cache": (
+        lambda *inputs: jattn.rollback_cache(jattn.extend_cache(*inputs), 1).key,
+        (ROLLING, TOKEN_KEY, TOKEN_KEY),
+    ),
     "attend_to_cache, rolling": (decode_step, (ROLLING, TOKEN_QUERY, TOKEN_KEY, TOKEN_KEY)),
 } | {
     f"dot_product_attention, {name}": (

@@ -2,34 +2,87 @@
 
 import functools
 import math
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jattn._options import check_array, named
+from jattn._options import check_array, check_options, named
+from jattn._varying import varying_as
 from jattn.engine.arguments import Call, check
-from jattn.engine.cache import KeyValueCache, slot_positions
-from jattn.engine.slots import attend_to_slots
-from jattn.engine.visible import at_positions, over_slots, seen
+from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
+from jattn.engine.merge import MergedAttention, merge_attention
 from jattn.masks import window
 from jattn.masks.algebra import Mask
 
+# Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's
+# cache between the two: with 32 MiB of it, blocks of four times as many took three times as long.
+BLOCK = 2**20
 
+
+class Options(TypedDict, total=False):
+    """Options of `attend_to_cache`, as its docstring describes them."""
+
+    query_offset: int | Int[Array, "*b"] | None
+    is_causal: bool
+    mask: Bool[Array, "*b h t s"] | Mask | None
+    bias: Float[Array, "*b h t s"] | None
+    scale: float | Float[Array, ""] | None
+    logits_soft_cap: float | None
+    local_window_size: int | tuple[int | None, int | None] | None
+    sinks: Float[Array, " h"] | None
+    layer: int | Int[Array, ""] | None
+    chunk_size: int | None
+
+
+class Static(NamedTuple):
+    """Numbers that are known before the run."""
+
+    is_causal: bool
+    cap: float | None
+    block: int
+    skips: bool
+    returns_weights: bool
+
+
+@overload
+def attend_to_cache(
+    query: Float[Array, "*b t h k"],
+    cache: KeyValueCache,
+    *,
+    return_residual: Literal[False] = ...,
+    return_weights: Literal[False] = ...,
+    **options: Unpack[Options],
+) -> Float[Array, "*b t h v"]: ...
+@overload
+def attend_to_cache(
+    query: Float[Array, "*b t h k"],
+    cache: KeyValueCache,
+    *,
+    return_residual: bool = ...,
+    return_weights: bool = ...,
+    **options: Unpack[Options],
+) -> Array | tuple[Array, ...]: ...
 def attend_to_cache(
     query: Float[Array, "*b t h k"],
     cache: KeyValueCache,
     *,
     query_offset: int | Int[Array, "*b"] | None = None,
+    is_causal: bool = True,
     mask: Bool[Array, "*b h t s"] | Mask | None = None,
     bias: Float[Array, "*b h t s"] | None = None,
     scale: float | Float[Array, ""] | None = None,
     logits_soft_cap: float | None = None,
     local_window_size: int | tuple[int | None, int | None] | None = None,
     sinks: Float[Array, " h"] | None = None,
+    layer: int | Int[Array, ""] | None = None,
+    return_residual: bool = False,
+    return_weights: bool = False,
     chunk_size: int | None = None,
-) -> Float[Array, "*b t h v"]:
+) -> Array | tuple[Array, ...]:
     """Computes attention of the latest tokens' queries over the keys and values in `cache`.
 
     `extend_cache` comes first. A query attends to the keys up to its own position, in a rolling
@@ -41,114 +94,319 @@ def attend_to_cache(
         query_offset: position of the first query. By default the queries are those of the latest
             chunk, its padding included, if it has `t` tokens, and of the last `t` tokens otherwise.
             A query at a position that holds no token gets zero.
+        is_causal: False for queries that are not tokens of the sequence. They attend to all of its
+            tokens, may be any number, and their first position is 0 by default.
         mask: hides further keys: a pattern of `jattn.masks`, by position, or an array over the
             slots (see `slot_positions`).
         bias: added to the scores, over the slots; -inf is the same as a mask.
         scale: multiplies the scores; 1 / √k by default.
         logits_soft_cap: bounds the scores, `cap tanh(scores / cap)`; None is no bound.
-        local_window_size: number of tokens before its own that a query may attend to.
+        local_window_size: numbers of tokens before and after its own that a query may attend to;
+            one number for both.
         sinks: a logit for each head that takes weight and has no value.
+        layer: index into the first axis of the cache, which the other arrays then lack. No other
+            layer is read. A traced index is clipped.
+        return_residual: also returns the lse [*b t h], for `merge_attention`.
+        return_weights: also returns the weights [*b h t s] over the slots.
         chunk_size: slots in a block; by default a block stays in a CPU's cache. A number of at
             least the capacity computes all slots at once.
 
     Returns:
-        The context. It is NaN for a query that should attend to a token which is lost: more tokens
-        were stored under `jax.jit` than fit, or a rolling cache is asked about the past.
+        The context [*b t h v]. With return_residual or return_weights a tuple of the context, the
+        lse and the weights, as far as they are asked for. They are NaN for a query that should
+        attend to a token which is lost: more tokens were stored under `jax.jit` than fit, or a
+        rolling cache is asked about the past.
 
     Raises:
-        ValueError: if arguments disagree about an axis, an option is not what it should be, or
-            there are more queries than a chunk may have.
+        ValueError: if arguments disagree about an axis, an option is not what it should be, there
+            are more queries than a chunk may have, or `is_causal` is False for a rolling cache.
     """
-    _check(query, cache)
+    layer, batch = check_cache("attend_to_cache", cache, layer)
+    flags = {"is_causal": is_causal, "return_residual": return_residual}
+    flags["return_weights"] = return_weights
+    with named("attend_to_cache"):
+        check_options(dict.fromkeys(flags, bool), flags)
+    _check_query(query, cache, batch, is_causal)
     for name, array in (("query", query), ("mask", mask), ("bias", bias), ("sinks", sinks)):
         check_array(f"attend_to_cache: {name}", array)
     key, value = (
-        jax.ShapeDtypeStruct((*x.shape[:-3], *(x.shape[axis] for axis in (-2, -3, -1))), x.dtype)
+        jax.ShapeDtypeStruct((*batch, *(x.shape[axis] for axis in (-2, -3, -1))), x.dtype)
         for x in (cache.key, cache.value)
     )
-    offset = _latest(cache, np.shape(query)[-3]) if query_offset is None else query_offset
-    offset = max(min(offset, 2**31 - 1), -(2**31)) if isinstance(offset, int) else offset
+    if isinstance(query_offset, int):
+        query_offset = max(min(query_offset, 2**31 - 1), -(2**31))
     with named("attend_to_cache"):
         call = check(
             Call(
                 *(query, key, value, bias, None if isinstance(mask, Mask) else mask, scale),
                 local_window_size=local_window_size,
-                query_offset=offset,
+                query_offset=0 if query_offset is None else query_offset,
                 logits_soft_cap=logits_soft_cap,
                 sinks=sinks,
                 chunk_size=chunk_size,
             ),
             shapes_alone=True,
         )
-    return _attend(
+    mesh_size = jax.typeof(cache.key).sharding.mesh.size
+    static = Static(
+        is_causal,
+        None if logits_soft_cap is None else float(logits_soft_cap),
+        cache.slots if return_weights else _block(cache, batch, chunk_size, max(mesh_size, 1)),
+        mesh_size <= 1,  # What one example may read would have to be sent to the other devices.
+        return_weights,
+    )
+    context, lse, weights = _attend(
         call.query,
         cache,
-        call.query_offset,
+        None if query_offset is None else call.query_offset,
         mask if isinstance(mask, Mask) else call.mask,
         call.bias,
         scale,
         call.sinks,
-        None if call.local_window_size is None else call.local_window_size[0],
-        logits_soft_cap=None if logits_soft_cap is None else float(logits_soft_cap),
-        chunk_size=chunk_size,
+        call.local_window_size,
+        layer,
+        static=static,
     )
+    results = [context, *([lse] if return_residual else []), *([weights] if return_weights else [])]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
-@functools.partial(jax.jit, static_argnames=("logits_soft_cap", "chunk_size"))
+class Attended(NamedTuple):
+    """Attention over a set of keys, with the weights if these are asked for."""
+
+    output: Float[Array, "*b t h v"]
+    lse: Float[Array, "*b t h"]
+    weights: Float[Array, "*b h t s"] | None
+
+
+@functools.partial(jax.jit, static_argnames="static")
 def _attend(
-    query, cache: KeyValueCache, offset, mask, bias, scale, sinks, left, **options
-) -> Float[Array, "*b t h v"]:
-    batch, count = cache.length.shape, math.prod(cache.length.shape)
-    length = cache.length.reshape(count, 1)
-    queries = _row(offset, batch) + jnp.arange(query.shape[-3], dtype=jnp.int32)[None]
-    keys = slot_positions(cache).reshape(count, cache.slots)
-    allowed, lost = seen(cache, queries, keys, length)
+    query: Float[Array, "*b t h k"],
+    cache: KeyValueCache,
+    offset: Int[Array, "*b"] | int | None,
+    mask: Bool[Array, "..."] | Mask | None,
+    bias: Float[Array, "..."] | None,
+    scale: Float[Array, ""] | float | None,
+    sinks: Float[Array, " h"] | None,
+    sides: tuple[Any, Any] | None,
+    layer: Int[Array, ""] | None,
+    *,
+    static: Static,
+) -> Attended:
+    t, heads, size = query.shape[-3:]
+    groups, lead = cache.key.shape[-3], query.ndim - 3
+    length, chunk_start, chunk_size, furthest = (
+        in_layer(x, layer)
+        for x in (cache.length, cache.chunk_start, cache.chunk_size, cache.furthest)
+    )
+    if offset is None and static.is_causal:
+        offset = jnp.where(chunk_size == t, chunk_start, length - t)
+    offset = jnp.asarray(0 if offset is None else offset).astype(jnp.int32)
+    offset = jnp.zeros_like(length) + offset  # Sharded as the lengths are.
     patterns = [mask] if isinstance(mask, Mask) else []
-    for pattern in patterns if left is None else [*patterns, window(left, None)]:
-        allowed &= at_positions(pattern, queries, keys)
-    allowed = allowed[:, None]
+    patterns += [] if sides is None else [window(*sides)]
+    visible = functools.partial(_visible, cache, t, patterns, static.is_causal)
+    allowed, lost = over_axes(visible, lead)(length, furthest, offset)
+    allowed = jnp.expand_dims(allowed, -3)
+    ranked = lambda array: jnp.asarray(array).reshape(
+        (1,) * (allowed.ndim - array.ndim) + array.shape
+    )
     if mask is not None and not isinstance(mask, Mask):
-        allowed = allowed & over_slots(mask, query, cache)
-    context = attend_to_slots(
-        query.reshape(count, *query.shape[-3:]),
-        cache.key.reshape(count, *cache.key.shape[-3:]),
-        cache.value.reshape(count, *cache.value.shape[-3:]),
-        allowed,
-        None if bias is None else over_slots(bias, query, cache),
-        scale=scale,
-        sinks=sinks,
-        **options,
-    )
+        allowed = allowed & ranked(mask)
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(query, cache.key, cache.value)
+        inner = jnp.promote_types(dtype, jnp.float32)
+    if bias is not None:
+        bias = ranked(bias)
+        allowed = allowed & (bias != -jnp.inf)
+    shared = allowed.shape[-3] == 1
+    if not shared:  # Sharded as the heads of the queries are.
+        allowed = allowed | jnp.swapaxes(jnp.zeros_like(query, bool).any(-1, keepdims=True), -3, -2)
+    bias = None if bias is None else jnp.where(allowed, bias, 0.0).astype(inner)
+    # A loop's carry varies over the mesh axes of `jax.shard_map` that any of its inputs does.
+    arrays = varying_as((query.astype(inner), cache.key, cache.value, allowed, bias), sinks)
+    factor = jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
+    query, keys, values, allowed, bias = arrays
+    query = (query * factor).reshape(*query.shape[:-2], groups, heads // groups, size)
+    query = jnp.moveaxis(query, -4, -2)  # [*b g r t k]
+    if not shared:
+        split = lambda x: x.reshape(*x.shape[:-3], groups, heads // groups, *x.shape[-2:])
+        allowed, bias = jax.tree.map(split, (allowed, bias))
+    reads = allowed.any(tuple(range(allowed.ndim - 1))) if static.skips else None
+    front, pairs = 0 if layer is None else 1, None if shared else 0
+    of_group = functools.partial(_of_group, static, layer, reads)
+    of_example = jax.vmap(of_group, (0, front, front, pairs, pairs))
+    found = over_axes(of_example, lead, (0, front, front, 0, 0))(query, keys, values, allowed, bias)
+    output, lse, weights = found
+    if sinks is not None:  # One more key for each head, whose value is zero.
+        sinks = sinks.astype(inner).reshape(groups, heads // groups, 1)
+        sinks = jnp.zeros_like(lse) + sinks.reshape((1,) * lead + sinks.shape)
+        output, lse = merge_attention(output, lse, jnp.zeros_like(output), sinks)
+        weights = None if weights is None else weights * jnp.exp(found.lse - lse)[..., None]
     # NaN by division, since `jax_debug_nans` notices a constant that is nowhere taken.
-    zero = jnp.zeros((), context.dtype)
-    context = context + (zero / jnp.where(lost, zero, 1.0))[:, :, None, None]
-    return context.reshape(*batch, *context.shape[1:])
+    zero = jnp.zeros((), inner)
+    spoil = zero / jnp.where(lost, zero, 1.0)
+    spoil = jnp.expand_dims(spoil, (-3, -2))
+    lse = lse + spoil
+    output = output + spoil[..., None]
+    output = jnp.moveaxis(output, -2, -4)
+    lse = jnp.moveaxis(lse, -1, -3)
+    if weights is not None:
+        weights = (weights + spoil[..., None]).astype(dtype)
+        weights = weights.reshape(*weights.shape[:-4], heads, t, cache.slots)
+    output = output.reshape(*output.shape[:-3], heads, output.shape[-1])
+    return Attended(output.astype(dtype), lse.reshape(*lse.shape[:-2], heads), weights)
 
 
-def _latest(cache: KeyValueCache, t: int) -> Int[Array, "*b"]:
-    """The position of the first of the latest `t` queries, which may be those of a padded chunk."""
-    return jnp.where(cache.chunk_size == t, cache.chunk_start, cache.length - t)
+def _visible(
+    cache: KeyValueCache,
+    t: int,
+    patterns: list[Mask],
+    is_causal: bool,
+    length: Int[Array, ""],
+    furthest: Int[Array, ""],
+    first_query: Int[Array, ""],
+) -> tuple[Bool[Array, "t s"], Bool[Array, " t"]]:
+    """Returns the slots that each query may see, and the queries whose keys are lost."""
+    queries = first_query + jnp.arange(t, dtype=jnp.int32)
+    query, key = queries[:, None], positions_of(cache, length, furthest)[None]
+    allowed = jnp.broadcast_to(key >= 0, (t, cache.slots))
+    lost = jnp.broadcast_to(length > cache.slots, (t,))
+    if is_causal:
+        allowed &= (key <= query) & (query < length)
+    if cache.window is not None:
+        first = cache.first_tokens
+        allowed &= (key > query - cache.window) | (key < first)
+        oldest = jnp.maximum(length, furthest) - (cache.slots - first)
+        earliest = jnp.maximum(queries - cache.window + 1, first)
+        lost = (queries >= first) & (queries < length) & (earliest < oldest)
+    for pattern in patterns:
+        if pattern.sizes != (None, None):
+            raise ValueError(
+                f"attend_to_cache: mask is made for (t, s)={pattern.sizes}, expected a pattern of"
+                " positions; a mask of slots is an array"
+            )
+        with jax.numpy_rank_promotion("allow"):
+            allowed &= pattern.at(query, jnp.maximum(key, 0))
+    return allowed, lost
 
 
-def _row(offset, batch: tuple[int, ...]) -> Int[Array, "b 1"]:
-    return jnp.broadcast_to(jnp.asarray(offset).astype(jnp.int32), batch).reshape(
-        math.prod(batch), 1
-    )
+def _of_group(
+    static: Static,
+    layer: Int[Array, ""] | None,
+    reads: Bool[Array, " s"] | None,
+    query: Float[Array, "r t k"],
+    keys: Float[Array, "*l s k"],
+    values: Float[Array, "*l s v"],
+    allowed: Bool[Array, "#r t s"],
+    bias: Float[Array, "#r t s"] | None,
+) -> Attended:
+    """Returns attention of the query heads that share a key-value head, a block of slots a time.
+
+    A block that no query of the batch may read is not read, so time follows what is stored.
+    """
+    query = jnp.where(allowed.any(-1)[..., None], query, 0.0)
+    slots, size = keys.shape[-2], static.block
+
+    def rows(stored: Float[Array, "*l s n"], start: Int[Array, ""]) -> Float[Array, "c n"]:
+        place = (start, 0) if layer is None else (layer, start, 0)
+        sizes = (*(1 for _ in place[2:]), size, stored.shape[-1])
+        return lax.dynamic_slice(stored, place, sizes).reshape(sizes[-2:])
+
+    if size >= slots:
+        found = _softmax(
+            query, in_layer(keys, layer), in_layer(values, layer), allowed, bias, static.cap
+        )
+        return found if static.returns_weights else found._replace(weights=None)
+    empty = jnp.zeros((*query.shape[:-1], values.shape[-1]), query.dtype)
+    nothing = MergedAttention(empty, jnp.full(query.shape[:-1], -jnp.inf, query.dtype))
+    nothing, firsts = varying_as((nothing, jnp.arange(0, slots, size)), query, allowed)
+
+    def add(found: MergedAttention, first: Int[Array, ""]) -> tuple[MergedAttention, None]:
+        start = jnp.minimum(first, slots - size)  # The last block may overlap the one before.
+        mine = start + jnp.arange(size) >= first
+        cut = lambda x: lax.dynamic_slice_in_dim(x, start, size, -1)
+
+        def read() -> MergedAttention:
+            kept, added = cut(allowed) & mine[None, None], jax.tree.map(cut, bias)
+            part = _softmax(query, rows(keys, start), rows(values, start), kept, added, static.cap)
+            return MergedAttention(part.output, part.lse)
+
+        if reads is None:
+            part = read()
+        else:
+            part = lax.cond((cut(reads) & mine).any(), read, lambda: nothing)
+        return merge_attention(*found, *part), None
+
+    return Attended(*lax.scan(add, nothing, firsts)[0], None)
 
 
-def _check(query, cache: KeyValueCache) -> None:
+def _softmax(
+    query: Float[Array, "r t k"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    allowed: Bool[Array, "#r t s"],
+    bias: Float[Array, "#r t s"] | None,
+    cap: float | None,
+    *,
+    all_read: bool = False,
+) -> Attended:
+    """Softmax attention to the keys that `allowed` keeps; nothing else is seen, not even NaN.
+
+    `all_read` says that some query may read each key, so that none is zeroed, which would copy it.
+    """
+    r, t, k = query.shape
+    if not all_read:
+        readable = allowed.any((0, 1))[:, None]
+        key, value = (jnp.where(readable, x, 0.0) for x in (key, value))
+    key, value = key.astype(query.dtype), value.astype(query.dtype)
+    # Products have one axis of rows: with two, XLA takes a slower loop on a CPU.
+    scores = (query.reshape(r * t, k) @ key.T).reshape(r, t, len(key))
+    if cap is not None:
+        scores = cap * jnp.tanh(scores / cap)
+    scores = scores if bias is None else scores + bias
+    # Rounded once here, since XLA might else contract `x * c - maximum`.
+    lowest = jnp.finfo(scores.dtype).min
+    scores = jnp.maximum(scores, lowest)
+    allowed = jnp.broadcast_to(allowed, scores.shape)
+    maximum = scores.max(-1, initial=lowest, where=allowed, keepdims=True)
+    maximum = lax.stop_gradient(maximum)  # No result depends on it.
+    # Masked scores take the maximum before the exponential, so that no gradient is NaN.
+    exponentials = jnp.exp(jnp.where(allowed, scores, maximum) - maximum)
+    exponentials = jnp.where(allowed, exponentials, 0.0)
+    total = exponentials.sum(-1, keepdims=True)
+    safe = jnp.where(total == 0.0, 1.0, total)
+    output = (exponentials.reshape(r * t, len(key)) @ value).reshape(r, t, -1) / safe
+    lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
+    return Attended(output, lse[..., 0], exponentials / safe)
+
+
+def _block(
+    cache: KeyValueCache, batch: tuple[int, ...], chunk_size: int | None, devices: int
+) -> int:
+    """Returns the number of slots of a block."""
+    groups, slots, size = cache.key.shape[-3:]
+    if chunk_size is not None:
+        return min(chunk_size, slots)
+    # A size that `jax.export` leaves open counts as 1.
+    numbers = (*batch, groups, max(size, cache.value.shape[-1]))
+    numbers = math.prod(n for n in numbers if isinstance(n, int))
+    return min(max(16, devices * BLOCK // max(numbers, 1) // 8 * 8), slots)
+
+
+def _check_query(
+    query: Array, cache: KeyValueCache, batch: tuple[int, ...], is_causal: bool
+) -> None:
     """Checks the arguments that the engine's own check would report as keys and values."""
-    if not isinstance(cache, KeyValueCache):
-        given = type(cache).__name__
-        raise ValueError(f"attend_to_cache: cache is a {given}, expected a KeyValueCache")
-    batch, size = cache.length.shape, cache.key.shape[-1]
-    shape = np.shape(query)
+    size, shape = cache.key.shape[-1], np.shape(query)
     if len(shape) != len(batch) + 3 or shape[:-3] != batch or shape[-1] != size:
         raise ValueError(
             f"attend_to_cache: query has shape {shape}, expected (*b, t, h, k) with *b={batch},"
             f" k={size} (from cache)"
         )
-    if shape[-3] > cache.longest_chunk:
+    if is_causal and shape[-3] > cache.longest_chunk:
         raise ValueError(
             f"attend_to_cache: {shape[-3]} queries, expected at most {cache.longest_chunk}"
         )
+    if not is_causal and cache.window is not None:
+        raise ValueError("attend_to_cache: is_causal is False, expected True for a rolling cache")
