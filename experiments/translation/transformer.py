@@ -79,6 +79,7 @@ def decode(
         rng=rngs[2],
     )
     weights = decoded.cross_weights[max(0, len(decoded.cross_weights) - 2)]
+    assert weights is not None
     return jattn.DecoderOutput(linear(params.readout, decoded.outputs), jnp.mean(weights, axis=0))
 
 

@@ -52,6 +52,22 @@ def readable(
         bias: added to the scores.
     """
     t, s = (len(jax.tree.leaves(tree)[0]) for tree in (query, value))
+    allowed, bias = allowed_pairs(mask, bias, t, s)
+    if allowed is not None:
+        *heads, queries, keys = range(allowed.ndim)
+        query = _zero_others(lax.reduce_or(allowed, (*heads, keys)), query)
+        is_read = lax.reduce_or(allowed, (*heads, queries))
+        key, value = _zero_others(is_read, key), _zero_others(is_read, value)
+    return Readable(query, key, value, bias, allowed)
+
+
+def allowed_pairs(
+    mask: MaskLike, bias: Float[Array, "*h t s"] | None, t: int, s: int
+) -> tuple[Bool[Array, "*h t s"] | None, Float[Array, "*h t s"] | None]:
+    """Returns the pairs that mask and bias allow, None for all, and the bias with zeros elsewhere.
+
+    A bias of -inf is a mask.
+    """
     allowed = as_array(mask, t, s)
     if bias is not None:
         finite = ~(bias < jnp.finfo(bias.dtype).min)  # Without the number that debug_infs reports.
@@ -59,11 +75,7 @@ def readable(
         bias = jnp.where(allowed, bias, 0.0)
     if allowed is not None:
         allowed = lax.stop_gradient(allowed)  # A boolean: Taylor mode has to be told.
-        *heads, queries, keys = range(allowed.ndim)
-        query = _zero_others(lax.reduce_or(allowed, (*heads, keys)), query)
-        is_read = lax.reduce_or(allowed, (*heads, queries))
-        key, value = _zero_others(is_read, key), _zero_others(is_read, value)
-    return Readable(query, key, value, bias, allowed)
+    return allowed, bias
 
 
 def _zero_others(kept: Bool[Array, " t"], rows: Any) -> Any:

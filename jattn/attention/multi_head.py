@@ -7,24 +7,27 @@ from jaxtyping import Array, Float, Int, Key
 from jattn._axes import named_axes
 from jattn._options import Positive, check_dropout
 from jattn._precision import at_least_float32
-from jattn.attention.attend import MaskLike, readable
+from jattn.attention.attend import MaskLike, allowed_pairs
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads
 from jattn.attention.multi_head_parts import (
+    Attend,
     Turn,
+    attend_by,
     attend_heads,
     dropout_factors,
     join_heads,
     project,
     rotated,
 )
+from jattn.masks.visible import only, visible
 from jattn.normalizers import Normalizer, softmax
 
 
 class MultiHeadAttended(NamedTuple):
-    """The output of the joined heads, and the weights of each head."""
+    """The output of the joined heads, and the weights of each head; None if `attend` has none."""
 
     context: Float[Array, "t d"]
-    weights: Float[Array, "h t s"]
+    weights: Float[Array, "h t s"] | None
 
 
 @named_axes
@@ -45,6 +48,7 @@ def multi_head_attention(
     query_offset: Int[Array, ""] | int = 0,
     dropout_rate: float = 0.0,
     dropout_rng: Key[Array, ""] | None = None,
+    attend: Attend | None = None,
 ) -> MultiHeadAttended:
     """Attends with each of several heads, then projects their contexts to one output.
 
@@ -73,34 +77,49 @@ def multi_head_attention(
         dropout_rate: share of the weights that is dropped, after the normalizer.
         dropout_rng: key of the dropout. The weights that are dropped depend on it, head, query and
             key alone. They are those of `dot_product_attention` for the first element of a batch.
+        attend: a function that attends for the heads, in place of the dense form:
+            `attend(query [t h e], key [s g e], value [s g u], **options)` returns the context
+            [t h u] and the weights or None. The options are those of mask, bias, scale,
+            logits_soft_cap, sinks, normalizer, dropout_rate and dropout_rng that are set, and
+            query_offset with dropout. `jattn.engine.attend` has linear memory and no weights.
 
     Returns:
-        The context [t d] and the weights [h t s], which are those before dropout.
+        The context [t d] and the weights [h t s], which are those before dropout. With `attend` the
+        weights are its second result, None for `jattn.engine.attend`.
 
     Raises:
         ValueError: if arguments disagree about an axis, heads do not divide among groups, scale or
-            logits_soft_cap is not finite, logits_soft_cap is not above 0, or dropout_rate is not in
-            [0, 1) or is above 0 without dropout_rng.
+            logits_soft_cap is not finite, logits_soft_cap is not above 0, dropout_rate is not in
+            [0, 1) or is above 0 without dropout_rng, or `attend` refuses an option or returns no
+            context of the right shape.
     """
     check_heads("multi_head_attention", len(params.query_weight), len(params.key_weight))
     check_dropout(
         "multi_head_attention", "dropout_rate", dropout_rate, dropout_rng, rng_name="dropout_rng"
     )
-    query, key, value, bias, allowed = readable(query, key, value, mask, bias)
-    query_heads = project(params.query_weight, params.query_bias, query, "query_heads")
-    key_heads = project(params.key_weight, params.key_bias, key, "key_heads")
-    value_heads = project(params.value_weight, params.value_bias, value, "value_heads")
-    pairs = (len(query_heads), len(query), len(key))
-    context, weights = attend_heads(
-        rotated(turn, query_heads, query_offset),
-        rotated(turn, key_heads, 0),
-        value_heads,
-        allowed,
-        bias,
-        normalizer,
-        scale=scale,
-        logits_soft_cap=logits_soft_cap,
-        sinks=sinks,
-        dropped=dropout_factors(dropout_rng, dropout_rate, pairs, query_offset, query.dtype),
+    t, s = len(query), len(key)
+    seen = visible(mask, bias, t, s)
+    reads, is_read = (None, None) if seen is None else seen
+    query, key, value = only(reads, query), only(is_read, key), only(is_read, value)
+    heads = (
+        rotated(
+            turn,
+            project(params.query_weight, params.query_bias, query, "query_heads"),
+            query_offset,
+        ),
+        rotated(turn, project(params.key_weight, params.key_bias, key, "key_heads"), 0),
+        project(params.value_weight, params.value_bias, value, "value_heads"),
     )
-    return MultiHeadAttended(join_heads(params, context, allowed, len(key)), weights)
+    scoring = {"scale": scale, "logits_soft_cap": logits_soft_cap, "sinks": sinks}
+    if attend is None:
+        allowed, bias = allowed_pairs(mask, bias, t, s)
+        pairs = (len(heads[0]), t, s)
+        dropped = dropout_factors(dropout_rng, dropout_rate, pairs, query_offset, query.dtype)
+        attended = attend_heads(*heads, allowed, bias, normalizer, dropped=dropped, **scoring)
+    else:
+        dropping = {"dropout_rate": dropout_rate, "dropout_rng": dropout_rng}
+        dropping |= {"query_offset": query_offset}
+        other = None if normalizer is softmax else normalizer
+        scoring |= dropping if dropout_rate else {}
+        attended = attend_by(attend, *heads, mask=mask, bias=bias, normalizer=other, **scoring)
+    return MultiHeadAttended(join_heads(params, attended[0], reads), attended[1])

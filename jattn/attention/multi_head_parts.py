@@ -5,16 +5,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._dropout import kept_pairs
 from jattn._naming import named_value
 from jattn.attention.attend import Attended, attend
 from jattn.attention.multi_head_params import MultiHeadParams
+from jattn.masks.visible import only
 from jattn.normalizers import Normalizer
 from jattn.positions.offsets import positions_from
 
 Turn = Callable[[Float[Array, "t e"], Int[Array, " t"]], Float[Array, "t e"]]
+Attend = Callable[..., tuple[Float[Array, "t h u"], Any]]  # With options by name: see `attend_by`.
 
 
 def project(
@@ -126,17 +129,42 @@ def dropout_factors(
 
 
 def join_heads(
-    params: MultiHeadParams,
-    context: Float[Array, "h t u"],
-    allowed: Bool[Array, "*h t s"] | None,
-    keys: int,
+    params: MultiHeadParams, context: Float[Array, "h t u"], reads: Bool[Array, " t"] | None
 ) -> Float[Array, "t d"]:
-    """Returns the heads' contexts after the output projection; zero for a query without a key."""
+    """Returns the heads' contexts after the output projection.
+
+    Args:
+        reads: False for a query that may attend to no key, whose output is zero; None: all may.
+    """
     output = jnp.einsum("dhu,htu->td", params.output_weight, context)
     if params.output_bias is not None:
         output = output + params.output_bias[None]
-    allowed = jnp.ones((context.shape[1], keys), bool) if allowed is None else allowed
-    *heads, _, column = range(allowed.ndim)
-    reads = jax.lax.reduce_or(allowed, (*heads, column))
-    output = jnp.where(reads[:, None], output, 0.0)
-    return named_value(output, "decode/output")
+    return named_value(only(reads, output), "decode/output")
+
+
+def attend_by(
+    attend: Attend,
+    query_heads: Float[Array, "h t e"],
+    key_heads: Float[Array, "g s e"],
+    value_heads: Float[Array, "g s u"],
+    **options: Any,
+) -> tuple[Float[Array, "h t u"], Any]:
+    """Returns the context and the second result of `attend`, which gets the options that are set.
+
+    A function that cannot do what an option asks for is called with it all the same, and refuses.
+
+    Raises:
+        ValueError: if `attend` returns no pair of which the first is a context of this shape.
+    """
+    heads = (jnp.swapaxes(x, 0, 1) for x in (query_heads, key_heads, value_heads))
+    result = attend(*heads, **{name: x for name, x in options.items() if x is not None})
+    h, t, _ = query_heads.shape
+    expected = (t, h, value_heads.shape[-1])
+    shape = np.shape(result[0]) if isinstance(result, tuple) and len(result) == 2 else None
+    if shape != expected:
+        given = type(result).__name__ if shape is None else f"a context of shape {shape}"
+        raise ValueError(
+            f"multi_head_attention: attend returned {given}, expected a context of shape"
+            f" {expected} (t, h, u) and a second result"
+        )
+    return jnp.swapaxes(result[0], 0, 1), result[1]

@@ -12,9 +12,9 @@ from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import check_heads
-from jattn.attention.multi_head_parts import Turn
-from jattn.masks.algebra import Mask, as_array
-from jattn.masks.patterns import causal
+from jattn.attention.multi_head_parts import Attend, Turn
+from jattn.masks.algebra import Mask
+from jattn.masks.patterns import causal, segments
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_params import DecoderBlockParams
 from jattn.transformer.feed_forward import Activation, feed_forward
@@ -25,11 +25,11 @@ PAST = causal()
 
 
 class DecoderBlockOutput(NamedTuple):
-    """The features after a block, and the weights of each head on the past and on the memory."""
+    """The features after a block, and each head's weights on past and memory, or None."""
 
     outputs: Float[Array, "t d"]
-    self_weights: Float[Array, "h t t"]
-    cross_weights: Float[Array, "h t s"]
+    self_weights: Float[Array, "h t t"] | None
+    cross_weights: Float[Array, "h t s"] | None
 
 
 @named_axes
@@ -56,6 +56,7 @@ def decoder_block(
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
+    attend: Attend | None = None,
 ) -> DecoderBlockOutput:
     """Applies self-attention, cross-attention and a feed-forward network, and adds each result.
 
@@ -94,6 +95,8 @@ def decoder_block(
         dropout_rate: share that is dropped of the results of attention and of the network.
         attention_dropout_rate: share of the weights of both kinds of attention that is dropped.
         rng: the key of both kinds of dropout.
+        attend: a function that attends for the heads of both kinds of attention, such as
+            `jattn.engine.attend`, as in `multi_head_attention`.
 
     Returns:
         The features [t d], the weights of self-attention [h t t] and of cross-attention [h t s],
@@ -115,6 +118,7 @@ def decoder_block(
         "scale": scale,
         "logits_soft_cap": logits_soft_cap,
         "dropout_rate": attention_dropout_rate,
+        "attend": attend,
     }
 
     def attend_to_past(rows):
@@ -137,7 +141,7 @@ def decoder_block(
             rows,
             memory,
             memory,
-            mask=of_used_queries(memory_mask, used, len(rows), len(memory)),
+            mask=of_used_queries(memory_mask, used, len(memory)),
             bias=memory_bias,
             sinks=memory_sinks,
             turn=memory_turn,
@@ -162,10 +166,9 @@ def decoder_block(
     return DecoderBlockOutput(outputs, self_weights, cross_weights)
 
 
-def of_used_queries(mask: MaskLike, used: Used, t: int, s: int) -> Bool[Array, "t s"] | None:
+def of_used_queries(mask: MaskLike, used: Used, s: int) -> MaskLike:
     """Returns the mask of a memory without the queries that are padding."""
-    allowed = as_array(mask, t, s)
     if used is None:
-        return allowed
-    used_pairs = jnp.broadcast_to(used[:, None], (t, s))
-    return used_pairs if allowed is None else allowed & used_pairs
+        return mask
+    used_alone = segments(used.astype(jnp.int32), jnp.ones(s, jnp.int32))
+    return used_alone if mask is None else used_alone & mask

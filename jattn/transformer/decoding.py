@@ -13,6 +13,7 @@ from jattn._precision import at_least_float32
 from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
 from jattn.masks.algebra import Mask, dense
+from jattn.masks.visible import only
 from jattn.normalizers import softmax
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_block import PAST
@@ -22,7 +23,7 @@ from jattn.transformer.memory import TransformerMemory
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams, check_blocks, check_sinks
 from jattn.transformer.state import TransformerState, check_counts, check_sizes
-from jattn.transformer.sublayers import apply_sublayers, normalized, only_used
+from jattn.transformer.sublayers import apply_sublayers, normalized
 
 
 @named_axes
@@ -143,7 +144,7 @@ def transformer_step(
         )
         caches.append((*cache, weights[:, 0]))
     keys, values, weights = (tuple(cache[kind] for cache in caches) for kind in range(3))
-    outputs = only_used(normalized(params.norm, only_used(rows, used), epsilon), used)[0]
+    outputs = only(used, normalized(params.norm, only(used, rows), epsilon))[0]
     outputs = jnp.where(position < m, outputs, jnp.nan) if params.blocks else outputs
     return outputs, TransformerState(keys, values, position + 1, weights)
 
@@ -170,7 +171,8 @@ def _attend(
         readable = _in_any_head(allowed)[None, :, None]
         keys, values = jnp.where(readable, keys, 0.0), jnp.where(readable, values, 0.0)
     context, weights = attend_heads(query, keys, values, allowed, bias, softmax, **options)
-    return join_heads(heads, context, allowed, keys.shape[1]), weights
+    reads = jnp.full(1, keys.shape[1] > 0) if allowed is None else _in_any_head(allowed).any()[None]
+    return join_heads(heads, context, reads), weights
 
 
 def _in_any_head(allowed: Bool[Array, "... s"]) -> Bool[Array, " s"]:

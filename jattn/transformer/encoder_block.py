@@ -11,7 +11,7 @@ from jattn._options import NotNegative, Positive, Size, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
-from jattn.attention.multi_head_parts import Turn
+from jattn.attention.multi_head_parts import Attend, Turn
 from jattn.masks.algebra import Mask
 from jattn.positions.offsets import Offset
 from jattn.transformer.feed_forward import (
@@ -40,10 +40,10 @@ class EncoderBlockParams(NamedTuple):
 
 
 class EncoderBlockOutput(NamedTuple):
-    """The features after a block, and the weights of each head."""
+    """The features after a block, and the weights of each head; None if `attend` has none."""
 
     outputs: Float[Array, "s d"]
-    weights: Float[Array, "h s s"]
+    weights: Float[Array, "h s s"] | None
 
 
 @named_axes
@@ -108,6 +108,7 @@ def encoder_block(
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
+    attend: Attend | None = None,
 ) -> EncoderBlockOutput:
     """Applies self-attention, then a feed-forward network, and adds the result of each.
 
@@ -134,6 +135,8 @@ def encoder_block(
         dropout_rate: share that is dropped of the results of attention and of the network.
         attention_dropout_rate: share of the attention weights that is dropped.
         rng: the key of both kinds of dropout.
+        attend: a function that attends for the heads, such as `jattn.engine.attend`, as in
+            `multi_head_attention`.
 
     Returns:
         The features [s d], and the weights [h s s] before dropout.
@@ -150,7 +153,7 @@ def encoder_block(
     # The first two keys do not depend on the number that is split off.
     *rngs, weights_rng = [None] * 3 if rng is None else jax.random.split(rng, 3)
 
-    def attend(rows):
+    def attend_to_self(rows):
         return multi_head_attention(
             params.attention,
             rows,
@@ -164,6 +167,7 @@ def encoder_block(
             turn=shifted(turn, query_offset),
             dropout_rate=attention_dropout_rate,
             dropout_rng=weights_rng,
+            attend=attend,
         )
 
     def transform(rows):
@@ -171,7 +175,7 @@ def encoder_block(
 
     outputs, (weights, _) = apply_sublayers(
         (params.attention_norm, params.feed_forward_norm),
-        (attend, transform),
+        (attend_to_self, transform),
         inputs,
         order=order,
         epsilon=epsilon,

@@ -10,8 +10,9 @@ from jattn._axes import named_axes
 from jattn._options import NotNegative, Positive, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
-from jattn.attention.multi_head_parts import Turn
+from jattn.attention.multi_head_parts import Attend, Turn
 from jattn.masks.algebra import Mask
+from jattn.masks.visible import only
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_block import PAST, decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams
@@ -24,22 +25,22 @@ from jattn.transformer.stack_params import (
     check_blocks,
     check_sinks,
 )
-from jattn.transformer.sublayers import normalized, only_used, used_positions
+from jattn.transformer.sublayers import normalized, used_positions
 
 
 class TransformerEncoderOutput(NamedTuple):
-    """The features of each position, and the weights of each block."""
+    """The features of each position, and the weights of each block, or None for each."""
 
     outputs: Float[Array, "s d"]
-    weights: tuple[Float[Array, "h s s"], ...]
+    weights: tuple[Float[Array, "h s s"] | None, ...]
 
 
 class TransformerDecoderOutput(NamedTuple):
-    """The features of each position, and each block's weights on the past and on the memory."""
+    """The features of each position, and each block's weights on past and memory, or None."""
 
     outputs: Float[Array, "t d"]
-    self_weights: tuple[Float[Array, "h t t"], ...]
-    cross_weights: tuple[Float[Array, "h t s"], ...]
+    self_weights: tuple[Float[Array, "h t t"] | None, ...]
+    cross_weights: tuple[Float[Array, "h t s"] | None, ...]
 
 
 @named_axes
@@ -61,6 +62,7 @@ def transformer_encoder(
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
+    attend: Attend | None = None,
 ) -> TransformerEncoderOutput:
     """Applies one `encoder_block` after another, then the norm where there is one.
 
@@ -84,6 +86,7 @@ def transformer_encoder(
         dropout_rate: share that is dropped of the results of attention and of the networks.
         attention_dropout_rate: share of the attention weights that is dropped.
         rng: the key of both kinds of dropout, split among the blocks.
+        attend: as in `multi_head_attention`, for every block.
 
     Returns:
         The features [s d], and for each block the weights [h s s] before dropout.
@@ -115,10 +118,11 @@ def transformer_encoder(
             dropout_rate=dropout_rate,
             attention_dropout_rate=attention_dropout_rate,
             rng=block_rng,
+            attend=attend,
         )
         weights.append(weights_of_block)
-    inputs = only_used(inputs, used)
-    outputs = only_used(normalized(params.norm, inputs, epsilon), used)
+    inputs = only(used, inputs)
+    outputs = only(used, normalized(params.norm, inputs, epsilon))
     return TransformerEncoderOutput(outputs, tuple(weights))
 
 
@@ -146,6 +150,7 @@ def transformer_decoder(
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
+    attend: Attend | None = None,
 ) -> TransformerDecoderOutput:
     """Applies one `decoder_block` after another to one memory, then the norm where there is one.
 
@@ -178,6 +183,7 @@ def transformer_decoder(
         dropout_rate: share that is dropped of the results of attention and of the networks.
         attention_dropout_rate: share of the weights of both kinds of attention that is dropped.
         rng: the key of both kinds of dropout, split among the blocks.
+        attend: as in `multi_head_attention`, for every block.
 
     Returns:
         The features [t d], and for each block the weights of self-attention [h t t] and those of
@@ -216,10 +222,11 @@ def transformer_decoder(
             dropout_rate=dropout_rate,
             attention_dropout_rate=attention_dropout_rate,
             rng=block_rng,
+            attend=attend,
         )
         weights.append(weights_of_block)
-    inputs = only_used(inputs, used)
-    outputs = only_used(normalized(params.norm, inputs, epsilon), used)
+    inputs = only(used, inputs)
+    outputs = only(used, normalized(params.norm, inputs, epsilon))
     self_weights, cross_weights = (tuple(pair[kind] for pair in weights) for kind in (0, 1))
     return TransformerDecoderOutput(outputs, self_weights, cross_weights)
 

@@ -18,7 +18,8 @@ from jattn.layers import (
     layer_norm,
     rms_norm,
 )
-from jattn.masks.algebra import Mask, as_array
+from jattn.masks.algebra import Mask
+from jattn.masks.visible import only, visible
 from jattn.positions.offsets import Offset, positions_from
 from jattn.transformer.order import Order, Rows, Sublayer
 
@@ -46,7 +47,7 @@ def apply_sublayers(
         rngs: a key for the dropout after each sublayer.
     """
     results = []
-    inputs = only_used(inputs, used)
+    inputs = only(used, inputs)
     for norm, sublayer, rng in zip(norms, sublayers, rngs or [None] * len(norms), strict=True):
 
         def dropping(rows, sublayer=sublayer, rng=rng):
@@ -56,7 +57,7 @@ def apply_sublayers(
         norm_rows = partial(normalized, norm, epsilon=epsilon)
         inputs, result = order(norm_rows, dropping, inputs)
         results.append(result)
-    return only_used(inputs, used), results
+    return only(used, inputs), results
 
 
 def init_norm(*, rms: bool, size: int, bias: bool, dtype: DTypeLike) -> NormParams:
@@ -80,16 +81,8 @@ def used_positions(
 
     A bias of -inf is the same as a mask.
     """
-    allowed = as_array(mask, size, size)
-    if bias is not None:
-        finite = (bias != -jnp.inf).any(tuple(range(bias.ndim - 2)))
-        allowed = finite if allowed is None else allowed & finite
-    return None if allowed is None else allowed.any(0) | allowed.any(1)
-
-
-def only_used(rows: Float[Array, "t d"], used: Used) -> Float[Array, "t d"]:
-    """Returns the rows with zeros where a position is not used."""
-    return rows if used is None else jnp.where(used[:, None], rows, 0.0)
+    seen = visible(mask, bias, size, size)
+    return None if seen is None else jnp.asarray(seen.queries | seen.keys)
 
 
 def shifted(turn: Turn | None, offset: Offset) -> Turn | None:

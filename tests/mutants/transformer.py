@@ -9,6 +9,8 @@ ENCODER_BLOCK = "jattn.transformer.encoder_block"
 DECODER_BLOCK = "jattn.transformer.decoder_block"
 DECODING = "jattn.transformer.decoding"
 SUBLAYERS = "jattn.transformer.sublayers"
+VISIBLE = "jattn.masks.visible"
+ATTEND = "jattn.engine.attend"
 
 TESTS = "test_transformer.test_"
 STEPS = TESTS + "S1_steps_are_the_full_pass"
@@ -22,6 +24,11 @@ OWN_KEYS = TESTS + "K1_blocks_and_stacks_drop_weights_of_each_attention_by_a_key
 SQUARES = TESTS + "S1_stacks_with_root_mean_square_norms_give_the_same_by_steps"
 DRAWN = TESTS + "parameters_are_drawn_with_variance_one_over_fan_in"
 NAMED = TESTS + "mistakes_are_named"
+
+ON_THE_ENGINE = "test_attend.test_G3_C1_the_engine_gives_the_dense_form_and_its_derivatives"
+SEEN = "test_attend.test_visible_queries_and_keys_are_those_of_the_dense_mask"
+NO_PAIRS = "test_attend.test_no_array_has_all_pairs_of_queries_and_keys"
+REFUSED = "test_attend.test_mistakes_are_named"
 
 ROTATED = {"name": "post-norm, rotation, a bias, a memory with padding"}
 LATER = {"name": "sinks, cap, scale and rotation of the memory from a later position"}
@@ -71,8 +78,8 @@ MUTANTS = (
     Mutant(
         "the output's bias in empty rows",
         HEADS_APART,
-        "    output = jnp.where(reads[:, None], output, 0.0)\n",
-        "",
+        "named_value(only(reads, output)",
+        "named_value(output",
         EMPTY,
         "multi_head_attention",
     ),
@@ -119,9 +126,65 @@ MUTANTS = (
     Mutant(
         "keys rotated from the first query's position",
         HEADED,
-        "rotated(turn, key_heads, 0)",
-        "rotated(turn, key_heads, query_offset)",
+        'key, "key_heads"), 0)',
+        'key, "key_heads"), query_offset)',
         FIRST_POSITION,
+    ),
+    Mutant(
+        "inputs that nobody may read projected as they are",
+        HEADED,
+        "only(reads, query), only(is_read, key), only(is_read, value)",
+        "query, key, value",
+        ON_THE_ENGINE,
+        given={"name": "an array"},
+    ),
+    Mutant(
+        "the engine without the mask",
+        HEADED,
+        "mask=mask, bias=bias, normalizer=other",
+        "mask=None, bias=bias, normalizer=other",
+        ON_THE_ENGINE,
+        given={"name": "documents"},
+    ),
+    Mutant(
+        "the engine without the sinks",
+        HEADED,
+        '"logits_soft_cap": logits_soft_cap, "sinks": sinks}',
+        '"logits_soft_cap": logits_soft_cap, "sinks": sinks if attend is None else None}',
+        ON_THE_ENGINE,
+        given={"name": "a bias of each head"},
+    ),
+    Mutant(
+        "another normalizer than the engine's is taken for its own",
+        ATTEND,
+        "if normalizer is not softmax:",
+        "if normalizer is None:",
+        REFUSED,
+        given={"message": "attend: normalizer is sparsemax, expected softmax"},
+    ),
+    Mutant(
+        "visible keys of intervals without the last",
+        VISIBLE,
+        "xp.where(reads, keys.stop, s)",
+        "xp.where(reads, keys.stop - 1, s)",
+        SEEN,
+        given={"name": "a window of some", "bias": "no bias"},
+    ),
+    Mutant(
+        "visible queries of the last block alone",
+        VISIBLE,
+        ".at[rows].set(queries)",
+        ".at[rows[-1]].set(queries[-1])",
+        SEEN,
+        given={"name": "documents", "bias": "no bias"},
+    ),
+    Mutant(
+        "visible places of all pairs at once",
+        VISIBLE,
+        "PAIRS = 2**16",
+        "PAIRS = 2**26",
+        NO_PAIRS,
+        given={"by_engine": True},
     ),
     Mutant(
         "every weight of heads drawn with one fan-in",
@@ -157,8 +220,8 @@ MUTANTS = (
     ),
     Mutant(
         "a bias of -inf is no mask of padding",
-        SUBLAYERS,
-        "        allowed = finite if allowed is None else allowed & finite\n",
+        VISIBLE,
+        "        mask = finite if mask is None else mask & finite\n",
         "",
         PADDING,
         given=BY_BIAS,
@@ -166,7 +229,7 @@ MUTANTS = (
     Mutant(
         "padding zeroed after the block alone",
         SUBLAYERS,
-        "    inputs = only_used(inputs, used)\n",
+        "    inputs = only(used, inputs)\n",
         "",
         PADDING,
         given=BY_MASK,
@@ -195,8 +258,8 @@ MUTANTS = (
     Mutant(
         "padding reads the memory",
         DECODER_BLOCK,
-        "allowed & used_pairs",
-        "allowed",
+        "used_alone & mask",
+        "mask",
         PADDED_MEMORY,
     ),
     Mutant(
@@ -216,7 +279,7 @@ MUTANTS = (
     Mutant(
         "the last norm over padding",
         "jattn.transformer.stacks",
-        "    outputs = only_used(normalized(params.norm, inputs, epsilon), used)\n    self_weights",
+        "    outputs = only(used, normalized(params.norm, inputs, epsilon))\n    self_weights",
         "    outputs = normalized(params.norm, inputs, epsilon)\n    self_weights",
         PADDING,
         given=BY_MASK,

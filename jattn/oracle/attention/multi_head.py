@@ -22,6 +22,7 @@ def multi_head_attention(
     query_offset=0,
     dropout_rate=0.0,
     dropout_rng=None,
+    attend=None,
 ):
     """Returns ((context, weights), pullback), as `jax.vjp` does.
 
@@ -35,7 +36,7 @@ def multi_head_attention(
     `turn(heads, positions)` returns (turned, pullback), and dQ is the pullback of the gradient of
     the turned queries. `dropout_rng` is the array [h t s] of the weights that are kept, True or
     False. The pullback returns the gradients of params, query, key and value, then of bias, scale
-    and sinks where they are arrays.
+    and sinks where they are arrays. The values are the same for every `attend`.
     """
     heads, groups = len(params.query_weight), len(params.key_weight)
     t, s = len(query), len(key)

@@ -39,6 +39,7 @@ def decoder_block(
     dropout_rate=0.0,
     attention_dropout_rate=0.0,
     rng=None,
+    attend=None,
 ):
     """Returns ((outputs, self_weights, cross_weights), pullback), as `jax.vjp` does.
 

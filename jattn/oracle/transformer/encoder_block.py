@@ -25,6 +25,7 @@ def encoder_block(
     dropout_rate=0.0,
     attention_dropout_rate=0.0,
     rng=None,
+    attend=None,
 ):
     """Returns ((outputs, weights), pullback), as `jax.vjp` does, without dropout.
 
