@@ -154,10 +154,10 @@ def _attend_all(
     operands = Operands(_in_groups(query, g, -2), key, value, bias, sinks, arrays.scale)
     hidden = Hidden(arrays.mask, array, arrays.rng, heads)
     by_group = Axes(every, 1)
-    axes = (
-        Operands(by_group, by_group, by_group, bias_axes, Axes(none, 0), Axes(none, None)),
-        Hidden(mask_axes, array_axes, Axes(none, None), Axes(every, 0)),
-    )
+    of_heads, of_all = Axes(none, 0), Axes(none, None)
+    of_operands = [by_group, by_group, by_group, bias_axes, of_heads, of_all]
+    of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0)]
+    axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)
     of_hides = mask_axes, array_axes, bias_axes
     narrows = any(run.widths for way in schedule[1:] for run in way.runs)
@@ -171,7 +171,7 @@ def _attend_all(
     if measure is None:
         return AttendedAll(output, lse_of_all)
     function = partial(_measured, schedule.settings, measure)
-    result_axes = Read(by_group, by_group)
+    result_axes = Read._make([by_group, by_group])
     tree = (*given, Read(context, lse))
     rows, columns = schedule.run(function, tree, (*axes, result_axes), linear=True, out=0)
     rows = rows.reshape(*lead, h, *rows.shape[-2:])
@@ -196,7 +196,7 @@ def _attend_jvp(schedule: Schedule, axes: Any, primals: Any, tangents: Any) -> t
     def change(operands: Operands, hidden: Hidden, seen: Any, result: Read, d: Operands) -> Read:
         by_group = axes[0].query
         tree = operands, hidden, seen, result, d
-        all_axes = (*axes, Read(by_group, by_group), axes[0])
+        all_axes = (*axes, Read._make([by_group, by_group]), axes[0])
         return schedule.run(partial(_tangent, schedule.settings), tree, all_axes, linear=True)
 
     return result, change(*primals, result, tangents[0])
@@ -280,7 +280,8 @@ def visible_of(
     """
     if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
         return None, None
-    found = over_heads(lambda *x: visible(*x, t, s, narrows), tree, axes, Loops(), out=0)
+    of_head = lambda mask, array, bias: visible(mask, array, bias, t, s, narrows)
+    found = over_heads(of_head, tree, axes, Loops(), out=0)
     if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
         return None, None
     kinds = leaves_like(axes, tree)

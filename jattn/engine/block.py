@@ -34,9 +34,9 @@ class Operands(NamedTuple):
     query: Float[Array, "t *r k"]
     key: Float[Array, "s k"]
     value: Float[Array, "s v"]
-    bias: Float[Array, "*r t s"] | None = None  # Axes of t and s may have size 1.
-    sinks: Float[Array, "*r"] | None = None
-    scale: Float[Array, ""] | None = None
+    bias: Float[Array, "*r t s"] | None  # Axes of t and s may have size 1.
+    sinks: Float[Array, "*r"] | None
+    scale: Float[Array, ""]
 
 
 class Hidden(NamedTuple):
@@ -157,7 +157,7 @@ def tangent(
     d_scores = d_scores if allowed is None else jnp.where(allowed, d_scores, 0.0)
     moved = weights * d_scores
     d_lse = moved.sum(0)
-    if d.sinks is not None:
+    if d.sinks is not None and operands.sinks is not None:
         sinks = pairs.each_query(operands.sinks)
         d_lse = d_lse + jnp.exp(sinks - lse[0]) * pairs.each_query(d.sinks)
     if settings.dropout_rate:

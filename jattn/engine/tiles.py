@@ -21,8 +21,8 @@ from jattn.masks.spans import Interval
 # How an array goes along with a tile: by its queries [t ...], by its keys [s ...] or [... s], by
 # its pairs [*r t s]; or it is the same for all tiles.
 QUERIES, KEYS, KEY_COLUMNS, PAIRS, ALL = "queries", "keys", "key columns", "pairs", "all"
-OPERANDS = Operands(QUERIES, KEYS, KEYS, PAIRS, ALL, ALL)  # type: ignore[arg-type]
-READ = Read(QUERIES, QUERIES)  # type: ignore[arg-type]
+OPERANDS = Operands._make([QUERIES, KEYS, KEYS, PAIRS, ALL, ALL])
+READ = Read._make([QUERIES, QUERIES])
 
 
 class Found(NamedTuple):
@@ -114,11 +114,13 @@ def hide_unread(operands: Operands, visible: Visible | None) -> Operands:
     """Queries, keys and values become zero where nobody reads: not even NaN has an effect then."""
     if visible is None:
         return operands
-    query, key, value, *rest = operands
     sees, seen = visible.queries, visible.keys[..., None]
-    sees = sees.reshape(*sees.shape, *[1] * (query.ndim - sees.ndim))
-    query = jnp.where(sees, query, 0.0)
-    return Operands(query, jnp.where(seen, key, 0.0), jnp.where(seen, value, 0.0), *rest)
+    sees = sees.reshape(*sees.shape, *[1] * (operands.query.ndim - sees.ndim))
+    return operands._replace(
+        query=jnp.where(sees, operands.query, 0.0),
+        key=jnp.where(seen, operands.key, 0.0),
+        value=jnp.where(seen, operands.value, 0.0),
+    )
 
 
 def _cut(array: Any, kind: str, run: Run, t: int, s: int) -> tuple[Any, bool]:

@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "poison in keys that nobody reads",
         TILES,
-        "return Operands(query, jnp.where(seen, key, 0.0), jnp.where(seen, value, 0.0), *rest)",
-        "return Operands(query, key, value, *rest)",
+        "        key=jnp.where(seen, operands.key, 0.0),\n",
+        "",
         "test_engine.test_C1_what_nobody_may_read_changes_no_bit",
         given={"path": "default", "name": "causal"},
     ),
