@@ -245,7 +245,11 @@ def transformer_rows() -> Iterator[Row]:
 
 
 def engine_rows() -> Iterator[Row]:
-    """Yields functions that have a batch and heads themselves: b t h k."""
+    """Yields functions that have a batch and heads themselves.
+
+    Such a row is `Row(name, function, (query, key, value), ("b t h", "b s h", "b s h"), "b t h")`:
+    only b and h are sharded, and the letters between them are there to be counted.
+    """
     yield from ()
 
 

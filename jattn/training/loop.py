@@ -86,7 +86,7 @@ def fit(
 
     Args:
         loss: `loss(params, batch, rng) -> (scalar, metrics)`; see `make_train_step`.
-        params: the initial parameters; they are copied.
+        params: the initial parameters; they are copied, and keep their shardings.
         batches: a function from a step, counted from 0, to its batch; the same step has to give
             the same batch.
         steps: number of steps in all, those before a resume included.
@@ -105,7 +105,7 @@ def fit(
             it is not 0, `NAME-best.EXT` is the run at its best evaluation. A run can be resumed
             from each of them.
         resume: continue from `checkpoint`, and cut `log` back to its step; `params` then only
-            give the expected structure. Without it both files are replaced.
+            give the expected structure and shardings. Without it both files are replaced.
         log: a file of JSON lines: metrics of the training batch every `log_every` steps, and all
             evaluations; values that are not finite are null.
         log_every: number of steps between the log's lines of the training batch.
