@@ -4,6 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -52,7 +53,8 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     do, are mapped by `jax.vmap`, and the results have them too. Arrays without them, and masks of
     `jattn.masks`, are shared.
 
-    A call is compiled once for its shapes and options, as by `jax.jit`. Functions have to be pure.
+    Eager calls of a module's function are compiled once for all arrays of the same shapes, as by
+    `jax.jit`, so the function has to be pure. Other closures are compiled at every call.
 
     Args:
         positions: names of further arguments that are the position of the first query. A function
@@ -69,9 +71,8 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
         inner = in_chunks(function.func, chunk_size, positions=positions)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
     trusted = rowwise.names_of_positions(function, positions)
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    is_lasting = getattr(module, getattr(function, "__name__", ""), None) is function
-    chunks = (_lasting if is_lasting else Chunks)(function, int(chunk_size), trusted)
+    make = _of_module if _is_of_module(function) else Chunks
+    chunks = make(function, int(chunk_size), trusted)
 
     @functools.wraps(function)
     def chunked(*args, **kwargs):
@@ -94,7 +95,7 @@ class Chunks:
     def __init__(self, function: Callable[..., Any], size: int, trusted: frozenset[str]):
         self.function, self.size, self.trusted = function, size, trusted
         self.signature, self.forms = inspect.signature(function), rowwise.forms_by_path(function)
-        self.positions = {*OFFSETS, *trusted}
+        self.positions, self.is_constant = {*OFFSETS, *trusted}, _is_constant(function)
         self.compiled = jax.jit(self.compute, static_argnums=(0, 1), inline=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -108,12 +109,8 @@ class Chunks:
         is_array = lambda x: isinstance(x, jax.Array | np.ndarray)
         options = tuple(None if is_array(x) else Option(type(x), x) for x in leaves)
         runs = self._runs(given, bound.arguments, any(isinstance(x, Tracer) for x in leaves))
-        try:
-            hash((structure, options))
-        except TypeError:
-            compute = self.compute
-        else:
-            compute = self.compiled
+        is_constant = all(_is_constant(x.value) for x in options if x is not None)
+        compute = self.compiled if is_constant and self.is_constant else self.compute
         return compute((structure, options), runs, list(filter(is_array, leaves)))
 
     def compute(self, fixed: Any, runs: tuple[Run, ...], arrays: list[Any]) -> Any:
@@ -150,16 +147,14 @@ class Chunks:
 
     def _as_tree(self, name: str, value: Any) -> Any:
         """An argument with every array in it as a leaf; positions are arrays."""
-        if isinstance(value, functools.partial):
+        if isinstance(value, functools.partial) and _is_constant(value.func):
             arguments = [self._as_tree("", x) for x in value.args]
             keywords = {n: self._as_tree(n, x) for n, x in value.keywords.items()}
             return jax.tree_util.Partial(value.func, *arguments, **keywords)
         if name in self.positions and isinstance(value, int | np.integer):
             return jnp.asarray(within_reach(value))
-        is_array = hasattr(value, "dtype") and not isinstance(value, Tracer)
-        is_option = is_array and name not in {"", *self.forms, *self.positions}
-        if is_option and np.ndim(value) == 0 and jnp.issubdtype(value.dtype, jnp.integer):
-            return int(value)  # Of a function that reads it as a Python integer.
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            return value[()]  # Static, since it may be read as a Python integer.
         return value
 
     def _name_of_mask(self, arguments: Arrays) -> str | None:
@@ -195,8 +190,21 @@ class Chunks:
         return axes_of_keys(call, [resized(shapes, keys, n) for n in sizes], sizes, name)
 
 
-_lasting = functools.cache(Chunks)  # Of functions of a module, which are there as long as it is.
+_of_module = functools.cache(Chunks)
 UNKNOWN = object()
+
+
+def _is_of_module(function: Any) -> bool:
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    return getattr(module, getattr(function, "__name__", ""), None) is function
+
+
+def _is_constant(option: Any) -> bool:
+    """Whether calls with the same option may share a program: it holds no array or tracer."""
+    if callable(option):
+        has_cells = not isinstance(option, FunctionType) or option.__closure__
+        return isinstance(option, type) or _is_of_module(option) or not has_cells
+    return getattr(option, "__hash__", None) is not None
 
 
 def _is_row_map(value: Any) -> bool:

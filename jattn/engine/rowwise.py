@@ -128,7 +128,7 @@ def arrays_of(
         if leading or {"t", "s"} & {*axes}:
             found[path] = Given(jnp.asarray(value), leading, axes)
     try:
-        np.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
+        jnp.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
     except ValueError:
         shapes = {path: x.array.shape[: x.leading] for path, x in found.items() if x.leading}
         raise ValueError(f"{_name(function)}: leading axes do not broadcast: {shapes}") from None
