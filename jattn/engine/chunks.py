@@ -4,6 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from enum import Enum
 from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,6 +49,7 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     Blocks of keys that such a mask hides from a block of queries are skipped if the numbers in the
     mask are known before the run, arrays along the keys are annotated with an axis s, and the
     function's operations show that hidden keys change nothing. All other functions get every key.
+    A rule of `jax.custom_jvp` is taken to be the derivative of its function.
 
     Arrays may have leading axes in addition to those of their annotation. They broadcast as NumPy's
     do, are mapped by `jax.vmap`, and the results have them too. Arrays without them, and masks of
@@ -114,7 +116,7 @@ class Chunks:
         return compute((structure, options), runs, list(filter(is_array, leaves)))
 
     def compute(self, fixed: Any, runs: tuple[Run, ...], arrays: list[Any]) -> Any:
-        """All queries of a call whose arrays are `arrays` and whose other arguments are `fixed`."""
+        """Computes all queries of a call from its arrays and from its `fixed` other arguments."""
         (structure, options), remaining = fixed, iter(arrays)
         leaves = [next(remaining) if x is None else x.value for x in options]
         arguments = structure.unflatten(leaves)
@@ -137,7 +139,7 @@ class Chunks:
     def block(
         self, arguments: Arrays, arrays: Arrays, start: Any = None, first_key: Any = None
     ) -> Any:
-        """`function` of all queries, or of the block of them whose first query is `start`."""
+        """Calls the function with all queries, or with the block of them that begins at `start`."""
         arguments = rowwise.with_arrays(arguments, arrays)
         if start is not None:
             moved = functools.partial(_moved, self.positions, (start, first_key))
@@ -146,7 +148,7 @@ class Chunks:
         return self.function(*bound.args, **bound.kwargs)
 
     def _as_tree(self, name: str, value: Any) -> Any:
-        """An argument with every array in it as a leaf; positions are arrays."""
+        """Returns an argument with every array in it as a leaf; positions become arrays."""
         if isinstance(value, functools.partial) and _is_constant(value.func):
             arguments = [self._as_tree("", x) for x in value.args]
             keywords = {n: self._as_tree(n, x) for n, x in value.keywords.items()}
@@ -158,7 +160,7 @@ class Chunks:
         return value
 
     def _name_of_mask(self, arguments: Arrays) -> str | None:
-        """The only argument that is a mask, if it is one of queries and keys."""
+        """Returns the name of the only mask among the arguments, if it is one of queries and keys."""
         names = [name for name, x in arguments.items() if isinstance(x, Mask)]
         is_of_pairs = len(names) == 1 and ("t", "s") in self.forms.get(names[0], ())
         return names[0] if is_of_pairs else None
@@ -174,7 +176,7 @@ class Chunks:
         return runs_of(t, self.size, known, s)
 
     def _columns(self, arguments: Arrays, given: dict[str, Given]) -> Columns | None:
-        """The axis of keys of each result; None if blocks have to get every key."""
+        """Returns the axis of keys of each result; None if blocks have to get every key."""
         name, s = self._name_of_mask(arguments), rowwise.count_of_keys(given)
         assert name is not None
         assert s is not None
@@ -200,15 +202,15 @@ def _is_of_module(function: Any) -> bool:
 
 
 def _is_constant(option: Any) -> bool:
-    """Whether calls with the same option may share a program: it holds no array or tracer."""
+    """Returns whether calls with equal options may share a program: it holds no array."""
     if callable(option):
         has_cells = not isinstance(option, FunctionType) or option.__closure__
         return isinstance(option, type) or _is_of_module(option) or not has_cells
-    return getattr(option, "__hash__", None) is not None
+    return isinstance(option, str | int | float | complex | np.generic | np.dtype | Enum)
 
 
 def _is_row_map(value: Any) -> bool:
-    return callable(value) and getattr(value, "__module__", None) == softmax.__module__
+    return _is_of_module(value) and value.__module__ == softmax.__module__
 
 
 class Later(NamedTuple):
@@ -222,7 +224,7 @@ class Later(NamedTuple):
 
 
 def _moved(positions: set[str], starts: tuple[Any, Any], name: str, value: Any) -> Any:
-    """An argument as it is for the block of queries and keys that begins at `starts`."""
+    """Returns an argument as it is for the block of queries and keys that begins at `starts`."""
     moved = functools.partial(_moved, positions, starts)
     if isinstance(value, functools.partial):
         keywords = {n: moved(n, x) for n, x in value.keywords.items()}

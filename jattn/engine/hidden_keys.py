@@ -56,6 +56,7 @@ NEUTRAL = {
     "reduce_or": 0.0,
     "reduce_and": 1.0,
 }
+REFUSED = {"scan", "while", "cond", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 MOVING = {"transpose", "reshape", "squeeze", "broadcast_in_dim", "slice", "concatenate"}
 
 
@@ -127,7 +128,7 @@ class Facts:
         self.trail += [name, *(self.shape(x.aval) for x in equation.outvars)]
         self.trail += [x for x in equation.params.values() if isinstance(x, int | float)]
         shapes = [self.shape(x.aval) for x in (*equation.invars, *equation.outvars)]
-        known = name not in ("scan", "while", "cond") and all(x.count("s") < 2 for x in shapes)
+        known = name not in REFUSED and all(x.count("s") < 2 for x in shapes)
         if known and inner is not None:
             return walk(inner, operands, self.constant, self.through)
         is_free = known and DEPENDS not in operands
@@ -162,7 +163,7 @@ class Facts:
 
 
 def _entry(name: str, states: list[State]) -> State:
-    """The state of a function of entries at one place."""
+    """Returns the state of a function of entries at one place."""
     if name == "select_n":
         chosen, *cases = states
         if chosen != UNKNOWN:
@@ -186,7 +187,7 @@ def _product(numbers: Any, states: list[State], along: list[int | None]) -> Stat
 
 
 def _keeps_keys(name: str, params: Any, shapes: list[Shape], along: list[int | None]) -> bool:
-    """Whether entries stay at their keys."""
+    """Returns whether entries stay at their keys."""
     *of_operands, of_result = along
     if of_result is None or name == "concatenate":
         return len({*along}) == 1 and params.get("dimension") != of_result

@@ -65,6 +65,7 @@ class Blocks(NamedTuple):
     columns: Columns
 
     def all(self, runs: tuple[Run, ...], arrays: Arrays) -> Any:
+        """Computes all queries."""
         parts, structures = zip(
             *(jax.tree.flatten(self._run(run, arrays)) for run in runs), strict=True
         )
@@ -113,7 +114,7 @@ class Blocks(NamedTuple):
 
 
 def _placed(part: Any, first: Any, axis: int, size: int) -> Any:
-    """Zeros of `size` entries along the axis, with `part` among them."""
+    """Returns `part` among zeros, with `size` entries along the axis."""
     zeros = jnp.zeros((*part.shape[:axis], size, *part.shape[axis + 1 :]), part.dtype)
     return lax.dynamic_update_slice_in_dim(zeros, part, first, axis)
 

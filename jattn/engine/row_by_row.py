@@ -1,4 +1,4 @@
-"""Whether a function computes each row from that row of its inputs alone, as its jaxpr shows.
+"""Shows from a function's jaxpr that it does not compute each row from the same row alone.
 
 The function is traced for a number of queries that no other axis has, so that an axis of queries
 is known by its size. Facts about arrays are then carried from the inputs to the results.
@@ -134,7 +134,7 @@ def _closed(closed: Any, facts: Facts, t: int) -> Facts:
 
 
 def _of_constant(value: Any, t: int) -> int:
-    """Whether a constant has a row for each query, and these differ."""
+    """Returns whether a constant has a row for each query, and these differ."""
     if isinstance(value, Tracer) or t not in np.shape(value):
         return 0
     axis = np.shape(value).index(t)
@@ -170,13 +170,13 @@ def _through(equation: Any, facts: Facts, t: int) -> Facts:
 
 
 def _are_apart(one: int, other: int) -> bool:
-    """Whether a place in the block and the block's beginning meet, which makes a position."""
+    """Returns whether a place in the block and the block's beginning meet, which makes a position."""
     both = PLACED | START
     return (one | other) & both == both and both not in (one & both, other & both)
 
 
 def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
-    """The axes of operands along which entries are put together, each as (operand, axis)."""
+    """Yields the axes of operands along which entries are put together, each as (operand, axis)."""
     name, params = equation.primitive.name, equation.params
     if name in ("reduce_sum", "reduce_prod"):
         yield from ((0, axis) for axis in params["axes"])
@@ -197,7 +197,7 @@ def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
 
 
 def _scan(equation: Any, facts: Facts, t: int) -> Facts:
-    """A loop; a state that is carried from query to query depends on those before."""
+    """Returns the facts of a scan; a state carried from query to query depends on those before."""
     body = equation.params["jaxpr"]
     inner = getattr(body, "jaxpr", body)
     # Constants, the state and a row of each array come in, the state and a row of each result out.
@@ -216,7 +216,7 @@ def _scan(equation: Any, facts: Facts, t: int) -> Facts:
 def _loop(
     body: Any, constants: Facts, state: Facts, t: int, rows: Sequence[int] = (), mixing: Any = None
 ) -> Facts:
-    """The facts of a loop's results, once those of its state do not change."""
+    """Returns the facts of a loop's results, once those of its state do not change."""
     mixing = mixing or [False] * len(state)
     while True:
         results = _closed(body, [*constants, *state, *rows], t)
