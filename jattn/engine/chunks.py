@@ -160,7 +160,7 @@ class Chunks:
         return value
 
     def _name_of_mask(self, arguments: Arrays) -> str | None:
-        """Returns the name of the only mask among the arguments, if it is one of queries and keys."""
+        """Returns the name of the only mask of a call, if it is one of queries and keys."""
         names = [name for name, x in arguments.items() if isinstance(x, Mask)]
         is_of_pairs = len(names) == 1 and ("t", "s") in self.forms.get(names[0], ())
         return names[0] if is_of_pairs else None
@@ -198,7 +198,8 @@ UNKNOWN = object()
 
 def _is_of_module(function: Any) -> bool:
     module = sys.modules.get(getattr(function, "__module__", None) or "")
-    return getattr(module, getattr(function, "__name__", ""), None) is function
+    is_named = getattr(module, getattr(function, "__name__", ""), None) is function
+    return callable(function) and is_named
 
 
 def _is_constant(option: Any) -> bool:

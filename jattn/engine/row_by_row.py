@@ -170,7 +170,7 @@ def _through(equation: Any, facts: Facts, t: int) -> Facts:
 
 
 def _are_apart(one: int, other: int) -> bool:
-    """Returns whether a place in the block and the block's beginning meet, which makes a position."""
+    """Returns whether a place in the block and the block's beginning make a position."""
     both = PLACED | START
     return (one | other) & both == both and both not in (one & both, other & both)
 
