@@ -1,6 +1,10 @@
 """A block of queries at a time: `in_chunks` changes no value and no derivative of a mechanism."""
 
 import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +13,14 @@ import numpy as np
 import pytest
 from compiled import cotangent_of, each, masked, with_options, with_sizes
 from jax.extend.core import jaxprs_in_params
+from jaxtyping import Array, Bool, Float
 
 import jattn
 from jattn import masks, testing
 from jattn.catalog import MECHANISMS
 from jattn.catalog.row import DRAWN
+from jattn.engine.query_blocks import runs_of
+from jattn.masks.algebra import as_array
 from jattn.testing.trees import draw_like
 
 ROWS = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]
@@ -249,6 +256,211 @@ def test_weights_that_are_not_used_take_no_memory():
     of_weights = 8 * len(query) * len(key)
     assert size("context") < of_weights / 2
     assert size("weights") > of_weights  # Guards the guard.
+
+
+PACKED: Any = (np.arange(23) // 9, np.arange(19) // 7)
+HIDING = {
+    "causal": masks.causal(),
+    "causal at the end": masks.causal(2) & masks.lengths(18),
+    "a window": masks.window(3, 1),
+    "a window before all keys": masks.window(2, 0, -7),
+    "a prefix and later keys": masks.prefix(3) | masks.causal(),
+    "blocks": masks.blocks(5),
+    "segments": masks.segments(*PACKED),
+    "no key": masks.lengths(0),
+}
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_C2_runs_hold_every_allowed_pair_once(name):
+    t, s, size = 23, 19, 2
+    allowed, runs = np.asarray(HIDING[name].dense(t, s)), runs_of(t, size, HIDING[name], s)
+    held, counts = np.zeros((t, s), bool), np.zeros(t, int)
+    for run in runs:
+        for block, first_key in enumerate(run.first_keys):
+            start = run.first_query + block * run.size
+            held[start : start + run.size, first_key : first_key + (run.width or s)] = True
+            counts[start : start + run.size] += 1
+    assert len(runs) <= 8
+    assert held.sum() < 0.75 * t * s
+    assert (counts == 1).all()
+    assert not (allowed & ~held).any()
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_G1_G2_skipped_keys_change_no_value_and_no_gradient(name):
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.standard_normal(size) for size in ((23, 3), (19, 3), (19, 2)))
+    bias = rng.standard_normal((23, 19))
+
+    def run(attend, *arrays):
+        call = lambda query, key, value, bias: attend(
+            query, key, value, bias=bias, mask=HIDING[name]
+        )
+        return first_order(call, arrays, draw_like(jax.eval_shape(call, *arrays), 1))
+
+    both = lambda *arrays: [
+        run(f, *arrays) for f in (in_chunks(jattn.dot_attention, 2), jattn.dot_attention)
+    ]
+    assert_pair(quick(both, query, key, value, bias), 1e-12, name)
+
+
+@each("row", [NAMED[name] for name in ("concat_attention", *SECOND)])
+def test_G3_skipped_keys_change_no_second_derivative(row):
+    call = with_sizes(with_options(masked(row), mask=masks.window(2, 0), bias=DRAWN), t=11, s=11)
+
+    def twice(function, inputs, cotangent):
+        first = lambda *inputs: first_order(function, inputs, cotangent)[1]
+        return jax.jvp(first, inputs, draw_like(inputs, 2))
+
+    compare(chunked(call), call.function, call, twice)
+
+
+def exponentials_in(jaxpr):
+    """The number of exponentials that running a jaxpr computes."""
+    for equation in jaxpr.eqns:
+        repeated = equation.params["length"] if equation.primitive.name == "scan" else 1
+        if equation.primitive.name == "exp":
+            yield equation.outvars[0].aval.size
+        for inner in jaxprs_in_params(equation.params):
+            yield repeated * sum(exponentials_in(inner))
+
+
+def work(function, t, mask, **options):
+    """The exponentials for `t` queries and keys in blocks of four."""
+    rows = jax.ShapeDtypeStruct((t, 3), float)
+    run = lambda query, key: in_chunks(function, 4)(query, key, key, mask=mask, **options)
+    return sum(exponentials_in(jax.make_jaxpr(run)(rows, rows).jaxpr))
+
+
+SEVERAL_HEADS = functools.partial(
+    jattn.multi_head_attention, jattn.init_multi_head(jax.random.key(0), heads=2, query_size=3)
+)
+
+
+@pytest.mark.parametrize("function", [jattn.dot_attention, SEVERAL_HEADS])
+def test_hidden_keys_are_skipped(function):
+    heads = 1 if function is jattn.dot_attention else 2
+    assert work(function, 64, None) == heads * 64 * 64
+    assert work(function, 64, masks.causal()) < 0.6 * heads * 64 * 64
+    windows = [work(function, t, masks.window(3, 0)) for t in (64, 128)]
+    assert windows == [heads * 64 * 7, heads * 128 * 7]
+
+
+def test_masks_of_a_sparse_normalizer_and_of_infinite_scores_skip():
+    infinite = lambda scores, mask: jax.nn.softmax(jnp.where(mask, scores, -jnp.inf), -1)
+    finite = lambda scores, mask: jax.nn.softmax(jnp.where(mask, scores, -1e30), -1)
+    count = functools.partial(work, jattn.dot_attention, 64, masks.causal())
+    assert count(normalizer=infinite) < 0.6 * 64 * 64
+    assert count(normalizer=finite) == 64 * 64  # An empty row would have the mean of all values.
+    assert count(normalizer=jattn.off_by_one_softmax) < 0.7 * 64 * 64
+
+
+def annotated(function):
+    """An attention whose scores, and nothing else, are those of a function of query and key."""
+
+    def attend(
+        query: Float[Array, "t k"],
+        key: Float[Array, "s k"],
+        *,
+        mask: Bool[Array, "t s"] | masks.Mask,
+    ) -> Float[Array, "t k"]:
+        allowed: Any = as_array(mask, len(query), len(key))
+        return jnp.where(allowed, function(query, key), 0.0) @ jnp.where(
+            allowed.any(0)[:, None], key, 0.0
+        )
+
+    return attend
+
+
+HIDDEN_MATTERS = {
+    "a mean of keys": lambda query, key: query @ (key - key.mean(0, keepdims=True)).T,
+    "a sum of keys": lambda query, key: query @ (key - key.sum(0, keepdims=True)).T,
+    "the largest key": lambda query, key: query @ key.T - key.max(),
+    "their number": lambda query, key: query @ key.T / len(key),
+    "their positions": lambda query, key: query @ key.T * jnp.arange(float(len(key)))[None],
+    "positions from NumPy": lambda query, key: query @ key.T * np.arange(float(len(key)))[None],
+    "a running sum": lambda query, key: query @ jnp.cumsum(key, 0).T,
+    "the next key": lambda query, key: query @ jnp.roll(key, -1, 0).T,
+    "reversed keys": lambda query, key: query @ key[::-1].T,
+    "sorted keys": lambda query, key: query @ jnp.sort(key, 0).T,
+    "a matrix of keys": lambda query, key: query @ key.T @ jnp.tanh(key @ key.T),
+    "a loop over keys": lambda query, key: (
+        query @ jax.lax.scan(lambda state, row: (state + row, state), jnp.zeros(3), key)[1].T
+    ),
+    "the rank of a score": lambda query, key: jnp.argsort(query @ key.T, -1).astype(float),
+    "a table of positions": lambda query, key: (
+        query @ key.T + jnp.asarray(PLACE_TABLE)[: len(key), 0][None]
+    ),
+    "a power": lambda query, key: (query @ key.T) ** len(key),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_MATTERS)
+def test_functions_in_which_hidden_keys_may_matter_get_all_keys(name):
+    check_pair(annotated(HIDDEN_MATTERS[name]), QUERY, KEY, mask=masks.causal())
+
+
+def test_functions_in_which_hidden_keys_do_not_matter_skip():
+    attend = annotated(lambda query, key: jnp.exp(query @ key.T))
+    check_pair(attend, QUERY, KEY, mask=masks.causal())
+    run = lambda query, key: in_chunks(attend, 4)(query, key, mask=masks.causal())
+    rows = jax.ShapeDtypeStruct((64, 3), float)
+    assert sum(exponentials_in(jax.make_jaxpr(run)(rows, rows).jaxpr)) < 0.6 * 64 * 64
+
+
+def test_eager_calls_of_the_same_shapes_compile_once(caplog):
+    params = jattn.init_additive(jax.random.key(0), query_size=3, key_size=3, units=2)
+    attend = in_chunks(jattn.local_monotonic_attention, 3)
+    inner = functools.partial(jattn.additive_attention, params)
+
+    def run(length, offset):
+        rows = jnp.full((11, 3), length, float)
+        options = {"half_width": 2, "offset": offset, "attention": inner}
+        return attend(rows, rows, rows, mask=masks.lengths(jnp.asarray(length)), **options)
+
+    jax.block_until_ready(run(5, 0))
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        jax.block_until_ready([run(6, 1), run(7, 2)])
+        assert "Compiling" not in caplog.text
+        jax.jit(lambda x: x + length_of_guard)(1.0)
+    assert "Compiling" in caplog.text  # Guards the guard.
+
+
+length_of_guard = 2.0
+
+
+def test_memory_of_additive_attention_is_that_of_a_block():
+    rows = jax.ShapeDtypeStruct((8192, 64), "float32")
+    params = jattn.init_additive(
+        jax.random.key(0), query_size=64, key_size=64, units=128, dtype="float32"
+    )
+    attend = in_chunks(jattn.additive_attention, 32)
+    loss = lambda params, *arrays: attend(params, *arrays).context.sum()
+    gradient: Any = jax.jit(jax.grad(loss, (0, 1, 2, 3)))
+    compiled = gradient.lower(params, rows, rows, rows).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 2**30
+
+
+def test_leading_axes_are_no_loop_on_accelerators_and_may_be_symbolic():
+    (b,) = jax.export.symbolic_shape("b")
+    rows = jax.ShapeDtypeStruct((b, 8, 3), float)
+    attend = in_chunks(jattn.dot_attention, 8)
+    run = jax.jit(lambda rows: attend(rows, rows, rows, mask=masks.causal()).context)
+    exported = jax.export.export(run, platforms=("cuda",))(rows)
+    assert exported.out_avals[0].shape == (b, 8, 3)
+    assert "while" not in exported.mlir_module()
+
+
+def test_leading_axes_are_sharded_as_the_queries():
+    """In a process of its own, which has four devices."""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    script = Path(__file__).parent / "chunks_on_devices.py"
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | flags, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["12", "programs"]
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -4,6 +4,8 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from enum import Enum
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -47,12 +49,14 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     Blocks of keys that such a mask hides from a block of queries are skipped if the numbers in the
     mask are known before the run, arrays along the keys are annotated with an axis s, and the
     function's operations show that hidden keys change nothing. All other functions get every key.
+    A rule of `jax.custom_jvp` is taken to be the derivative of its function.
 
     Arrays may have leading axes in addition to those of their annotation. They broadcast as NumPy's
     do, are mapped by `jax.vmap`, and the results have them too. Arrays without them, and masks of
     `jattn.masks`, are shared.
 
-    A call is compiled once for its shapes and options, as by `jax.jit`. Functions have to be pure.
+    Eager calls of a module's function are compiled once for all arrays of the same shapes, as by
+    `jax.jit`, so the function has to be pure. Other closures are compiled at every call.
 
     Args:
         positions: names of further arguments that are the position of the first query. A function
@@ -69,9 +73,8 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
         inner = in_chunks(function.func, chunk_size, positions=positions)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
     trusted = rowwise.names_of_positions(function, positions)
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    is_lasting = getattr(module, getattr(function, "__name__", ""), None) is function
-    chunks = (_lasting if is_lasting else Chunks)(function, int(chunk_size), trusted)
+    make = _of_module if _is_of_module(function) else Chunks
+    chunks = make(function, int(chunk_size), trusted)
 
     @functools.wraps(function)
     def chunked(*args, **kwargs):
@@ -94,7 +97,7 @@ class Chunks:
     def __init__(self, function: Callable[..., Any], size: int, trusted: frozenset[str]):
         self.function, self.size, self.trusted = function, size, trusted
         self.signature, self.forms = inspect.signature(function), rowwise.forms_by_path(function)
-        self.positions = {*OFFSETS, *trusted}
+        self.positions, self.is_constant = {*OFFSETS, *trusted}, _is_constant(function)
         self.compiled = jax.jit(self.compute, static_argnums=(0, 1), inline=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -108,16 +111,12 @@ class Chunks:
         is_array = lambda x: isinstance(x, jax.Array | np.ndarray)
         options = tuple(None if is_array(x) else Option(type(x), x) for x in leaves)
         runs = self._runs(given, bound.arguments, any(isinstance(x, Tracer) for x in leaves))
-        try:
-            hash((structure, options))
-        except TypeError:
-            compute = self.compute
-        else:
-            compute = self.compiled
+        is_constant = all(_is_constant(x.value) for x in options if x is not None)
+        compute = self.compiled if is_constant and self.is_constant else self.compute
         return compute((structure, options), runs, list(filter(is_array, leaves)))
 
     def compute(self, fixed: Any, runs: tuple[Run, ...], arrays: list[Any]) -> Any:
-        """All queries of a call whose arrays are `arrays` and whose other arguments are `fixed`."""
+        """Computes all queries of a call from its arrays and from its `fixed` other arguments."""
         (structure, options), remaining = fixed, iter(arrays)
         leaves = [next(remaining) if x is None else x.value for x in options]
         arguments = structure.unflatten(leaves)
@@ -140,7 +139,7 @@ class Chunks:
     def block(
         self, arguments: Arrays, arrays: Arrays, start: Any = None, first_key: Any = None
     ) -> Any:
-        """`function` of all queries, or of the block of them whose first query is `start`."""
+        """Calls the function with all queries, or with the block of them that begins at `start`."""
         arguments = rowwise.with_arrays(arguments, arrays)
         if start is not None:
             moved = functools.partial(_moved, self.positions, (start, first_key))
@@ -149,21 +148,19 @@ class Chunks:
         return self.function(*bound.args, **bound.kwargs)
 
     def _as_tree(self, name: str, value: Any) -> Any:
-        """An argument with every array in it as a leaf; positions are arrays."""
-        if isinstance(value, functools.partial):
+        """Returns an argument with every array in it as a leaf; positions become arrays."""
+        if isinstance(value, functools.partial) and _is_constant(value.func):
             arguments = [self._as_tree("", x) for x in value.args]
             keywords = {n: self._as_tree(n, x) for n, x in value.keywords.items()}
             return jax.tree_util.Partial(value.func, *arguments, **keywords)
         if name in self.positions and isinstance(value, int | np.integer):
             return jnp.asarray(within_reach(value))
-        is_array = hasattr(value, "dtype") and not isinstance(value, Tracer)
-        is_option = is_array and name not in {"", *self.forms, *self.positions}
-        if is_option and np.ndim(value) == 0 and jnp.issubdtype(value.dtype, jnp.integer):
-            return int(value)  # Of a function that reads it as a Python integer.
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            return value[()]  # Static, since it may be read as a Python integer.
         return value
 
     def _name_of_mask(self, arguments: Arrays) -> str | None:
-        """The only argument that is a mask, if it is one of queries and keys."""
+        """Returns the name of the only mask of a call, if it is one of queries and keys."""
         names = [name for name, x in arguments.items() if isinstance(x, Mask)]
         is_of_pairs = len(names) == 1 and ("t", "s") in self.forms.get(names[0], ())
         return names[0] if is_of_pairs else None
@@ -179,7 +176,7 @@ class Chunks:
         return runs_of(t, self.size, known, s)
 
     def _columns(self, arguments: Arrays, given: dict[str, Given]) -> Columns | None:
-        """The axis of keys of each result; None if blocks have to get every key."""
+        """Returns the axis of keys of each result; None if blocks have to get every key."""
         name, s = self._name_of_mask(arguments), rowwise.count_of_keys(given)
         assert name is not None
         assert s is not None
@@ -195,12 +192,26 @@ class Chunks:
         return axes_of_keys(call, [resized(shapes, keys, n) for n in sizes], sizes, name)
 
 
-_lasting = functools.cache(Chunks)  # Of functions of a module, which are there as long as it is.
+_of_module = functools.cache(Chunks)
 UNKNOWN = object()
 
 
+def _is_of_module(function: Any) -> bool:
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    is_named = getattr(module, getattr(function, "__name__", ""), None) is function
+    return callable(function) and is_named
+
+
+def _is_constant(option: Any) -> bool:
+    """Returns whether calls with equal options may share a program: it holds no array."""
+    if callable(option):
+        has_cells = not isinstance(option, FunctionType) or option.__closure__
+        return isinstance(option, type) or _is_of_module(option) or not has_cells
+    return isinstance(option, str | int | float | complex | np.generic | np.dtype | Enum)
+
+
 def _is_row_map(value: Any) -> bool:
-    return callable(value) and getattr(value, "__module__", None) == softmax.__module__
+    return _is_of_module(value) and value.__module__ == softmax.__module__
 
 
 class Later(NamedTuple):
@@ -214,7 +225,7 @@ class Later(NamedTuple):
 
 
 def _moved(positions: set[str], starts: tuple[Any, Any], name: str, value: Any) -> Any:
-    """An argument as it is for the block of queries and keys that begins at `starts`."""
+    """Returns an argument as it is for the block of queries and keys that begins at `starts`."""
     moved = functools.partial(_moved, positions, starts)
     if isinstance(value, functools.partial):
         keywords = {n: moved(n, x) for n, x in value.keywords.items()}

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from jattn.engine.row_by_row import inner_of, walk
 from jattn.masks.algebra import Mask, array_rule
 
 UNKNOWN, DEPENDS = "unknown", "depends"
@@ -56,6 +56,7 @@ NEUTRAL = {
     "reduce_or": 0.0,
     "reduce_and": 1.0,
 }
+REFUSED = {"scan", "while", "cond", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 MOVING = {"transpose", "reshape", "squeeze", "broadcast_in_dim", "slice", "concatenate"}
 
 
@@ -105,13 +106,14 @@ def axes_of_keys(
 
 
 def _traced(call: Callable[[Any], Any], arrays: Any, mask: str, keys: int) -> Any:
-    closed, walk = jax.make_jaxpr(call)(arrays), Walk(keys)
-    states = walk.through(closed, [0.0 if name == mask else UNKNOWN for name in sorted(arrays)])
-    return states, [walk.shape(x.aval) for x in closed.jaxpr.outvars], walk.trail
+    closed, facts = jax.make_jaxpr(call)(arrays), Facts(keys)
+    states = [0.0 if name == mask else UNKNOWN for name in sorted(arrays)]
+    states = walk(closed, states, facts.constant, facts.through)
+    return states, [facts.shape(x.aval) for x in closed.jaxpr.outvars], facts.trail
 
 
-class Walk:
-    """A pass over a jaxpr of `keys` keys, and a trail of all in it that may show their number."""
+class Facts:
+    """Facts about a jaxpr of `keys` keys, and a trail of all in it that may show their number."""
 
     def __init__(self, keys: int):
         self.keys = keys
@@ -120,28 +122,18 @@ class Walk:
     def shape(self, value: Any) -> Shape:
         return tuple("s" if size == self.keys else size for size in np.shape(value))
 
-    def through(self, closed: Any, states: list[State]) -> list[State]:
-        """Returns the states of what a jaxpr returns."""
-        jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", [])
-        known = dict(zip(jaxpr.constvars, map(self.constant, constants), strict=True))
-        known |= dict(zip(jaxpr.invars, states, strict=True))
-        read = lambda x: self.constant(x.val) if isinstance(x, Literal) else known[x]
-        for equation in jaxpr.eqns:
-            self.trail += [equation.primitive.name, *(self.shape(x.aval) for x in equation.outvars)]
-            self.trail += [x for x in equation.params.values() if isinstance(x, int | float)]
-            operands = [read(x) for x in equation.invars]
-            shapes = [self.shape(x.aval) for x in (*equation.invars, *equation.outvars)]
-            results = [DEPENDS] * len(equation.outvars)
-            inner = [x for x in equation.params.values() if isinstance(x, ClosedJaxpr | Jaxpr)]
-            is_loop = equation.primitive.name in ("scan", "while", "cond")
-            if is_loop or any(shape.count("s") > 1 for shape in shapes):
-                pass
-            elif inner:
-                results = self.through(inner[0], operands)
-            elif DEPENDS not in operands:
-                results = [self.result(equation, operands, shapes)] * len(results)
-            known |= dict(zip(equation.outvars, results, strict=True))
-        return [read(x) for x in jaxpr.outvars]
+    def through(self, equation: Any, operands: list[State]) -> list[State]:
+        """Returns the states of an equation's results."""
+        name, inner = equation.primitive.name, inner_of(equation)
+        self.trail += [name, *(self.shape(x.aval) for x in equation.outvars)]
+        self.trail += [x for x in equation.params.values() if isinstance(x, int | float)]
+        shapes = [self.shape(x.aval) for x in (*equation.invars, *equation.outvars)]
+        known = name not in REFUSED and all(x.count("s") < 2 for x in shapes)
+        if known and inner is not None:
+            return walk(inner, operands, self.constant, self.through)
+        is_free = known and DEPENDS not in operands
+        state = self.result(equation, operands, shapes) if is_free else DEPENDS
+        return [state] * len(equation.outvars)
 
     def constant(self, value: Any) -> State:
         if isinstance(value, Tracer):
@@ -171,7 +163,7 @@ class Walk:
 
 
 def _entry(name: str, states: list[State]) -> State:
-    """The state of a function of entries at one place."""
+    """Returns the state of a function of entries at one place."""
     if name == "select_n":
         chosen, *cases = states
         if chosen != UNKNOWN:
@@ -195,7 +187,7 @@ def _product(numbers: Any, states: list[State], along: list[int | None]) -> Stat
 
 
 def _keeps_keys(name: str, params: Any, shapes: list[Shape], along: list[int | None]) -> bool:
-    """Whether entries stay at their keys."""
+    """Returns whether entries stay at their keys."""
     *of_operands, of_result = along
     if of_result is None or name == "concatenate":
         return len({*along}) == 1 and params.get("dimension") != of_result

@@ -31,27 +31,22 @@ def runs_of(t: int, size: int, mask: Mask | None = None, s: int = 0) -> tuple[Ru
 
     A mask of queries and `s` keys narrows them; what it shows has to be known before the run.
     """
-    full = t // size
-    starts = np.arange(0, max(t, 1), size)
+    starts, full = np.arange(0, max(t, 1), size), t // size
     stops = np.minimum(starts + size, t)
     keys = spans(mask, starts, stops, s)
+    several = np.array_split(np.arange(full), MOST_RUNS - (full < len(starts)))
     runs: list[Run] = []
-    for blocks in (*np.array_split(np.arange(full), MOST_RUNS - 1), np.arange(full, len(starts))):
-        if len(blocks):
-            width = max(1, int((keys.stop - keys.start)[blocks].max()))
-            first_keys = tuple(np.clip(keys.start[blocks], 0, max(s - width, 0)).tolist())
-            first = blocks[0]
-            run = Run(
-                int(starts[first]),
-                int(stops[first] - starts[first]),
-                first_keys,
-                width if width < s else None,
-            )
-            last = runs[-1] if runs else run
-            if runs and (last.size, last.width) == (run.size, run.width):
-                runs[-1] = last._replace(first_keys=last.first_keys + first_keys)
-            else:
-                runs.append(run)
+    for blocks in (*several, np.arange(full, len(starts))):
+        if not len(blocks):
+            continue
+        width = max(1, int((keys.stop - keys.start)[blocks].max()))
+        first, first_keys = blocks[0], keys.start[blocks].clip(0, max(s - width, 0)).tolist()
+        queries = int(starts[first]), int(stops[first] - starts[first])
+        run = Run(*queries, tuple(first_keys), width if width < s else None)
+        if runs and (runs[-1].size, runs[-1].width) == (run.size, run.width):
+            run = runs.pop()
+            run = run._replace(first_keys=(*run.first_keys, *first_keys))
+        runs.append(run)
     return tuple(runs)
 
 
@@ -70,6 +65,7 @@ class Blocks(NamedTuple):
     columns: Columns
 
     def all(self, runs: tuple[Run, ...], arrays: Arrays) -> Any:
+        """Computes all queries."""
         parts, structures = zip(
             *(jax.tree.flatten(self._run(run, arrays)) for run in runs), strict=True
         )
@@ -118,7 +114,7 @@ class Blocks(NamedTuple):
 
 
 def _placed(part: Any, first: Any, axis: int, size: int) -> Any:
-    """Zeros of `size` entries along the axis, with `part` among them."""
+    """Returns `part` among zeros, with `size` entries along the axis."""
     zeros = jnp.zeros((*part.shape[:axis], size, *part.shape[axis + 1 :]), part.dtype)
     return lax.dynamic_update_slice_in_dim(zeros, part, first, axis)
 

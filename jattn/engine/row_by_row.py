@@ -1,15 +1,16 @@
-"""Whether a function computes each row from that row of its inputs alone, as its jaxpr shows.
+"""Shows from a function's jaxpr that it does not compute each row from the same row alone.
 
 The function is traced for a number of queries that no other axis has, so that an axis of queries
 is known by its size. Facts about arrays are then carried from the inputs to the results.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import count, islice
 from math import isqrt
 from operator import or_
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
 
 Arrays = dict[str, Any]
 Facts = list[int]
+State = TypeVar("State")
 
 
 def complaint_of(
@@ -80,35 +82,59 @@ def _facts_of_results(
 ) -> int:
     shapes = resized(arrays, along, t)
     facts = [ROWS * (path in along and shapes[path].dtype != bool) for path in sorted(shapes)]
-    try:
+    with contextlib.suppress(Exception):  # What is wrong with a call, its blocks say.
         closed = jax.make_jaxpr(call)(shapes, jax.ShapeDtypeStruct((), jnp.arange(0).dtype))
         return reduce(or_, _closed(closed, [*facts, START], t), 0)
-    except (
-        Exception
-    ):  # What is wrong with a call, its blocks say; a new form of jaxpr says nothing.
-        return 0
+    return 0  # Also a new form of jaxpr.
+
+
+def walk(
+    closed: Any,
+    states: Sequence[State],
+    of_constant: Callable[[Any], State],
+    through: Callable[[Any, list[State]], list[State]],
+) -> list[State]:
+    """Returns the states of what a jaxpr returns.
+
+    Args:
+        closed: a jaxpr, closed or not.
+        states: what is known of its arguments.
+        of_constant: what is known of an array.
+        through: maps an equation and the states of its operands to those of its results.
+    """
+    jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", [])
+    known = dict(zip(jaxpr.constvars, map(of_constant, constants), strict=False))
+    known |= dict(zip(jaxpr.invars, states, strict=True))
+    read = lambda x: of_constant(x.val) if isinstance(x, Literal) else known[x]
+    for equation in jaxpr.eqns:
+        results = through(equation, [read(x) for x in equation.invars])
+        known |= dict(zip(equation.outvars, results, strict=True))
+    return [read(x) for x in jaxpr.outvars]
+
+
+def inner_of(equation: Any) -> Any:
+    """Returns the jaxpr that an equation calls with its operands; None if there is no such."""
+    for inner in equation.params.values():
+        if isinstance(inner, ClosedJaxpr | Jaxpr):
+            jaxpr = getattr(inner, "jaxpr", inner)
+            counts = len(jaxpr.invars), len(jaxpr.outvars)
+            if counts == (len(equation.invars), len(equation.outvars)):
+                return inner
+    return None
 
 
 def _closed(closed: Any, facts: Facts, t: int) -> Facts:
-    """The facts of what a jaxpr returns."""
-    jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", [])
-    known = dict(zip(jaxpr.constvars, [_of_constant(x, t) for x in constants], strict=False))
-    known |= dict(zip(jaxpr.invars, facts, strict=True))
+    def through(equation: Any, facts: Facts) -> Facts:
+        # Which keys are read at all is asked of masks, and changes no value.
+        kinds = [str(getattr(x.aval, "dtype", None)) for x in equation.outvars]
+        pairs = zip(kinds, _through(equation, facts, t), strict=True)
+        return [fact & ~ROWS if kind == "bool" else fact for kind, fact in pairs]
 
-    def read(atom: Any) -> int:
-        return _of_constant(atom.val, t) if isinstance(atom, Literal) else known.get(atom, 0)
-
-    for equation in jaxpr.eqns:
-        results = _through(equation, [read(atom) for atom in equation.invars], t)
-        for variable, fact in zip(equation.outvars, results, strict=True):
-            # Which keys are read at all is asked of masks, and changes no value.
-            is_mask = str(getattr(variable.aval, "dtype", None)) == "bool"
-            known[variable] = fact & ~ROWS if is_mask else fact
-    return [read(atom) for atom in jaxpr.outvars]
+    return walk(closed, facts, lambda value: _of_constant(value, t), through)
 
 
 def _of_constant(value: Any, t: int) -> int:
-    """Whether a constant has a row for each query, and these differ."""
+    """Returns whether a constant has a row for each query, and these differ."""
     if isinstance(value, Tracer) or t not in np.shape(value):
         return 0
     axis = np.shape(value).index(t)
@@ -121,15 +147,14 @@ def _through(equation: Any, facts: Facts, t: int) -> Facts:
     if name == "scan":
         return _scan(equation, facts, t)
     if name == "while":
-        return _while(params, facts, t)
+        first = params["cond_nconsts"] + params["body_nconsts"]
+        return _loop(params["body_jaxpr"], facts[params["cond_nconsts"] : first], facts[first:], t)
     if name == "cond":
         branches = [_closed(branch, facts[1:], t) for branch in params["branches"]]
         return [reduce(or_, results) | facts[0] for results in zip(*branches, strict=True)]
-    for inner in params.values():
-        if isinstance(inner, ClosedJaxpr | Jaxpr):
-            jaxpr = getattr(inner, "jaxpr", inner)
-            if len(jaxpr.invars) == len(facts) and len(jaxpr.outvars) == len(equation.outvars):
-                return _closed(inner, facts, t)
+    inner = inner_of(equation)
+    if inner is not None:
+        return _closed(inner, facts, t)
     shapes = [np.shape(atom.aval) for atom in equation.invars]
     if name in ("gather", "dynamic_slice", "dynamic_update_slice") and t in shapes[0]:
         # Rows that are picked by their index, mostly each its own.
@@ -145,13 +170,13 @@ def _through(equation: Any, facts: Facts, t: int) -> Facts:
 
 
 def _are_apart(one: int, other: int) -> bool:
-    """Whether a place in the block and the block's beginning meet, which makes a position."""
+    """Returns whether a place in the block and the block's beginning make a position."""
     both = PLACED | START
     return (one | other) & both == both and both not in (one & both, other & both)
 
 
 def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
-    """The axes of operands along which entries are put together, each as (operand, axis)."""
+    """Yields the axes of operands along which entries are put together, each as (operand, axis)."""
     name, params = equation.primitive.name, equation.params
     if name in ("reduce_sum", "reduce_prod"):
         yield from ((0, axis) for axis in params["axes"])
@@ -172,7 +197,7 @@ def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
 
 
 def _scan(equation: Any, facts: Facts, t: int) -> Facts:
-    """A loop; a state that is carried from query to query depends on those before."""
+    """Returns the facts of a scan; a state carried from query to query depends on those before."""
     body = equation.params["jaxpr"]
     inner = getattr(body, "jaxpr", body)
     # Constants, the state and a row of each array come in, the state and a row of each result out.
@@ -180,16 +205,25 @@ def _scan(equation: Any, facts: Facts, t: int) -> Facts:
     states = sum(_is_whole(*pair) for pair in zip(equation.outvars, inner.outvars, strict=True))
     after = sum(_is_whole(*pair) for pair in zip(equation.invars, inner.invars, strict=True))
     first = after - states
-    state = facts[first:after]
-    shapes = [np.shape(atom.aval) for atom in equation.invars[first:after]]
+    # A state that has rows of its own may be filled row by row.
+    is_mixing = [
+        equation.params["length"] == t and t not in np.shape(x.aval)
+        for x in equation.invars[first:after]
+    ]
+    return _loop(body, facts[:first], facts[first:after], t, facts[after:], is_mixing)
+
+
+def _loop(
+    body: Any, constants: Facts, state: Facts, t: int, rows: Sequence[int] = (), mixing: Any = None
+) -> Facts:
+    """Returns the facts of a loop's results, once those of its state do not change."""
+    mixing = mixing or [False] * len(state)
     while True:
-        results = _closed(body, [*facts[:first], *state, *facts[after:]], t)
-        moved = [old | new for old, new in zip(state, results[: len(state)], strict=True)]
-        if equation.params["length"] == t:
-            moved = [
-                new | MIXED if new & ~old & ROWS and t not in shape else new
-                for old, new, shape in zip(state, moved, shapes, strict=True)
-            ]
+        results = _closed(body, [*constants, *state, *rows], t)
+        moved = [
+            old | new | MIXED * bool(mixes and new & ~old & ROWS)
+            for old, new, mixes in zip(state, results, mixing, strict=False)
+        ]
         if moved == state:
             return results
         state = moved
@@ -197,14 +231,3 @@ def _scan(equation: Any, facts: Facts, t: int) -> Facts:
 
 def _is_whole(outside: Any, inside: Any) -> bool:
     return np.ndim(outside.aval) == np.ndim(inside.aval)
-
-
-def _while(params: dict[str, Any], facts: Facts, t: int) -> Facts:
-    first = params["cond_nconsts"] + params["body_nconsts"]
-    constants, state = facts[params["cond_nconsts"] : first], facts[first:]
-    while True:
-        results = _closed(params["body_jaxpr"], [*constants, *state], t)
-        moved = [old | new for old, new in zip(state, results, strict=True)]
-        if moved == state:
-            return results
-        state = moved

@@ -29,7 +29,7 @@ class Given(NamedTuple):
 
 
 def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
-    """The axes that each argument, or `argument.field`, may have.
+    """Returns the axes that each argument, or `argument.field`, may have.
 
     Raises:
         ValueError: if no argument goes along the queries, or one has any number of leading axes
@@ -57,7 +57,7 @@ def forms_by_path(function: Callable[..., Any]) -> dict[str, tuple[Axes, ...]]:
 
 
 def names_of_positions(function: Callable[..., Any], positions: Iterable[str]) -> frozenset[str]:
-    """The names that a caller gave, or one of the function's own if it is chunked already.
+    """Returns the names that a caller gave, or one of the function's own if it is chunked already.
 
     Raises:
         ValueError: if one is not the name of an argument.
@@ -89,13 +89,13 @@ def check_rows(
 
 
 def shapes_of(given: dict[str, Given]) -> Arrays:
-    """The shapes of the arrays of one element of the leading axes."""
+    """Returns the shapes of the arrays of one element of the leading axes."""
     struct = lambda x: jax.ShapeDtypeStruct(x.array.shape[x.leading :], x.array.dtype)
     return {path: struct(x) for path, x in given.items()}
 
 
 def axes_along(given: dict[str, Given], name: str) -> dict[str, int]:
-    """The axis of that name of the arrays that have it."""
+    """Returns the axis of that name of the arrays that have it."""
     return {path: x.axes.index(name) for path, x in given.items() if name in x.axes}
 
 
@@ -107,7 +107,7 @@ def _sizes_along(given: dict[str, Given], name: str) -> dict[str, int]:
 def arrays_of(
     function: Callable[..., Any], forms: dict[str, tuple[Axes, ...]], arguments: dict[str, Any]
 ) -> dict[str, Given]:
-    """The arrays along queries or keys, and all others that have leading axes.
+    """Returns the arrays along queries or keys, and all others that have leading axes.
 
     Raises:
         ValueError: if leading axes do not broadcast.
@@ -128,7 +128,7 @@ def arrays_of(
         if leading or {"t", "s"} & {*axes}:
             found[path] = Given(jnp.asarray(value), leading, axes)
     try:
-        np.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
+        jnp.broadcast_shapes(*(x.array.shape[: x.leading] for x in found.values()))
     except ValueError:
         shapes = {path: x.array.shape[: x.leading] for path, x in found.items() if x.leading}
         raise ValueError(f"{_name(function)}: leading axes do not broadcast: {shapes}") from None
@@ -136,7 +136,7 @@ def arrays_of(
 
 
 def with_arrays(arguments: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """The arguments with those of some paths replaced."""
+    """Returns the arguments with those of some paths replaced."""
     given = dict(arguments)
     for path, array in arrays.items():
         name, _, field = path.partition(".")
@@ -145,7 +145,7 @@ def with_arrays(arguments: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
 
 
 def count_of_queries(function: Callable[..., Any], given: dict[str, Given]) -> int:
-    """The number of queries, which is the same in all arrays along them."""
+    """Returns the number of queries, which is the same in all arrays along them."""
     counts = _sizes_along(given, "t")
     if len({*counts.values()}) != 1:
         raise ValueError(f"{_name(function)}: arrays have these numbers of queries: {counts}")
@@ -153,13 +153,13 @@ def count_of_queries(function: Callable[..., Any], given: dict[str, Given]) -> i
 
 
 def count_of_keys(given: dict[str, Given]) -> int | None:
-    """The number of keys, None if no array or two arrays tell."""
+    """Returns the number of keys, None if no array or two arrays tell."""
     counts = {*_sizes_along(given, "s").values()}
     return counts.pop() if len(counts) == 1 else None
 
 
 def axes_of_results(function: Callable[..., Any], output: Any, t: int) -> list[int]:
-    """The axis of queries of each leaf of `output`, a result for `t` queries.
+    """Returns the axis of queries of each leaf of `output`, a result for `t` queries.
 
     Raises:
         ValueError: if one of them has none.

@@ -13,6 +13,8 @@ STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
 PADDED = "test_cache.test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache"
 STATISTICS = "test_statistics.test_streamed_statistics_are_those_of_the_weights"
 OFFSETS = "test_chunks.test_S1_the_offset_of_turned_heads_moves_with_the_block"
+SKIPPED = "test_chunks.test_G1_G2_skipped_keys_change_no_value_and_no_gradient"
+MATTERS = "test_chunks.test_functions_in_which_hidden_keys_may_matter_get_all_keys"
 REFUSED = "test_chunks.test_functions_that_are_seen_not_to_be_row_by_row_are_refused"
 BY_RULE = "test_engine_interface.test_M3_a_mask_of_positions_is_its_array"
 MERGED = "test_merge.test_G1_G2_M1_value_and_gradient_match_the_oracle"
@@ -261,6 +263,54 @@ MUTANTS = (
         "return 2 * start + numbers_like(",
         OFFSETS,
         given={"offset": 2},
+    ),
+    Mutant(
+        "a span of keys that is one too short",
+        "jattn.engine.query_blocks",
+        "(keys.stop - keys.start)[blocks].max()",
+        "(keys.stop - keys.start)[blocks].max() - 1",
+        SKIPPED,
+        given={"name": "causal"},
+    ),
+    Mutant(
+        "a span of keys that begins one too late",
+        "jattn.engine.query_blocks",
+        "dynamic_slice_in_dim(arrays[path], first,",
+        "dynamic_slice_in_dim(arrays[path], first + 1,",
+        SKIPPED,
+        given={"name": "a window"},
+    ),
+    Mutant(
+        "a mask that does not move with the keys of a block",
+        "jattn.engine.chunks",
+        "keys + first_key",
+        "keys",
+        SKIPPED,
+        given={"name": "a window"},
+    ),
+    Mutant(
+        "weights of a block in the first columns",
+        "jattn.engine.query_blocks",
+        "dynamic_update_slice_in_dim(zeros, part, first,",
+        "dynamic_update_slice_in_dim(zeros, part, 0 * first,",
+        SKIPPED,
+        given={"name": "a window"},
+    ),
+    Mutant(
+        "sums over hidden keys that go unnoticed",
+        "jattn.engine.hidden_keys",
+        "return UNKNOWN if states[0] == NEUTRAL[name] else DEPENDS",
+        "return UNKNOWN",
+        MATTERS,
+        given={"name": "a sum of keys"},
+    ),
+    Mutant(
+        "a number of keys that goes unnoticed",
+        "jattn.engine.hidden_keys",
+        "ignores and first == second",
+        "ignores",
+        MATTERS,
+        given={"name": "their number"},
     ),
     Mutant(
         "positions that chunks of chunks forget",
