@@ -13,6 +13,9 @@ from jattn._options import check_array, check_dtype, check_options, is_old_key, 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+_MISSING = object()
+
+
 class SignatureError(TypeError, ValueError):
     """An argument that a function does not have, or one that is missing.
 
@@ -179,7 +182,9 @@ def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[t
         name, *fields = path.split(".")
         value = arguments.get(name)
         for field in fields:
-            value = getattr(value, field, None)  # One of two classes may lack the field.
+            value = None if value is None else getattr(value, field, _MISSING)
+        if value is _MISSING:  # A class of one's own, or one of several, may lack the field.
+            continue
         if isinstance(value, list | tuple | str | dict):
             raise ValueError(f"{function}: {path} is a {type(value).__name__}, expected an array")
         if value is not None:

@@ -47,9 +47,9 @@ def visible(
     return Visible(lax.reduce_or(jnp.asarray(mask), (1,)), lax.reduce_or(jnp.asarray(mask), (0,)))
 
 
-def only(kept: Bool[Array, " t"] | None, rows: Any) -> Any:
-    """Returns the rows with zeros where they are not kept; None keeps all."""
-    return rows if kept is None else jnp.where(jnp.asarray(kept)[:, None], rows, 0.0)
+def only(kept: Bool[Array, "*b t"] | None, rows: Any) -> Any:
+    """Returns the rows [*b t d] with zeros where they are not kept; None keeps all."""
+    return rows if kept is None else jnp.where(jnp.asarray(kept)[..., None], rows, 0.0)
 
 
 def _unless_all(seen: Visible) -> Visible | None:
