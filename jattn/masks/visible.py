@@ -75,15 +75,23 @@ def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
 
 
 def _by_blocks(mask: Mask, t: int, s: int) -> Visible:
+    """Returns what is visible, from all keys of a block of queries at a time."""
     size = min(max(PAIRS // max(s, 1), 1), t)
-    starts = np.minimum(np.arange(0, t, max(size, 1)), t - size)  # The last block is whole too.
 
-    def step(keys: Any, start: Any) -> tuple[Any, Any]:
+    def of_rows(queries: Any) -> tuple[Any, Any]:
         with jax.numpy_rank_promotion("allow"):
-            pairs = mask.at((start + jnp.arange(size))[:, None], jnp.arange(s)[None])
-        pairs = jnp.broadcast_to(pairs, (size, s))
-        return keys | lax.reduce_or(pairs, (0,)), lax.reduce_or(pairs, (1,))
+            pairs = mask.at(queries[:, None], jnp.arange(s)[None])
+        pairs = jnp.broadcast_to(pairs, (len(queries), s))
+        return lax.reduce_or(pairs, (1,)), lax.reduce_or(pairs, (0,))
 
-    keys, queries = lax.scan(step, varying_as(jnp.zeros(s, bool), mask), jnp.asarray(starts))
+    if size == t:
+        return Visible(*of_rows(jnp.arange(t)))
+
+    def step(read: Any, start: Any) -> tuple[Any, Any]:
+        reads, read_here = of_rows(start + jnp.arange(size))
+        return read | read_here, reads
+
+    starts = np.minimum(np.arange(0, t, size), t - size)  # The last block is whole too.
+    read, reads = lax.scan(step, varying_as(jnp.zeros(s, bool), mask), jnp.asarray(starts))
     rows = starts[:, None] + np.arange(size)
-    return Visible(jnp.zeros(t, bool).at[rows].set(queries), keys)
+    return Visible(jnp.zeros(t, bool).at[rows].set(reads), read)

@@ -34,7 +34,7 @@ REFUSED = "test_attend.test_mistakes_are_named"
 
 CHUNKS = "test_causal.test_S1_C1_chunks_are_the_full_pass"
 ENDS = "test_causal.test_S1_sequences_go_on_from_ends_of_their_own"
-STORED = "test_causal.test_D1_caches_keep_their_dtype"
+CHUNKS_BACK = "test_causal.test_G1_G3_derivatives_of_chunks_are_those_of_the_full_pass"
 CAUSAL_NAMED = "test_causal.test_mistakes_are_named"
 IN_THREES = {"name": "rotation, sinks and a cap", "chunk": 3}
 
@@ -181,8 +181,8 @@ MUTANTS = (
     Mutant(
         "visible queries of the last block alone",
         VISIBLE,
-        ".at[rows].set(queries)",
-        ".at[rows[-1]].set(queries[-1])",
+        ".at[rows].set(reads)",
+        ".at[rows[-1]].set(reads[-1])",
         SEEN,
         given={"name": "documents", "bias": "no bias"},
     ),
@@ -214,8 +214,7 @@ MUTANTS = (
         CAUSAL,
         "                used=used,\n",
         "",
-        CHUNKS,
-        given=IN_THREES,
+        CHUNKS_BACK,
     ),
     Mutant(
         "the first block's sinks for all",
@@ -226,12 +225,12 @@ MUTANTS = (
         given=IN_THREES,
     ),
     Mutant(
-        "keys and values cached in the dtype of the computation",
+        "padding of a chunk counted",
         ATTEND,
-        "key.astype(cache.key.dtype), value.astype(cache.value.dtype)",
-        "key, value",
-        STORED,
-        given={"stored": "bfloat16"},
+        "*stored, lengths=lengths)",
+        "*stored)",
+        CHUNKS,
+        given=IN_THREES,
     ),
     Mutant(
         "caches uncounted",
