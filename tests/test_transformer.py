@@ -504,7 +504,7 @@ def test_parameters_are_drawn_with_variance_one_over_fan_in():
     block = params.blocks[0]
     weights = {
         60: [*block.self_attention[:4], *block.cross_attention[:4], block.feed_forward[0]],
-        90: [block.feed_forward.output_weight],
+        90: [block.feed_forward[1]],
     }
     for fan_in, arrays in weights.items():
         for array in arrays:

@@ -116,7 +116,7 @@ def decoder_block(
     check_dropout("decoder_block", "attention_dropout_rate", attention_dropout_rate, rng)
     # The first three keys do not depend on the number that is split off.
     *rngs, self_rng, cross_rng = [None] * 5 if rng is None else jax.random.split(rng, 5)
-    used = used_positions(self_mask, self_bias, len(inputs))
+    used = used_positions(self_mask, self_bias, inputs.shape[0])
     options: dict[str, Any] = {
         "scale": scale,
         "logits_soft_cap": logits_soft_cap,
@@ -144,7 +144,7 @@ def decoder_block(
             rows,
             memory,
             memory,
-            mask=of_used_queries(memory_mask, used, len(memory)),
+            mask=of_used_queries(memory_mask, used, memory.shape[0]),
             bias=memory_bias,
             sinks=memory_sinks,
             turn=memory_turn,

@@ -184,7 +184,7 @@ def encoder_block(
         inputs,
         order=order,
         norm=norm,
-        used=used_positions(self_mask, self_bias, len(inputs)),
+        used=used_positions(self_mask, self_bias, inputs.shape[0]),
         dropout_rate=dropout_rate,
         rngs=rngs,
     )

@@ -101,7 +101,7 @@ def transformer_encoder(
     check_sinks("transformer_encoder", params.blocks, self_sinks=self_sinks)
     check_dropout("transformer_encoder", "dropout_rate", dropout_rate, rng)
     check_dropout("transformer_encoder", "attention_dropout_rate", attention_dropout_rate, rng)
-    used, weights = used_positions(self_mask, self_bias, len(inputs)), []
+    used, weights = used_positions(self_mask, self_bias, inputs.shape[0]), []
     for index, (block, block_rng) in enumerate(_with_rngs(params.blocks, rng)):
         inputs, weights_of_block = encoder_block(
             block,
@@ -200,7 +200,7 @@ def transformer_decoder(
     check_sinks("transformer_decoder", params.blocks, **sinks)
     check_dropout("transformer_decoder", "dropout_rate", dropout_rate, rng)
     check_dropout("transformer_decoder", "attention_dropout_rate", attention_dropout_rate, rng)
-    used, weights = used_positions(self_mask, self_bias, len(inputs)), []
+    used, weights = used_positions(self_mask, self_bias, inputs.shape[0]), []
     for index, (block, block_rng) in enumerate(_with_rngs(params.blocks, rng)):
         inputs, *weights_of_block = decoder_block(
             block,
