@@ -105,6 +105,7 @@ from jattn.search.searches import beam_search as beam_search
 from jattn.search.searches import greedy_search as greedy_search
 from jattn.tracing import Trace as Trace
 from jattn.tracing import trace as trace
+from jattn.transformer.causal import causal_decode as causal_decode
 from jattn.transformer.decoder_block import DecoderBlockOutput as DecoderBlockOutput
 from jattn.transformer.decoder_block import decoder_block as decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams as DecoderBlockParams
@@ -117,6 +118,9 @@ from jattn.transformer.encoder_block import init_encoder_block as init_encoder_b
 from jattn.transformer.feed_forward import FeedForwardParams as FeedForwardParams
 from jattn.transformer.feed_forward import feed_forward as feed_forward
 from jattn.transformer.feed_forward import init_feed_forward as init_feed_forward
+from jattn.transformer.gated_feed_forward import GatedFeedForwardParams as GatedFeedForwardParams
+from jattn.transformer.gated_feed_forward import gated_feed_forward as gated_feed_forward
+from jattn.transformer.gated_feed_forward import init_gated_feed_forward as init_gated_feed_forward
 from jattn.transformer.memory import TransformerMemory as TransformerMemory
 from jattn.transformer.memory import transformer_memory as transformer_memory
 from jattn.transformer.order import post_norm as post_norm

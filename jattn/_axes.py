@@ -16,6 +16,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 KEYS = ("key", "value", "memory")  # Arguments that attention reads as a whole.
 
 
+_MISSING = object()
+
+
 class SignatureError(TypeError, ValueError):
     """An argument that a function does not have, or one that is missing.
 
@@ -184,7 +187,9 @@ def _values(function: str, forms: dict, arguments: dict[str, Any]) -> Iterator[t
         name, *fields = path.split(".")
         value = arguments.get(name)
         for field in fields:
-            value = getattr(value, field, None)  # One of two classes may lack the field.
+            value = None if value is None else getattr(value, field, _MISSING)
+        if value is _MISSING:  # A class of one's own, or one of several, may lack the field.
+            continue
         if isinstance(value, list | tuple | str | dict):
             raise ValueError(f"{function}: {path} is a {type(value).__name__}, expected an array")
         if value is not None:

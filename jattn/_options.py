@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.export import is_symbolic_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Key
 
@@ -165,13 +166,16 @@ def named(function: str) -> Iterator[None]:
 
 
 def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
-    """Raises ValueError unless length is an integer from 0 to `longest`, as far as it is known."""
+    """Raises ValueError unless length is an integer from 0 to `longest`, as far as both are known.
+
+    A traced length and a size that `jax.export` leaves open are not known.
+    """
     if length is None:
         return
     dtype = getattr(length, "dtype", None) or np.asarray(length).dtype
     if not jnp.issubdtype(dtype, jnp.integer) and np.size(length):
         raise ValueError(f"{argument} is {length}, expected an integer")
-    if isinstance(length, Tracer):
+    if isinstance(length, Tracer) or is_symbolic_dim(longest):
         return
     values = np.asarray(length)
     if values.size and (values.min() < 0 or values.max() > longest):

@@ -1,5 +1,6 @@
 """Functions on a sharded batch: the table of test_sharding.py."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -250,7 +251,45 @@ def engine_rows() -> Iterator[Row]:
     Such a row is `Row(name, function, (query, key, value), ("b t h", "b s h", "b s h"), "b t h")`:
     only b and h are sharded, and the letters between them are there to be counted.
     """
-    yield from ()
+    heads = draw(BATCH, T, 2 * HEADS, D), draw(BATCH, S, HEADS, D), draw(BATCH, S, HEADS, D)
+    every, attend = ("b t h", "b s h", "b s h"), jattn.dot_product_attention
+    bias, sinks = draw(BATCH, 2 * HEADS, T, S), draw(2 * HEADS)
+    lengths, offset = np.array([2, 0, S, 5]), np.array([0, 3, 1, 2])
+
+    def with_all(query, key, value, bias, lengths, offset):
+        return attend(
+            *(query, key, value, bias),
+            is_causal=True,
+            query_offset=offset,
+            key_value_seq_lengths=lengths,
+            sinks=sinks,
+            logits_soft_cap=2.0,
+            return_residual=True,
+        )
+
+    def dropped(query, key, value):
+        rng = jax.random.key(0)
+        return attend(query, key, value, dropout_rate=0.5, dropout_rng=rng, chunk_size=2)
+
+    def weights(query, key, value):
+        _, found = attend(query, key, value, mask=jattn.masks.window(2, 1), return_weights=True)
+        return found
+
+    def statistics(query, key):
+        return jattn.attention_statistics(query, key, is_causal=True)[:2]
+
+    def rows(query, key):
+        return jattn.attention_rows(query, key, np.array([3, 1]))
+
+    yield Row("dot_product_attention", attend, heads, every, "b t h")
+    causal = functools.partial(attend, is_causal=True, chunk_size=2)
+    yield Row("dot_product_attention, causal in blocks", causal, heads, every, "b t h")
+    arguments, axes = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
+    yield Row("dot_product_attention, all options", with_all, arguments, axes, "b t h")
+    yield Row("dot_product_attention, dropout", dropped, heads, every, "b t h")
+    yield Row("dot_product_attention, weights", weights, heads, every, "b h")
+    yield Row("attention_statistics", statistics, heads[:2], every[:2], "b t h")
+    yield Row("attention_rows", rows, heads[:2], every[:2], "b h")
 
 
 ROWS = (

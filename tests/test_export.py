@@ -108,6 +108,11 @@ def transformer_steps(decoder, memory, row):
     return jattn.transformer_step(decoder, start, row, of_memory)
 
 
+def causal_step(params, caches, rows):
+    attend = jattn.engine.attend_with_cache
+    return jattn.causal_decode(params, caches, rows, attend=attend, turn=jattn.rotary)
+
+
 def told_positions(inputs, offset):
     added = inputs + jattn.sinusoidal_positions(*inputs.shape, offset=offset, dtype=inputs.dtype)
     turned = jattn.half_split_rotary(added, offset + np.arange(len(inputs), dtype=np.int32))
@@ -163,6 +168,14 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "transformer_memory, transformer_start, transformer_step": (
         transformer_steps,
         (DECODING, of_shape(5, 4), of_shape(4)),
+    ),
+    "causal_decode": (
+        causal_step,
+        (
+            parameters(jattn.init_transformer_encoder, **BLOCKS),
+            [shapes_of(jattn.init_cache(2, capacity=7, key_value_heads=2, key_size=2))],
+            of_shape(2, 3, 4),
+        ),
     ),
     "sinusoidal_positions, half_split_rotary, alibi_bias": (
         told_positions,
@@ -229,6 +242,25 @@ def test_another_function_and_its_gradient_are_lowered(name):
 def test_a_search_is_lowered(name):
     found = exported(SEARCHES[name], (BAHDANAU, ENCODER, TOKENS))
     assert found.platforms == PLATFORMS
+
+
+@pytest.mark.parametrize("mask", [jattn.masks.dilated(2), jattn.masks.window(2, 0)])
+def test_a_block_is_exported_for_any_lengths(mask):
+    """One export for all sizes, and the values of the function itself."""
+    sizes: dict[str, Any] = {"size": 4, "heads": 2, "hidden_size": 3}
+    params = jattn.init_decoder_block(jax.random.key(0), **sizes, dtype="float32")
+
+    def run(params, inputs, memory):
+        masks = {"self_mask": mask, "memory_mask": jattn.masks.lengths(3)}
+        return jattn.decoder_block(params, inputs, memory, **masks).outputs
+
+    t, s = jax.export.symbolic_shape("t, s")
+    exporting = jax.export.export(jax.jit(run))
+    found = exporting(params, *(jax.ShapeDtypeStruct((x, 4), "float32") for x in (t, s)))
+    for t, s in ((2, 5), (7, 3)):
+        rows = np.random.default_rng(0).standard_normal((t + s, 4)).astype("float32")
+        given = params, rows[:t], rows[t:]
+        np.testing.assert_allclose(found.call(*given), run(*given), rtol=1e-5, atol=1e-6)
 
 
 def test_every_public_function_is_lowered():

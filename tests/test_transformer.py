@@ -3,6 +3,7 @@
 
 import functools
 import re
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,11 @@ D, S, T, WORDS, LAYERS, HEADS = 6, 5, 3, 7, 2, 3
 SIZES = {"layers": LAYERS, "size": D, "heads": HEADS, "hidden_size": 4, "key_value_heads": 1}
 RNG = np.random.default_rng(0)
 MEMORY, INPUTS = RNG.standard_normal((S, D)), RNG.standard_normal((T, D))
-TURNED = {"turn": jattn.rotary, "activation": functools.partial(jax.nn.gelu, approximate=False)}
+GELU = functools.partial(jax.nn.gelu, approximate=False)
+TURNED = {
+    "turn": jattn.rotary,
+    "feed_forward": functools.partial(jattn.feed_forward, activation=GELU),
+}
 UNUSABLE = (np.nan, np.inf)
 
 
@@ -256,7 +261,7 @@ def test_G3_derivatives_of_a_stack_with_all_options_agree_in_every_order():
         "dropout_rate": 0.2,
         "attention_dropout_rate": 0.3,
         "rng": jax.random.key(2),
-        "activation": jnp.tanh,
+        "feed_forward": functools.partial(jattn.feed_forward, activation=jnp.tanh),
     }
     inputs = (params, INPUTS, arrays)
     results = jattn.transformer_encoder(params, INPUTS, **arrays, **options)
@@ -431,25 +436,65 @@ def test_the_position_of_the_first_input_moves_both_queries_and_keys():
     testing.assert_close(moved.outputs, wanted.outputs[4:], 1e-14)
 
 
+LLAMA_DRAWN = {
+    "init_norm": jattn.init_rms_norm,
+    "init_feed_forward": jattn.init_gated_feed_forward,
+}
+LLAMA = {
+    "norm": functools.partial(jattn.rms_norm, epsilon=1e-3),
+    "feed_forward": jattn.gated_feed_forward,
+}
+
+
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_G1_blocks_with_root_mean_square_norms_match_the_oracle(kind):
+def test_G1_blocks_with_other_norms_and_networks_match_the_oracle(kind):
     init, block = (getattr(jattn, f"{name}_block") for name in (f"init_{kind}", kind))
     sizes = {"size": D, "heads": HEADS, "hidden_size": 4}
-    params = drawn(init(jax.random.key(0), **sizes, rms_norm=True))
+    params = drawn(init(jax.random.key(0), **sizes, **LLAMA_DRAWN))
     assert isinstance(params.feed_forward_norm, jattn.RMSNormParams)
+    assert isinstance(params.feed_forward, jattn.GatedFeedForwardParams)
     inputs = (params, INPUTS) if kind == "encoder" else (params, INPUTS, MEMORY)
-    report = testing.first_order(block, oracle_of(block), inputs, tolerance=1e-12)
+    of_oracle = {
+        "norm": functools.partial(oracle_of(jattn.rms_norm), epsilon=1e-3),
+        "feed_forward": oracle_of(jattn.gated_feed_forward),
+    }
+    report = testing.first_order(
+        functools.partial(block, **LLAMA),
+        functools.partial(oracle_of(block), **of_oracle),
+        inputs,
+        tolerance=1e-12,
+    )
     assert testing.Report(kind, report).passed, str(testing.Report(kind, report))
 
 
-def test_S1_stacks_with_root_mean_square_norms_give_the_same_by_steps():
-    params = drawn(jattn.init_transformer_decoder(jax.random.key(0), **SIZES, rms_norm=True))
+def test_S1_stacks_with_other_norms_and_networks_give_the_same_by_steps():
+    params = drawn(jattn.init_transformer_decoder(jax.random.key(0), **SIZES, **LLAMA_DRAWN))
     assert isinstance(params.norm, jattn.RMSNormParams)
-    outputs, _ = by_step({}, None, params, INPUTS, MEMORY)
-    testing.assert_close(outputs, whole_pass({}, None, params, INPUTS, MEMORY).outputs, 1e-14)
-    encoder = jattn.init_transformer_encoder(jax.random.key(0), **SIZES, rms_norm=True)
+    outputs, _ = by_step(LLAMA, None, params, INPUTS, MEMORY)
+    testing.assert_close(outputs, whole_pass(LLAMA, None, params, INPUTS, MEMORY).outputs, 1e-14)
+    encoder = jattn.init_transformer_encoder(jax.random.key(0), **SIZES, **LLAMA_DRAWN)
     scales = [block.attention_norm for block in encoder.blocks] + [encoder.norm]
     assert all(isinstance(scale, jattn.RMSNormParams) for scale in scales)
+
+
+def test_a_norm_and_a_network_of_ones_own_have_parameters_of_their_own():
+    """Parameters of any NamedTuple, with other fields than those of the library's layers."""
+
+    class Shift(NamedTuple):
+        by: Any
+
+    params = ENCODER.blocks[0]._replace(
+        attention_norm=Shift(0.5), feed_forward_norm=Shift(2.0), feed_forward=(np.float64(3.0),)
+    )
+    block = jattn.encoder_block(
+        params,
+        INPUTS,
+        norm=lambda shift, rows: rows + shift.by,
+        feed_forward=lambda factors, rows: factors[0] * rows,
+    )
+    moved = INPUTS + 0.5
+    rows = INPUTS + jattn.multi_head_attention(params.attention, moved, moved, moved).context
+    testing.assert_close(block.outputs, rows + 3.0 * (rows + 2.0), 1e-14)
 
 
 def test_parameters_are_drawn_with_variance_one_over_fan_in():
@@ -459,7 +504,7 @@ def test_parameters_are_drawn_with_variance_one_over_fan_in():
     block = params.blocks[0]
     weights = {
         60: [*block.self_attention[:4], *block.cross_attention[:4], block.feed_forward[0]],
-        90: [block.feed_forward.output_weight],
+        90: [block.feed_forward[1]],
     }
     for fan_in, arrays in weights.items():
         for array in arrays:
@@ -533,7 +578,13 @@ ERRORS = {
             OF_MEMORY,
         )
     ),
-    "transformer_step: epsilon is inf, expected a finite number": lambda: step_with(epsilon=np.inf),
+    "transformer_step: norm is 3, expected a function": lambda: step_with(norm=3),
+    "rms_norm: params is a LayerNormParams, expected RMSNormParams with fields scale": (
+        lambda: step_with(norm=jattn.rms_norm)
+    ),
+    "gated_feed_forward: params is a FeedForwardParams, expected GatedFeedForwardParams": (
+        lambda: step_with(feed_forward=jattn.gated_feed_forward)
+    ),
     "transformer_memory: memory_mask depends on the query, expected one row": (
         lambda: jattn.transformer_memory(DECODER, MEMORY, memory_mask=masks.causal())
     ),
@@ -570,8 +621,8 @@ ERRORS = {
     "decoder_block: logits_soft_cap is inf, expected a finite number": (
         lambda: jattn.decoder_block(DECODER.blocks[0], INPUTS, MEMORY, logits_soft_cap=np.inf)
     ),
-    "decoder_block: epsilon is nan, expected a finite number": (
-        lambda: jattn.decoder_block(DECODER.blocks[0], INPUTS, MEMORY, epsilon=np.nan)
+    "decoder_block: feed_forward is None, expected a function": (
+        lambda: jattn.decoder_block(DECODER.blocks[0], INPUTS, MEMORY, feed_forward=None)
     ),
     "encoder_block: params is a DecoderBlockParams, expected EncoderBlockParams": (
         lambda: jattn.encoder_block(DECODER.blocks[0], INPUTS)

@@ -97,7 +97,7 @@ def multi_head_attention(
     check_dropout(
         "multi_head_attention", "dropout_rate", dropout_rate, dropout_rng, rng_name="dropout_rng"
     )
-    t, s = len(query), len(key)
+    t, s = query.shape[0], key.shape[0]
     seen = visible(mask, bias, t, s)
     reads, is_read = (None, None) if seen is None else seen
     query, key, value = only(reads, query), only(is_read, key), only(is_read, value)

@@ -229,6 +229,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
         draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
     ),
     Mechanism(
+        jattn.gated_feed_forward,
+        family="layer",
+        paper="Shazeer 2020, arXiv:2002.05202, eq. 6",
+        cost="s d f",
+        sizes={"f": 2},
+    ),
+    Mechanism(
         jattn.encoder_block,
         family="layer",
         conditioning=CANCELLING,

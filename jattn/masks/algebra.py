@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Bool, Int
 
 from jattn._options import Count, check_array, check_length, check_options, mask_hint, named
@@ -54,7 +55,8 @@ class Mask:
                 longer than its axis.
         """
         with named("dense"):
-            check_options({"t": Count, "s": Count}, {"t": t, "s": s})
+            sizes = {name: x for name, x in (("t", t), ("s", s)) if not is_symbolic_dim(x)}
+            check_options(dict.fromkeys(sizes, Count), sizes)
         self.check(t, s)
         with jax.numpy_rank_promotion("allow"):
             seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Bool, Float
 
 from jattn._varying import varying_as
@@ -43,13 +44,14 @@ def visible(
         finite = lax.reduce_or(finite, tuple(range(bias.ndim - 2)))
         mask = finite if mask is None else mask & finite
     if mask is None:
-        return _unless_all(Visible(np.full(t, s > 0), np.full(s, t > 0)))  # type: ignore[arg-type]
+        all_are = t > 0 and s > 0  # Also sizes that `jax.export` leaves open, which are above 0.
+        return None if all_are else Visible(jnp.full(t, s > 0), jnp.full(s, t > 0))
     return Visible(lax.reduce_or(jnp.asarray(mask), (1,)), lax.reduce_or(jnp.asarray(mask), (0,)))
 
 
-def only(kept: Bool[Array, " t"] | None, rows: Any) -> Any:
-    """Returns the rows with zeros where they are not kept; None keeps all."""
-    return rows if kept is None else jnp.where(jnp.asarray(kept)[:, None], rows, 0.0)
+def only(kept: Bool[Array, "*b t"] | None, rows: Any) -> Any:
+    """Returns the rows [*b t d] with zeros where they are not kept; None keeps all."""
+    return rows if kept is None else jnp.where(jnp.asarray(kept)[..., None], rows, 0.0)
 
 
 def _unless_all(seen: Visible) -> Visible | None:
@@ -59,7 +61,7 @@ def _unless_all(seen: Visible) -> Visible | None:
 
 def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
     """Returns what is visible if each query sees an interval of keys: their union by its ends."""
-    known = is_known(mask)
+    known = is_known(mask) and not (is_symbolic_dim(t) or is_symbolic_dim(s))
     xp: ModuleType = np if known else jnp
     keys = interval(mask, xp.arange(t), s, xp)
     if keys is None:
@@ -75,15 +77,25 @@ def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
 
 
 def _by_blocks(mask: Mask, t: int, s: int) -> Visible:
-    size = min(max(PAIRS // max(s, 1), 1), t)
-    starts = np.minimum(np.arange(0, t, max(size, 1)), t - size)  # The last block is whole too.
+    """Returns what is visible, from all keys of a block of queries at a time."""
+    size = t
+    if not (is_symbolic_dim(t) or is_symbolic_dim(s)):
+        size = min(max(PAIRS // max(s, 1), 1), t)
 
-    def step(keys: Any, start: Any) -> tuple[Any, Any]:
+    def of_rows(queries: Any) -> tuple[Any, Any]:
         with jax.numpy_rank_promotion("allow"):
-            pairs = mask.at((start + jnp.arange(size))[:, None], jnp.arange(s)[None])
-        pairs = jnp.broadcast_to(pairs, (size, s))
-        return keys | lax.reduce_or(pairs, (0,)), lax.reduce_or(pairs, (1,))
+            pairs = mask.at(queries[:, None], jnp.arange(s)[None])
+        pairs = jnp.broadcast_to(pairs, (queries.shape[0], s))
+        return lax.reduce_or(pairs, (1,)), lax.reduce_or(pairs, (0,))
 
-    keys, queries = lax.scan(step, varying_as(jnp.zeros(s, bool), mask), jnp.asarray(starts))
+    if size == t:
+        return Visible(*of_rows(jnp.arange(t)))
+
+    def step(read: Any, start: Any) -> tuple[Any, Any]:
+        reads, read_here = of_rows(start + jnp.arange(size))
+        return read | read_here, reads
+
+    starts = np.minimum(np.arange(0, t, size), t - size)  # The last block is whole too.
+    read, reads = lax.scan(step, varying_as(jnp.zeros(s, bool), mask), jnp.asarray(starts))
     rows = starts[:, None] + np.arange(size)
-    return Visible(jnp.zeros(t, bool).at[rows].set(queries), keys)
+    return Visible(jnp.zeros(t, bool).at[rows].set(reads), read)

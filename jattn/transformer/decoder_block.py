@@ -7,19 +7,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import NotNegative, Positive, check_dropout
+from jattn._options import Positive, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import check_heads
 from jattn.attention.multi_head_parts import Attend, Turn
+from jattn.layers import layer_norm
 from jattn.masks.algebra import Mask
 from jattn.masks.patterns import causal, segments
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_params import DecoderBlockParams
-from jattn.transformer.feed_forward import Activation, feed_forward
+from jattn.transformer.feed_forward import feed_forward
 from jattn.transformer.order import Order, pre_norm
-from jattn.transformer.sublayers import Used, apply_sublayers, shifted, used_positions
+from jattn.transformer.sublayers import RowMap, Used, apply_sublayers, shifted, used_positions
 
 PAST = causal()
 
@@ -51,8 +52,8 @@ def decoder_block(
     turn: Turn | None = None,
     memory_turn: Turn | None = None,
     query_offset: Offset = 0,
-    activation: Activation = jax.nn.relu,
-    epsilon: NotNegative = 1e-5,
+    norm: RowMap = layer_norm,
+    feed_forward: RowMap = feed_forward,
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
@@ -90,8 +91,10 @@ def decoder_block(
             positions in the memory.
         query_offset: the position of the first input, for `turn` and `memory_turn`. The first
             position of the memory is 0.
-        activation: of the feed-forward network.
-        epsilon: of the norms.
+        norm: the norm, a function of its parameters and of rows, such as `jattn.rms_norm`.
+        feed_forward: the network, a function of its parameters and of rows, such as
+            `jattn.gated_feed_forward`. `functools.partial` sets options of both, such as an epsilon
+            or an activation.
         dropout_rate: share that is dropped of the results of attention and of the network.
         attention_dropout_rate: share of the weights of both kinds of attention that is dropped.
         rng: the key of both kinds of dropout.
@@ -104,7 +107,7 @@ def decoder_block(
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            groups, scale or logits_soft_cap is not finite, or a dropout rate is not in
             [0, 1) or is above 0 without rng.
     """
     for attention in (params.self_attention, params.cross_attention):
@@ -113,7 +116,7 @@ def decoder_block(
     check_dropout("decoder_block", "attention_dropout_rate", attention_dropout_rate, rng)
     # The first three keys do not depend on the number that is split off.
     *rngs, self_rng, cross_rng = [None] * 5 if rng is None else jax.random.split(rng, 5)
-    used = used_positions(self_mask, self_bias, len(inputs))
+    used = used_positions(self_mask, self_bias, inputs.shape[0])
     options: dict[str, Any] = {
         "scale": scale,
         "logits_soft_cap": logits_soft_cap,
@@ -141,7 +144,7 @@ def decoder_block(
             rows,
             memory,
             memory,
-            mask=of_used_queries(memory_mask, used, len(memory)),
+            mask=of_used_queries(memory_mask, used, memory.shape[0]),
             bias=memory_bias,
             sinks=memory_sinks,
             turn=memory_turn,
@@ -151,14 +154,14 @@ def decoder_block(
         )
 
     def transform(rows):
-        return feed_forward(params.feed_forward, rows, activation=activation), None
+        return feed_forward(params.feed_forward, rows), None
 
     outputs, (self_weights, cross_weights, _) = apply_sublayers(
         (params.self_norm, params.cross_norm, params.feed_forward_norm),
         (attend_to_past, attend_to_memory, transform),
         inputs,
         order=order,
-        epsilon=epsilon,
+        norm=norm,
         used=used,
         dropout_rate=dropout_rate,
         rngs=rngs,

@@ -9,8 +9,13 @@ from jaxtyping import Array, Key
 from jattn._axes import named_axes
 from jattn._options import Size
 from jattn.attention.multi_head_params import MultiHeadParams, init_multi_head
-from jattn.transformer.feed_forward import FeedForwardParams, init_feed_forward
-from jattn.transformer.sublayers import NormParams, init_norm
+from jattn.transformer.sublayers import (
+    InitFeedForward,
+    InitNorm,
+    NetworkParams,
+    NormParams,
+    initializers,
+)
 
 
 class DecoderBlockParams(NamedTuple):
@@ -20,7 +25,7 @@ class DecoderBlockParams(NamedTuple):
     self_norm: NormParams
     cross_attention: MultiHeadParams
     cross_norm: NormParams
-    feed_forward: FeedForwardParams
+    feed_forward: NetworkParams
     feed_forward_norm: NormParams
 
 
@@ -33,7 +38,8 @@ def init_decoder_block(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
-    rms_norm: bool = False,
+    init_norm: InitNorm | None = None,
+    init_feed_forward: InitFeedForward | None = None,
     dtype: DTypeLike = float,
 ) -> DecoderBlockParams:
     """Draws the parameters of a block as `init_multi_head` and `init_feed_forward` do.
@@ -46,7 +52,10 @@ def init_decoder_block(
         hidden_size: number of hidden units of the feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, network and norms have biases, which start at zero.
-        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
+        init_norm: draws parameters of `norm` from size and dtype, as `init_rms_norm` does;
+            `init_layer_norm` if None.
+        init_feed_forward: draws parameters of `feed_forward` from a key, size, hidden_size and
+            dtype, as `init_gated_feed_forward` does; `jattn.init_feed_forward` if None.
         dtype: of the parameters, floating-point.
 
     Raises:
@@ -65,8 +74,7 @@ def init_decoder_block(
         )
         for attention_rng in (self_rng, cross_rng)
     )
-    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype)
-    hidden = init_feed_forward(
-        feed_forward_rng, size=size, hidden_size=hidden_size, bias=bias, dtype=dtype
-    )
+    init_norm, init_feed_forward = initializers(init_norm, init_feed_forward, bias)
+    norm = init_norm(size=size, dtype=dtype)
+    hidden = init_feed_forward(feed_forward_rng, size=size, hidden_size=hidden_size, dtype=dtype)
     return DecoderBlockParams(self_attention, norm, cross_attention, norm, hidden, norm)

@@ -8,22 +8,23 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._axes import named_axes
-from jattn._options import NotNegative, Positive, named
+from jattn._options import Positive, named
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
+from jattn.layers import layer_norm
 from jattn.masks.algebra import Mask, dense
 from jattn.masks.visible import only
 from jattn.normalizers import softmax
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_block import PAST
 from jattn.transformer.decoder_params import DecoderBlockParams
-from jattn.transformer.feed_forward import Activation, feed_forward
+from jattn.transformer.feed_forward import feed_forward
 from jattn.transformer.memory import TransformerMemory
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import TransformerDecoderParams, check_blocks, check_sinks
 from jattn.transformer.state import TransformerState, check_counts, check_sizes
-from jattn.transformer.sublayers import apply_sublayers, normalized
+from jattn.transformer.sublayers import RowMap, apply_sublayers, normalized
 
 
 @named_axes
@@ -46,8 +47,8 @@ def transformer_step(
     turn: Turn | None = None,
     memory_turn: Turn | None = None,
     query_offset: Offset = 0,
-    activation: Activation = jax.nn.relu,
-    epsilon: NotNegative = 1e-5,
+    norm: RowMap = layer_norm,
+    feed_forward: RowMap = feed_forward,
 ) -> tuple[Float[Array, " d"], TransformerState]:
     """Computes the next position of `transformer_decoder`, and the state after it.
 
@@ -76,8 +77,8 @@ def transformer_step(
         turn: as in `transformer_decoder`, the same at every step.
         memory_turn: as in `transformer_decoder`.
         query_offset: the position of the first step, for `turn` and `memory_turn`.
-        activation: as in `transformer_decoder`.
-        epsilon: as in `transformer_decoder`.
+        norm: as in `transformer_decoder`.
+        feed_forward: as in `transformer_decoder`.
 
     Returns:
         The features [d], and the state with this position.
@@ -132,19 +133,19 @@ def transformer_step(
             return _attend(heads, query, keys, values, allowed, memory_bias, sinks=sinks, **options)
 
         def transform(rows, network=block.feed_forward):
-            return feed_forward(network, rows, activation=activation), None
+            return feed_forward(network, rows), None
 
         rows, (cache, weights, _) = apply_sublayers(
             (block.self_norm, block.cross_norm, block.feed_forward_norm),
             (attend_to_past, attend_to_memory, transform),
             rows,
             order=order,
-            epsilon=epsilon,
+            norm=norm,
             used=used,
         )
         caches.append((*cache, weights[:, 0]))
     keys, values, weights = (tuple(cache[kind] for cache in caches) for kind in range(3))
-    outputs = only(used, normalized(params.norm, only(used, rows), epsilon))[0]
+    outputs = only(used, normalized(norm, params.norm, only(used, rows)))[0]
     outputs = jnp.where(position < m, outputs, jnp.nan) if params.blocks else outputs
     return outputs, TransformerState(keys, values, position + 1, weights)
 

@@ -7,24 +7,24 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import NotNegative, Positive, Size, check_dropout
+from jattn._options import Positive, Size, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams, check_heads, init_multi_head
 from jattn.attention.multi_head_parts import Attend, Turn
+from jattn.layers import layer_norm
 from jattn.masks.algebra import Mask
 from jattn.positions.offsets import Offset
-from jattn.transformer.feed_forward import (
-    Activation,
-    FeedForwardParams,
-    feed_forward,
-    init_feed_forward,
-)
+from jattn.transformer.feed_forward import feed_forward
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.sublayers import (
+    InitFeedForward,
+    InitNorm,
+    NetworkParams,
     NormParams,
+    RowMap,
     apply_sublayers,
-    init_norm,
+    initializers,
     shifted,
     used_positions,
 )
@@ -35,7 +35,7 @@ class EncoderBlockParams(NamedTuple):
 
     attention: MultiHeadParams
     attention_norm: NormParams
-    feed_forward: FeedForwardParams
+    feed_forward: NetworkParams
     feed_forward_norm: NormParams
 
 
@@ -55,7 +55,8 @@ def init_encoder_block(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
-    rms_norm: bool = False,
+    init_norm: InitNorm | None = None,
+    init_feed_forward: InitFeedForward | None = None,
     dtype: DTypeLike = float,
 ) -> EncoderBlockParams:
     """Draws the parameters of a block as `init_multi_head` and `init_feed_forward` do.
@@ -66,7 +67,10 @@ def init_encoder_block(
         hidden_size: number of hidden units of the feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, network and norms have biases, which start at zero.
-        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
+        init_norm: draws parameters of `norm` from size and dtype, as `init_rms_norm` does;
+            `init_layer_norm` if None.
+        init_feed_forward: draws parameters of `feed_forward` from a key, size, hidden_size and
+            dtype, as `init_gated_feed_forward` does; `jattn.init_feed_forward` if None.
         dtype: of the parameters, floating-point.
 
     Raises:
@@ -82,10 +86,9 @@ def init_encoder_block(
         bias=bias,
         dtype=dtype,
     )
-    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype)
-    hidden = init_feed_forward(
-        feed_forward_rng, size=size, hidden_size=hidden_size, bias=bias, dtype=dtype
-    )
+    init_norm, init_feed_forward = initializers(init_norm, init_feed_forward, bias)
+    norm = init_norm(size=size, dtype=dtype)
+    hidden = init_feed_forward(feed_forward_rng, size=size, hidden_size=hidden_size, dtype=dtype)
     return EncoderBlockParams(attention, norm, hidden, norm)
 
 
@@ -103,8 +106,8 @@ def encoder_block(
     order: Order = pre_norm,
     turn: Turn | None = None,
     query_offset: Offset = 0,
-    activation: Activation = jax.nn.relu,
-    epsilon: NotNegative = 1e-5,
+    norm: RowMap = layer_norm,
+    feed_forward: RowMap = feed_forward,
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
@@ -130,8 +133,10 @@ def encoder_block(
         order: `jattn.pre_norm` or `jattn.post_norm`.
         turn: rotates queries and keys by their positions, as `jattn.rotary` does.
         query_offset: the position of the first input, for `turn`.
-        activation: of the feed-forward network.
-        epsilon: of the norms.
+        norm: the norm, a function of its parameters and of rows, such as `jattn.rms_norm`.
+        feed_forward: the network, a function of its parameters and of rows, such as
+            `jattn.gated_feed_forward`. `functools.partial` sets options of both, such as an epsilon
+            or an activation.
         dropout_rate: share that is dropped of the results of attention and of the network.
         attention_dropout_rate: share of the attention weights that is dropped.
         rng: the key of both kinds of dropout.
@@ -143,7 +148,7 @@ def encoder_block(
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            groups, scale or logits_soft_cap is not finite, or a dropout rate is not in
             [0, 1) or is above 0 without rng.
     """
     heads = len(params.attention.query_weight), len(params.attention.key_weight)
@@ -171,15 +176,15 @@ def encoder_block(
         )
 
     def transform(rows):
-        return feed_forward(params.feed_forward, rows, activation=activation), None
+        return feed_forward(params.feed_forward, rows), None
 
     outputs, (weights, _) = apply_sublayers(
         (params.attention_norm, params.feed_forward_norm),
         (attend_to_self, transform),
         inputs,
         order=order,
-        epsilon=epsilon,
-        used=used_positions(self_mask, self_bias, len(inputs)),
+        norm=norm,
+        used=used_positions(self_mask, self_bias, inputs.shape[0]),
         dropout_rate=dropout_rate,
         rngs=rngs,
     )

@@ -10,7 +10,7 @@ from jattn._axes import named_axes
 from jattn._options import Count, Size
 from jattn.transformer.decoder_params import DecoderBlockParams, init_decoder_block
 from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_block
-from jattn.transformer.sublayers import NormParams, init_norm
+from jattn.transformer.sublayers import InitFeedForward, InitNorm, NormParams, initializers
 
 
 class TransformerEncoderParams(NamedTuple):
@@ -37,7 +37,8 @@ def init_transformer_encoder(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
-    rms_norm: bool = False,
+    init_norm: InitNorm | None = None,
+    init_feed_forward: InitFeedForward | None = None,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerEncoderParams:
@@ -50,7 +51,10 @@ def init_transformer_encoder(
         hidden_size: number of hidden units of each feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, networks and norms have biases, which start at zero.
-        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
+        init_norm: draws parameters of `norm` from size and dtype, as `init_rms_norm` does;
+            `init_layer_norm` if None.
+        init_feed_forward: draws parameters of `feed_forward` from a key, size, hidden_size and
+            dtype, as `init_gated_feed_forward` does; `jattn.init_feed_forward` if None.
         ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
             need it, those of `post_norm` end with a norm already.
         dtype: of the parameters, floating-point.
@@ -61,10 +65,11 @@ def init_transformer_encoder(
     """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
-    sizes["rms_norm"] = rms_norm
+    init_norm, init_feed_forward = initializers(init_norm, init_feed_forward, bias)
+    sizes |= {"init_norm": init_norm, "init_feed_forward": init_feed_forward}
     rngs = jax.random.split(rng, layers)
     blocks = tuple(init_encoder_block(block_rng, **sizes) for block_rng in rngs)
-    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype) if ends_with_norm else None
+    norm = init_norm(size=size, dtype=dtype) if ends_with_norm else None
     return TransformerEncoderParams(blocks, norm)
 
 
@@ -78,7 +83,8 @@ def init_transformer_decoder(
     hidden_size: Size,
     key_value_heads: Size | None = None,
     bias: bool = True,
-    rms_norm: bool = False,
+    init_norm: InitNorm | None = None,
+    init_feed_forward: InitFeedForward | None = None,
     ends_with_norm: bool = True,
     dtype: DTypeLike = float,
 ) -> TransformerDecoderParams:
@@ -91,7 +97,10 @@ def init_transformer_decoder(
         hidden_size: number of hidden units of each feed-forward network.
         key_value_heads: number of key-value heads; `heads` if None.
         bias: whether attention, networks and norms have biases, which start at zero.
-        rms_norm: whether norms are `jattn.rms_norm`, which has no bias, or `jattn.layer_norm`.
+        init_norm: draws parameters of `norm` from size and dtype, as `init_rms_norm` does;
+            `init_layer_norm` if None.
+        init_feed_forward: draws parameters of `feed_forward` from a key, size, hidden_size and
+            dtype, as `init_gated_feed_forward` does; `jattn.init_feed_forward` if None.
         ends_with_norm: whether a norm follows the last block. Stacks in the order of `pre_norm`
             need it, those of `post_norm` end with a norm already.
         dtype: of the parameters, floating-point.
@@ -102,10 +111,11 @@ def init_transformer_decoder(
     """
     sizes: dict[str, Any] = {"size": size, "heads": heads, "hidden_size": hidden_size}
     sizes |= {"key_value_heads": key_value_heads, "bias": bias, "dtype": dtype}
-    sizes["rms_norm"] = rms_norm
+    init_norm, init_feed_forward = initializers(init_norm, init_feed_forward, bias)
+    sizes |= {"init_norm": init_norm, "init_feed_forward": init_feed_forward}
     rngs = jax.random.split(rng, layers)
     blocks = tuple(init_decoder_block(block_rng, **sizes) for block_rng in rngs)
-    norm = init_norm(rms=rms_norm, size=size, bias=bias, dtype=dtype) if ends_with_norm else None
+    norm = init_norm(size=size, dtype=dtype) if ends_with_norm else None
     return TransformerDecoderParams(blocks, norm)
 
 

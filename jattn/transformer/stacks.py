@@ -7,17 +7,18 @@ import jax
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn._axes import named_axes
-from jattn._options import NotNegative, Positive, check_dropout
+from jattn._options import Positive, check_dropout
 from jattn._precision import at_least_float32
 from jattn.attention.attend import MaskLike
 from jattn.attention.multi_head_parts import Attend, Turn
+from jattn.layers import layer_norm
 from jattn.masks.algebra import Mask
 from jattn.masks.visible import only
 from jattn.positions.offsets import Offset
 from jattn.transformer.decoder_block import PAST, decoder_block
 from jattn.transformer.decoder_params import DecoderBlockParams
 from jattn.transformer.encoder_block import EncoderBlockParams, encoder_block
-from jattn.transformer.feed_forward import Activation
+from jattn.transformer.feed_forward import feed_forward
 from jattn.transformer.order import Order, pre_norm
 from jattn.transformer.stack_params import (
     TransformerDecoderParams,
@@ -25,7 +26,7 @@ from jattn.transformer.stack_params import (
     check_blocks,
     check_sinks,
 )
-from jattn.transformer.sublayers import normalized, used_positions
+from jattn.transformer.sublayers import RowMap, normalized, used_positions
 
 
 class TransformerEncoderOutput(NamedTuple):
@@ -57,8 +58,8 @@ def transformer_encoder(
     order: Order = pre_norm,
     turn: Turn | None = None,
     query_offset: Offset = 0,
-    activation: Activation = jax.nn.relu,
-    epsilon: NotNegative = 1e-5,
+    norm: RowMap = layer_norm,
+    feed_forward: RowMap = feed_forward,
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
@@ -81,8 +82,8 @@ def transformer_encoder(
         order: `jattn.pre_norm` or `jattn.post_norm`.
         turn: rotates queries and keys by their positions, as `jattn.rotary` does.
         query_offset: the position of the first input, for `turn`.
-        activation: of the feed-forward networks.
-        epsilon: of the norms.
+        norm: as in `encoder_block`, also after the last block.
+        feed_forward: as in `encoder_block`.
         dropout_rate: share that is dropped of the results of attention and of the networks.
         attention_dropout_rate: share of the attention weights that is dropped.
         rng: the key of both kinds of dropout, split among the blocks.
@@ -93,14 +94,14 @@ def transformer_encoder(
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            groups, scale or logits_soft_cap is not finite, or a dropout rate is not in
             [0, 1) or is above 0 without rng.
     """
     check_blocks("transformer_encoder", params.blocks, EncoderBlockParams)
     check_sinks("transformer_encoder", params.blocks, self_sinks=self_sinks)
     check_dropout("transformer_encoder", "dropout_rate", dropout_rate, rng)
     check_dropout("transformer_encoder", "attention_dropout_rate", attention_dropout_rate, rng)
-    used, weights = used_positions(self_mask, self_bias, len(inputs)), []
+    used, weights = used_positions(self_mask, self_bias, inputs.shape[0]), []
     for index, (block, block_rng) in enumerate(_with_rngs(params.blocks, rng)):
         inputs, weights_of_block = encoder_block(
             block,
@@ -113,8 +114,8 @@ def transformer_encoder(
             order=order,
             turn=turn,
             query_offset=query_offset,
-            activation=activation,
-            epsilon=epsilon,
+            norm=norm,
+            feed_forward=feed_forward,
             dropout_rate=dropout_rate,
             attention_dropout_rate=attention_dropout_rate,
             rng=block_rng,
@@ -122,7 +123,7 @@ def transformer_encoder(
         )
         weights.append(weights_of_block)
     inputs = only(used, inputs)
-    outputs = only(used, normalized(params.norm, inputs, epsilon))
+    outputs = only(used, normalized(norm, params.norm, inputs))
     return TransformerEncoderOutput(outputs, tuple(weights))
 
 
@@ -145,8 +146,8 @@ def transformer_decoder(
     turn: Turn | None = None,
     memory_turn: Turn | None = None,
     query_offset: Offset = 0,
-    activation: Activation = jax.nn.relu,
-    epsilon: NotNegative = 1e-5,
+    norm: RowMap = layer_norm,
+    feed_forward: RowMap = feed_forward,
     dropout_rate: float = 0.0,
     attention_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
@@ -178,8 +179,8 @@ def transformer_decoder(
         memory_turn: rotates queries of cross-attention by their positions, and keys by their own
             positions in the memory.
         query_offset: the position of the first input, for `turn` and `memory_turn`.
-        activation: of the feed-forward networks.
-        epsilon: of the norms.
+        norm: as in `encoder_block`, also after the last block.
+        feed_forward: as in `encoder_block`.
         dropout_rate: share that is dropped of the results of attention and of the networks.
         attention_dropout_rate: share of the weights of both kinds of attention that is dropped.
         rng: the key of both kinds of dropout, split among the blocks.
@@ -191,7 +192,7 @@ def transformer_decoder(
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, heads do not divide among
-            groups, scale, logits_soft_cap or epsilon is not finite, or a dropout rate is not in
+            groups, scale or logits_soft_cap is not finite, or a dropout rate is not in
             [0, 1) or is above 0 without rng.
     """
     check_blocks("transformer_decoder", params.blocks, DecoderBlockParams)
@@ -199,7 +200,7 @@ def transformer_decoder(
     check_sinks("transformer_decoder", params.blocks, **sinks)
     check_dropout("transformer_decoder", "dropout_rate", dropout_rate, rng)
     check_dropout("transformer_decoder", "attention_dropout_rate", attention_dropout_rate, rng)
-    used, weights = used_positions(self_mask, self_bias, len(inputs)), []
+    used, weights = used_positions(self_mask, self_bias, inputs.shape[0]), []
     for index, (block, block_rng) in enumerate(_with_rngs(params.blocks, rng)):
         inputs, *weights_of_block = decoder_block(
             block,
@@ -217,8 +218,8 @@ def transformer_decoder(
             turn=turn,
             memory_turn=memory_turn,
             query_offset=query_offset,
-            activation=activation,
-            epsilon=epsilon,
+            norm=norm,
+            feed_forward=feed_forward,
             dropout_rate=dropout_rate,
             attention_dropout_rate=attention_dropout_rate,
             rng=block_rng,
@@ -226,7 +227,7 @@ def transformer_decoder(
         )
         weights.append(weights_of_block)
     inputs = only(used, inputs)
-    outputs = only(used, normalized(params.norm, inputs, epsilon))
+    outputs = only(used, normalized(norm, params.norm, inputs))
     self_weights, cross_weights = (tuple(pair[kind] for pair in weights) for kind in (0, 1))
     return TransformerDecoderOutput(outputs, self_weights, cross_weights)
 

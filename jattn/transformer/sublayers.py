@@ -1,30 +1,27 @@
 """The steps that every block shares: norm, sublayer, dropout, sum, and zeros at padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
 from jattn.attention.multi_head_parts import Turn
-from jattn.layers import (
-    LayerNormParams,
-    RMSNormParams,
-    dropout,
-    init_layer_norm,
-    init_rms_norm,
-    layer_norm,
-    rms_norm,
-)
+from jattn.layers import LayerNormParams, RMSNormParams, dropout, init_layer_norm
 from jattn.masks.algebra import Mask
 from jattn.masks.visible import only, visible
 from jattn.positions.offsets import Offset, positions_from
+from jattn.transformer.feed_forward import FeedForwardParams, init_feed_forward
 from jattn.transformer.order import Order, Rows, Sublayer
 
 Used = Bool[Array, " t"] | None
-NormParams = LayerNormParams | RMSNormParams
+NormParams = LayerNormParams | RMSNormParams | tuple[Any, ...]
+# Functions of parameters and rows: the norm and the network of a block.
+RowMap = Callable[[Any, Rows], Rows]
+NetworkParams = FeedForwardParams | tuple[Any, ...]
+InitNorm = Callable[..., NormParams]  # Of size and dtype.
+InitFeedForward = Callable[..., NetworkParams]  # Of a key, size, hidden_size and dtype.
 
 
 def apply_sublayers(
@@ -33,7 +30,7 @@ def apply_sublayers(
     inputs: Rows,
     *,
     order: Order,
-    epsilon: float,
+    norm: RowMap,
     used: Used = None,
     dropout_rate: float = 0.0,
     rngs: Sequence[Key[Array, ""] | None] | None = None,
@@ -42,36 +39,39 @@ def apply_sublayers(
 
     Args:
         norms: parameters of the norm of each sublayer.
+        norm: the norm, a function of its parameters and of rows.
         sublayers: functions of features that return features and a result, such as weights.
         used: False where a position is padding, from `used_positions`: its features are zeroed.
         rngs: a key for the dropout after each sublayer.
     """
     results = []
     inputs = only(used, inputs)
-    for norm, sublayer, rng in zip(norms, sublayers, rngs or [None] * len(norms), strict=True):
+    for norm_params, sublayer, rng in zip(
+        norms, sublayers, rngs or [None] * len(norms), strict=True
+    ):
 
         def dropping(rows, sublayer=sublayer, rng=rng):
             rows, result = sublayer(rows)
             return dropout(rng, rows, dropout_rate), result
 
-        norm_rows = partial(normalized, norm, epsilon=epsilon)
-        inputs, result = order(norm_rows, dropping, inputs)
+        inputs, result = order(partial(norm, norm_params), dropping, inputs)
         results.append(result)
     return only(used, inputs), results
 
 
-def init_norm(*, rms: bool, size: int, bias: bool, dtype: DTypeLike) -> NormParams:
-    """Returns the parameters of `rms_norm` or of `layer_norm`."""
-    if rms:
-        return init_rms_norm(size=size, dtype=dtype)
-    return init_layer_norm(size=size, bias=bias, dtype=dtype)
+def initializers(
+    init_norm: InitNorm | None, init_network: InitFeedForward | None, bias: bool
+) -> tuple[InitNorm, InitFeedForward]:
+    """Returns the initializers of norms and networks; None is that of the paper's layer."""
+    return (
+        partial(init_layer_norm, bias=bias) if init_norm is None else init_norm,
+        partial(init_feed_forward, bias=bias) if init_network is None else init_network,
+    )
 
 
-def normalized(params: NormParams | None, rows: Rows, epsilon: float) -> Rows:
-    """Returns the rows after the norm that the parameters belong to, or as they are without one."""
-    if isinstance(params, RMSNormParams):
-        return rms_norm(params, rows, epsilon=epsilon)
-    return rows if params is None else layer_norm(params, rows, epsilon=epsilon)
+def normalized(norm: RowMap, params: NormParams | None, rows: Rows) -> Rows:
+    """Returns the rows after the norm, or as they are without its parameters."""
+    return rows if params is None else norm(params, rows)
 
 
 def used_positions(

@@ -8,6 +8,7 @@ HEADS_DRAWN = "jattn.attention.multi_head_params"
 ENCODER_BLOCK = "jattn.transformer.encoder_block"
 DECODER_BLOCK = "jattn.transformer.decoder_block"
 DECODING = "jattn.transformer.decoding"
+CAUSAL = "jattn.transformer.causal"
 SUBLAYERS = "jattn.transformer.sublayers"
 VISIBLE = "jattn.masks.visible"
 ATTEND = "jattn.engine.attend"
@@ -21,7 +22,8 @@ FIRST_POSITION = TESTS + "the_position_of_the_first_input_moves_both_queries_and
 DROPPED = TESTS + "K1_dropout_of_weights_is_that_of_the_engine_and_of_the_oracle"
 BY_POSITION = TESTS + "K1_dropout_of_weights_goes_by_position"
 OWN_KEYS = TESTS + "K1_blocks_and_stacks_drop_weights_of_each_attention_by_a_key_of_its_own"
-SQUARES = TESTS + "S1_stacks_with_root_mean_square_norms_give_the_same_by_steps"
+SQUARES = TESTS + "S1_stacks_with_other_norms_and_networks_give_the_same_by_steps"
+OWN_LAYERS = TESTS + "a_norm_and_a_network_of_ones_own_have_parameters_of_their_own"
 DRAWN = TESTS + "parameters_are_drawn_with_variance_one_over_fan_in"
 NAMED = TESTS + "mistakes_are_named"
 
@@ -29,6 +31,12 @@ ON_THE_ENGINE = "test_attend.test_G3_C1_the_engine_gives_the_dense_form_and_its_
 SEEN = "test_attend.test_visible_queries_and_keys_are_those_of_the_dense_mask"
 NO_PAIRS = "test_attend.test_no_array_has_all_pairs_of_queries_and_keys"
 REFUSED = "test_attend.test_mistakes_are_named"
+
+CHUNKS = "test_causal.test_S1_C1_chunks_are_the_full_pass"
+ENDS = "test_causal.test_S1_sequences_go_on_from_ends_of_their_own"
+CHUNKS_BACK = "test_causal.test_G1_G3_derivatives_of_chunks_are_those_of_the_full_pass"
+CAUSAL_NAMED = "test_causal.test_mistakes_are_named"
+IN_THREES = {"name": "rotation, sinks and a cap", "chunk": 3}
 
 ROTATED = {"name": "post-norm, rotation, a bias, a memory with padding"}
 LATER = {"name": "sinks, cap, scale and rotation of the memory from a later position"}
@@ -173,8 +181,8 @@ MUTANTS = (
     Mutant(
         "visible queries of the last block alone",
         VISIBLE,
-        ".at[rows].set(queries)",
-        ".at[rows[-1]].set(queries[-1])",
+        ".at[rows].set(reads)",
+        ".at[rows[-1]].set(reads[-1])",
         SEEN,
         given={"name": "documents", "bias": "no bias"},
     ),
@@ -185,6 +193,52 @@ MUTANTS = (
         "PAIRS = 2**26",
         NO_PAIRS,
         given={"by_engine": True},
+    ),
+    Mutant(
+        "keys of a chunk rotated from its own beginning",
+        CAUSAL,
+        "rotated(turn, key, start)",
+        "rotated(turn, key, 0)",
+        ENDS,
+    ),
+    Mutant(
+        "padding of a chunk stored",
+        CAUSAL,
+        'options = {"lengths": lengths, "scale"',
+        'options = {"lengths": None, "scale"',
+        CHUNKS,
+        given=IN_THREES,
+    ),
+    Mutant(
+        "padding of a chunk read",
+        CAUSAL,
+        "                used=used,\n",
+        "",
+        CHUNKS_BACK,
+    ),
+    Mutant(
+        "the first block's sinks for all",
+        CAUSAL,
+        "self_sinks[index]}",
+        "self_sinks[0]}",
+        CHUNKS,
+        given=IN_THREES,
+    ),
+    Mutant(
+        "padding of a chunk counted",
+        ATTEND,
+        "*stored, lengths=lengths)",
+        "*stored)",
+        CHUNKS,
+        given=IN_THREES,
+    ),
+    Mutant(
+        "caches uncounted",
+        CAUSAL,
+        "if len(caches) != len(params.blocks):",
+        "if not caches:",
+        CAUSAL_NAMED,
+        given={"message": "causal_decode: caches has 1 caches, expected 2 (from params.blocks)"},
     ),
     Mutant(
         "every weight of heads drawn with one fan-in",
@@ -235,11 +289,26 @@ MUTANTS = (
         given=BY_MASK,
     ),
     Mutant(
-        "root mean square norms as layer norms",
+        "norms drawn as layer norms whatever is asked for",
         SUBLAYERS,
-        "    if rms:\n",
-        "    if rms is None:\n",
+        "if init_norm is None else init_norm",
+        "if init_norm is not init_layer_norm else init_norm",
         SQUARES,
+    ),
+    Mutant(
+        "one norm's parameters for all sublayers",
+        SUBLAYERS,
+        "partial(norm, norm_params)",
+        "partial(norm, norms[0])",
+        OWN_LAYERS,
+    ),
+    Mutant(
+        "the activation of the hidden units and not of the gates",
+        "jattn.transformer.gated_feed_forward",
+        "gates * linear(LinearParams(params.hidden_weight), inputs)",
+        "gates * activation(linear(LinearParams(params.hidden_weight), inputs))",
+        VALUE,
+        "gated_feed_forward",
     ),
     Mutant(
         "the first position forgotten by keys",
@@ -279,8 +348,8 @@ MUTANTS = (
     Mutant(
         "the last norm over padding",
         "jattn.transformer.stacks",
-        "    outputs = only(used, normalized(params.norm, inputs, epsilon))\n    self_weights",
-        "    outputs = normalized(params.norm, inputs, epsilon)\n    self_weights",
+        "    outputs = only(used, normalized(norm, params.norm, inputs))\n    self_weights",
+        "    outputs = normalized(norm, params.norm, inputs)\n    self_weights",
         PADDING,
         given=BY_MASK,
     ),

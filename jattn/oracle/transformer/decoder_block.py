@@ -1,19 +1,21 @@
 """A decoder's block in NumPy, with its gradient derived by hand."""
 
+from functools import partial
+
 import numpy as np
 
 from jattn.oracle.attention.multi_head import multi_head_attention
+from jattn.oracle.layers.norms import layer_norm
 from jattn.oracle.transformer.encoder_block import (
     attend_to_self,
     by_name,
     check_no_dropout,
-    norm_of,
     only,
     shifted,
     transformed,
     used_positions,
 )
-from jattn.oracle.transformer.feed_forward import relu
+from jattn.oracle.transformer.feed_forward import feed_forward
 from jattn.oracle.transformer.order import pre_norm
 
 
@@ -34,8 +36,8 @@ def decoder_block(
     turn=None,
     memory_turn=None,
     query_offset=0,
-    activation=relu,
-    epsilon=1e-5,
+    norm=layer_norm,
+    feed_forward=feed_forward,
     dropout_rate=0.0,
     attention_dropout_rate=0.0,
     rng=None,
@@ -78,13 +80,13 @@ def decoder_block(
         return attended, pullback
 
     def transform(rows):
-        return transformed(params.feed_forward, rows, activation)
+        return transformed(feed_forward, params.feed_forward, rows)
 
-    first = order(norm_of(params.self_norm, epsilon), attend_to_past, only(used, inputs))
+    first = order(partial(norm, params.self_norm), attend_to_past, only(used, inputs))
     (attended, self_weights), first_pullback = first
-    second = order(norm_of(params.cross_norm, epsilon), attend_to_memory, attended)
+    second = order(partial(norm, params.cross_norm), attend_to_memory, attended)
     (read, cross_weights), second_pullback = second
-    third = order(norm_of(params.feed_forward_norm, epsilon), transform, read)
+    third = order(partial(norm, params.feed_forward_norm), transform, read)
     (outputs, _), third_pullback = third
 
     def pullback(cotangent):

@@ -1,10 +1,12 @@
 """An encoder's block in NumPy, with its gradient derived by hand."""
 
+from functools import partial
+
 import numpy as np
 
 from jattn.oracle.attention.multi_head import multi_head_attention
-from jattn.oracle.layers.norms import layer_norm, rms_norm
-from jattn.oracle.transformer.feed_forward import feed_forward, relu
+from jattn.oracle.layers.norms import layer_norm
+from jattn.oracle.transformer.feed_forward import feed_forward
 from jattn.oracle.transformer.order import pre_norm
 
 
@@ -20,8 +22,8 @@ def encoder_block(
     order=pre_norm,
     turn=None,
     query_offset=0,
-    activation=relu,
-    epsilon=1e-5,
+    norm=layer_norm,
+    feed_forward=feed_forward,
     dropout_rate=0.0,
     attention_dropout_rate=0.0,
     rng=None,
@@ -41,15 +43,15 @@ def encoder_block(
     options = {"scale": scale, "logits_soft_cap": logits_soft_cap, "sinks": self_sinks}
     options |= {"mask": mask, "bias": self_bias, "turn": shifted(turn, query_offset)}
 
-    def attend(rows):
+    def attend_to_rows(rows):
         return attend_to_self(params.attention, rows, options)
 
     def transform(rows):
-        return transformed(params.feed_forward, rows, activation)
+        return transformed(feed_forward, params.feed_forward, rows)
 
-    first = order(norm_of(params.attention_norm, epsilon), attend, only(used, inputs))
+    first = order(partial(norm, params.attention_norm), attend_to_rows, only(used, inputs))
     (attended, weights), first_pullback = first
-    second = order(norm_of(params.feed_forward_norm, epsilon), transform, attended)
+    second = order(partial(norm, params.feed_forward_norm), transform, attended)
     (outputs, _), second_pullback = second
 
     def pullback(cotangent):
@@ -93,12 +95,6 @@ def shifted(turn, offset):
     return None if turn is None else lambda rows, positions: turn(rows, positions + offset)
 
 
-def norm_of(params, epsilon):
-    """The norm of rows, as a function of them alone: `rms_norm` where there is no field `bias`."""
-    norm = layer_norm if hasattr(params, "bias") else rms_norm
-    return lambda rows: norm(params, rows, epsilon=epsilon)
-
-
 def by_name(options, gradients):
     """The gradients of the options that are arrays, by name."""
     arrays = [name for name, option in options.items() if hasattr(option, "dtype")]
@@ -116,9 +112,9 @@ def attend_to_self(params, rows, options):
     return attended, pullback
 
 
-def transformed(params, rows, activation):
+def transformed(network, params, rows):
     """The feed-forward network as a layer of a block, without a result besides its rows."""
-    outputs, network_pullback = feed_forward(params, rows, activation=activation)
+    outputs, network_pullback = network(params, rows)
 
     def pullback(cotangent):
         d_params, d_rows = network_pullback(cotangent[0])
