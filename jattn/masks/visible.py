@@ -54,6 +54,11 @@ def only(kept: Bool[Array, "*b t"] | None, rows: Any) -> Any:
     return rows if kept is None else jnp.where(jnp.asarray(kept)[..., None], rows, 0.0)
 
 
+def _are_numbers(*sizes: int) -> bool:
+    """Returns whether no size is one that `jax.export` leaves open."""
+    return not any(map(is_symbolic_dim, sizes))
+
+
 def _unless_all(seen: Visible) -> Visible | None:
     known = isinstance(seen.queries, np.ndarray)
     return None if known and seen.queries.all() and seen.keys.all() else seen
@@ -61,7 +66,7 @@ def _unless_all(seen: Visible) -> Visible | None:
 
 def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
     """Returns what is visible if each query sees an interval of keys: their union by its ends."""
-    known = is_known(mask) and not (is_symbolic_dim(t) or is_symbolic_dim(s))
+    known = is_known(mask) and _are_numbers(t, s)
     xp: ModuleType = np if known else jnp
     keys = interval(mask, xp.arange(t), s, xp)
     if keys is None:
@@ -78,9 +83,7 @@ def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
 
 def _by_blocks(mask: Mask, t: int, s: int) -> Visible:
     """Returns what is visible, from all keys of a block of queries at a time."""
-    size = t
-    if not (is_symbolic_dim(t) or is_symbolic_dim(s)):
-        size = min(max(PAIRS // max(s, 1), 1), t)
+    size = min(max(PAIRS // max(s, 1), 1), t) if _are_numbers(t, s) else t
 
     def of_rows(queries: Any) -> tuple[Any, Any]:
         with jax.numpy_rank_promotion("allow"):
