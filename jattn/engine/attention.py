@@ -14,36 +14,10 @@ from jaxtyping import Array, Bool, Float
 from jattn.engine.arguments import Call
 from jattn.engine.block import Hidden, Operands, Place, Read, Settings, read, tangent, weights_of
 from jattn.engine.plan import Plan, Planner, Problem, Run, best, dense
-from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads, recompute
+from jattn.engine.schedule import Axes, Way, Ways, recompute
 from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, QUERIES, READ, Found, hide_unread, over_tiles
-from jattn.engine.visibility import Visible, known_before, mask_of, visible
+from jattn.engine.visibility import Visible, known_before, mask_of, visible_of
 from jattn.masks.algebra import Mask
-
-
-class Way(NamedTuple):
-    """The runs of tiles of each head, and the loops over heads."""
-
-    runs: tuple[Run, ...]
-    loops: Loops
-
-
-class Schedule(NamedTuple):
-    """All that is known before the run: numbers, and the ways on one CPU device and elsewhere."""
-
-    settings: Settings
-    on_cpu: Way
-    elsewhere: Way
-
-    def run(self, function: Callable[..., Any], tree: Any, axes: Any, **options: Any) -> Any:
-        """Maps `function(runs, *tree)` of a head over all heads, the way the platform asks for."""
-
-        def by(way: Way, *tree: Any) -> Any:
-            return over_heads(partial(function, way.runs), tree, axes, way.loops, **options)
-
-        if self.on_cpu == self.elsewhere:
-            return by(self.elsewhere, *tree)
-        ways = {"cpu": partial(by, self.on_cpu), "default": partial(by, self.elsewhere)}
-        return lax.platform_dependent(*tree, **ways)
 
 
 class Arrays(NamedTuple):
@@ -116,7 +90,7 @@ def attend_all(call: Call, planner: Planner = best, measure: Measure | None = No
     Compiled as one program, also where the caller compiles nothing.
     """
     plans = plan_of(call, planner), plan_of(call, planner, may_loop=False)
-    ways = [Way(plan.runs, plan.loops) for plan in plans]
+    ways = Ways(*(Way(plan.runs, plan.loops) for plan in plans))
     settings = Settings(call.sizes[4], call.logits_soft_cap, float(call.dropout_rate))
     mask, axes = mask_of(call, lambda x: jnp.asarray(x).astype(int))
     dtype, k = call.inner_dtype, call.query.shape[-1]
@@ -127,14 +101,15 @@ def attend_all(call: Call, planner: Planner = best, measure: Measure | None = No
         call.query, call.key, call.value, call.bias, array, mask, scale, call.sinks, rng
     )
     of_mask = tuple(x.batch for x in jax.tree.leaves(axes))
-    return _attend_all(arrays, of_mask, Schedule(settings, *ways), np.dtype(dtype), measure)
+    return _attend_all(arrays, of_mask, settings, ways, np.dtype(dtype), measure)
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+@partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
 def _attend_all(
     arrays: Arrays,
     of_mask: tuple[tuple[bool, ...], ...],
-    schedule: Schedule,
+    settings: Settings,
+    ways: Ways,
     dtype: np.dtype,
     measure: Measure | None,
 ) -> AttendedAll:
@@ -160,36 +135,43 @@ def _attend_all(
     axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)
     of_hides = mask_axes, array_axes, bias_axes
-    narrows = any(run.widths for way in schedule[1:] for run in way.runs)
+    narrows = any(run.widths for way in ways for run in way.runs)
     sizes = len(lead), query.shape[len(lead)], key.shape[-3]
     seen, seen_axes = visible_of(hides, of_hides, *sizes, narrows)
     given, axes = (operands, hidden, seen), (*axes, seen_axes)
-    context, lse = attend(schedule, axes, *given)
+    context, lse = attend(settings, ways, axes, *given)
     shape = arrays.query.shape[:-1]
     output = _joined(context, (*shape, value.shape[-1])).astype(arrays.query.dtype)
     lse_of_all = _joined(lse, shape)
     if measure is None:
         return AttendedAll(output, lse_of_all)
-    function = partial(_measured, schedule.settings, measure)
+    function = partial(_measured, settings, measure)
     result_axes = Read._make([by_group, by_group])
     tree = (*given, Read(context, lse))
-    rows, columns = schedule.run(function, tree, (*axes, result_axes), linear=True, out=0)
+    rows, columns = ways.run(function, tree, (*axes, result_axes), linear=True, out=0)
     rows = rows.reshape(*lead, h, *rows.shape[-2:])
     columns = None if columns is None else columns.reshape(*lead, h, columns.shape[-1])
     return AttendedAll(output, lse_of_all, rows, columns)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def attend(
-    schedule: Schedule, axes: Any, operands: Operands, hidden: Hidden, seen: Visible | None
+    settings: Settings,
+    ways: Ways,
+    axes: Any,
+    operands: Operands,
+    hidden: Hidden,
+    seen: Visible | None,
 ) -> Read:
     """Context [*b t g *r v] and lse [*b t g *r] of queries [*b t g *r k], keys [*b s g k]."""
-    return schedule.run(partial(_forward, schedule.settings), (operands, hidden, seen), axes)
+    return ways.run(partial(_forward, settings), (operands, hidden, seen), axes)
 
 
 @attend.defjvp
-def _attend_jvp(schedule: Schedule, axes: Any, primals: Any, tangents: Any) -> tuple[Read, Read]:
-    result = attend(schedule, axes, *primals)
+def _attend_jvp(
+    settings: Settings, ways: Ways, axes: Any, primals: Any, tangents: Any
+) -> tuple[Read, Read]:
+    result = attend(settings, ways, axes, *primals)
 
     # Computed anew for a derivative, and so is each tile: nothing is kept but what comes in here.
     @recompute
@@ -197,7 +179,7 @@ def _attend_jvp(schedule: Schedule, axes: Any, primals: Any, tangents: Any) -> t
         by_group = axes[0].query
         tree = operands, hidden, seen, result, d
         all_axes = (*axes, Read._make([by_group, by_group]), axes[0])
-        return schedule.run(partial(_tangent, schedule.settings), tree, all_axes, linear=True)
+        return ways.run(partial(_tangent, settings), tree, all_axes, linear=True)
 
     return result, change(*primals, result, tangents[0])
 
@@ -266,27 +248,6 @@ def _measured(
     tree = hide_unread(operands, seen), result.lse
     rows, columns = over_tiles(body, runs, tree, (OPERANDS, QUERIES), hidden, _span(seen))
     return Measured(jnp.swapaxes(rows, 0, 1), columns)
-
-
-def visible_of(
-    tree: Any, axes: Any, lead: int, t: int, s: int, narrows: bool = False
-) -> tuple[Any, Any]:
-    """What is visible in each head, None if all is, and the axes of that.
-
-    Args:
-        tree: mask, array and bias, as far as they are given.
-        axes: theirs.
-        lead: number of axes of the batch.
-    """
-    if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
-        return None, None
-    of_head = lambda mask, array, bias: visible(mask, array, bias, t, s, narrows)
-    found = over_heads(of_head, tree, axes, Loops(), out=0)
-    if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
-        return None, None
-    kinds = leaves_like(axes, tree)
-    batch = tuple(any(x.batch[number] for x in kinds) for number in range(lead))
-    return found, Axes(batch, None if all(x.group is None for x in kinds) else 0)
 
 
 def _span(seen: Visible | None) -> Any:

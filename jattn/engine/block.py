@@ -176,8 +176,8 @@ def weights_of(
 ) -> Float[Array, "c s"]:
     """The weights themselves, before dropout, from what `read` returned beside the context."""
     scores, allowed = _scores(settings, operands, hidden, place)
-    shift = jnp.where(lse == -jnp.inf, 0.0, lse).reshape(scores.shape[0], 1)
-    return _exponentials(scores, shift, allowed)
+    shift = jnp.where(lse == -jnp.inf, 0.0, lse).reshape(scores.shape[0])
+    return _exponentials(scores, shift[:, None], allowed)
 
 
 def _scores(

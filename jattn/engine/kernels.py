@@ -11,8 +11,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jattn.engine.arguments import Call
-from jattn.engine.attention import pairs_of, visible_of
-from jattn.engine.visibility import mask_of
+from jattn.engine.attention import pairs_of
+from jattn.engine.visibility import mask_of, visible_of
 from jattn.masks import causal
 from jattn.masks.algebra import Mask
 

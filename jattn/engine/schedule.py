@@ -173,3 +173,28 @@ def leaves_like(prefix: Any, tree: Any) -> list[Any]:
     """Returns a leaf for each leaf of `tree`, of which `prefix` is the upper part."""
     spread = lambda leaf, part: jax.tree.map(lambda _: leaf, part)
     return jax.tree.leaves(jax.tree.map(spread, prefix, tree))
+
+
+class Way(NamedTuple):
+    """The runs of tiles of each head, and the loops over heads."""
+
+    runs: tuple[Any, ...]
+    loops: Loops
+
+
+class Ways(NamedTuple):
+    """The way on one CPU device, and that on other platforms and on several devices."""
+
+    on_cpu: Way
+    elsewhere: Way
+
+    def run(self, function: Callable[..., Any], tree: Any, axes: Any, **options: Any) -> Any:
+        """Maps `function(runs, *tree)` of a head over all heads, as the platform asks for."""
+
+        def by(way: Way, *tree: Any) -> Any:
+            return over_heads(partial(function, way.runs), tree, axes, way.loops, **options)
+
+        if self.on_cpu == self.elsewhere:
+            return by(self.elsewhere, *tree)
+        ways = {"cpu": partial(by, self.on_cpu), "default": partial(by, self.elsewhere)}
+        return lax.platform_dependent(*tree, **ways)

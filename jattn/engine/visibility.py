@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call
-from jattn.engine.schedule import Axes
+from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads
 from jattn.masks.algebra import Mask, all_of
 from jattn.masks.hulls import both, hull, hull_of_array
 from jattn.masks.patterns import causal, lengths, window
@@ -97,6 +97,27 @@ def known_before(call: Call) -> tuple[Mask | None, bool]:
     varies = any(map(unknown, jax.tree.leaves(mask))) or not isinstance(of_mask, Mask | None)
     lengths = call.query_seq_lengths, call.key_value_seq_lengths
     return mask, varies or any(np.size(x) > 1 for x in lengths if x is not None)
+
+
+def visible_of(
+    tree: Any, axes: Any, lead: int, t: int, s: int, narrows: bool = False
+) -> tuple[Any, Any]:
+    """What is visible in each head, None if all is, and the axes of that.
+
+    Args:
+        tree: mask, array and bias, as far as they are given.
+        axes: theirs.
+        lead: number of axes of the batch.
+    """
+    if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
+        return None, None
+    of_head = lambda mask, array, bias: visible(mask, array, bias, t, s, narrows)
+    found = over_heads(of_head, tree, axes, Loops(), out=0)
+    if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
+        return None, None
+    kinds = leaves_like(axes, tree)
+    batch = tuple(any(x.batch[number] for x in kinds) for number in range(lead))
+    return found, Axes(batch, None if all(x.group is None for x in kinds) else 0)
 
 
 def visible(
