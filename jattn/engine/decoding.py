@@ -1,8 +1,7 @@
 """Reads from a cache of keys and values."""
 
 import functools
-import math
-from typing import Any, Literal, NamedTuple, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +13,10 @@ from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call, check
 from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
-from jattn.engine.merge import MergedAttention, merge_attention
+from jattn.engine.merge import merge_attention
+from jattn.engine.slots import BLOCK, Attended, Static, block_size, in_blocks, softmax_of_group
 from jattn.masks import window
 from jattn.masks.algebra import Mask
-
-# Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's
-# cache between the two: with 32 MiB of it, blocks of four times as many took three times as long.
-BLOCK = 2**20
 
 
 class Options(TypedDict, total=False):
@@ -36,16 +32,6 @@ class Options(TypedDict, total=False):
     sinks: Float[Array, " h"] | None
     layer: int | Int[Array, ""] | None
     chunk_size: int | None
-
-
-class Static(NamedTuple):
-    """Numbers that are known before the run."""
-
-    is_causal: bool
-    cap: float | None
-    block: int
-    skips: bool
-    returns_weights: bool
 
 
 @overload
@@ -122,10 +108,10 @@ def attend_to_cache(
             are more queries than a chunk may have, or `is_causal` is False for a rolling cache.
     """
     layer, batch = check_cache("attend_to_cache", cache, layer)
-    flags = {"is_causal": is_causal, "return_residual": return_residual}
-    flags["return_weights"] = return_weights
     with named("attend_to_cache"):
-        check_options(dict.fromkeys(flags, bool), flags)
+        flags = (is_causal, return_residual, return_weights)
+        names = ("is_causal", "return_residual", "return_weights")
+        check_options(dict.fromkeys(names, bool), dict(zip(names, flags, strict=True)))
     _check_query(query, cache, batch, is_causal)
     for name, array in (("query", query), ("mask", mask), ("bias", bias), ("sinks", sinks)):
         check_array(f"attend_to_cache: {name}", array)
@@ -151,8 +137,9 @@ def attend_to_cache(
     static = Static(
         is_causal,
         None if logits_soft_cap is None else float(logits_soft_cap),
-        cache.slots if return_weights else _block(cache, batch, chunk_size, max(mesh_size, 1)),
+        cache.slots if return_weights else block_size(cache, batch, chunk_size, max(mesh_size, 1)),
         mesh_size <= 1,  # What one example may read would have to be sent to the other devices.
+        mesh_size <= 1 and layer is None and chunk_size is None,
         return_weights,
     )
     context, lse, weights = _attend(
@@ -169,14 +156,6 @@ def attend_to_cache(
     )
     results = [context, *([lse] if return_residual else []), *([weights] if return_weights else [])]
     return results[0] if len(results) == 1 else tuple(results)
-
-
-class Attended(NamedTuple):
-    """Attention over a set of keys, with the weights if these are asked for."""
-
-    output: Float[Array, "*b t h v"]
-    lse: Float[Array, "*b t h"]
-    weights: Float[Array, "*b h t s"] | None
 
 
 @functools.partial(jax.jit, static_argnames="static")
@@ -225,19 +204,33 @@ def _attend(
     bias = None if bias is None else jnp.where(allowed, bias, 0.0).astype(inner)
     # A loop's carry varies over the mesh axes of `jax.shard_map` that any of its inputs does.
     arrays = varying_as((query.astype(inner), cache.key, cache.value, allowed, bias), sinks)
-    factor = jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
     query, keys, values, allowed, bias = arrays
-    query = (query * factor).reshape(*query.shape[:-2], groups, heads // groups, size)
+    query = query * jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
+    query = query.reshape(*query.shape[:-2], groups, heads // groups, size)
     query = jnp.moveaxis(query, -4, -2)  # [*b g r t k]
     if not shared:
         split = lambda x: x.reshape(*x.shape[:-3], groups, heads // groups, *x.shape[-2:])
         allowed, bias = jax.tree.map(split, (allowed, bias))
-    reads = allowed.any(tuple(range(allowed.ndim - 1))) if static.skips else None
-    front, pairs = 0 if layer is None else 1, None if shared else 0
-    of_group = functools.partial(_of_group, static, layer, reads)
-    of_example = jax.vmap(of_group, (0, front, front, pairs, pairs))
-    found = over_axes(of_example, lead, (0, front, front, 0, 0))(query, keys, values, allowed, bias)
+    pairs = None if shared else 0
+
+    def softmax(*arrays: Array | None, all_read: bool = False) -> Attended:
+        of_group = functools.partial(softmax_of_group, static.cap, all_read)
+        of_heads = jax.vmap(of_group, (0, 0, 0, pairs, pairs))
+        return over_axes(of_heads, lead)(*arrays)
+
+    arrays = query, keys, values, allowed, bias
+    blocks = lambda: in_blocks(static, softmax, layer, *arrays)
+    if static.block >= cache.slots:
+        key, value = in_layer(keys, layer), in_layer(values, layer)
+        found = softmax(query, key, value, allowed, bias)
+    elif static.in_place and query[..., 0].size * cache.slots <= BLOCK and keys.dtype == inner:
+        # Keys that are all read need not be zeroed, which would copy them.
+        whole = lambda: softmax(*arrays, all_read=True)._replace(weights=None)
+        found = lax.cond(allowed.any((-3, -2)).all(), whole, blocks)
+    else:
+        found = blocks()
     output, lse, weights = found
+    weights = weights if static.returns_weights else None
     if sinks is not None:  # One more key for each head, whose value is zero.
         sinks = sinks.astype(inner).reshape(groups, heads // groups, 1)
         sinks = jnp.zeros_like(lse) + sinks.reshape((1,) * lead + sinks.shape)
@@ -245,12 +238,9 @@ def _attend(
         weights = None if weights is None else weights * jnp.exp(found.lse - lse)[..., None]
     # NaN by division, since `jax_debug_nans` notices a constant that is nowhere taken.
     zero = jnp.zeros((), inner)
-    spoil = zero / jnp.where(lost, zero, 1.0)
-    spoil = jnp.expand_dims(spoil, (-3, -2))
-    lse = lse + spoil
-    output = output + spoil[..., None]
-    output = jnp.moveaxis(output, -2, -4)
-    lse = jnp.moveaxis(lse, -1, -3)
+    spoil = jnp.expand_dims(zero / jnp.where(lost, zero, 1.0), (-3, -2))
+    output = jnp.moveaxis(output + spoil[..., None], -2, -4)
+    lse = jnp.moveaxis(lse + spoil, -1, -3)
     if weights is not None:
         weights = (weights + spoil[..., None]).astype(dtype)
         weights = weights.reshape(*weights.shape[:-4], heads, t, cache.slots)
@@ -289,109 +279,6 @@ def _visible(
         with jax.numpy_rank_promotion("allow"):
             allowed &= pattern.at(query, jnp.maximum(key, 0))
     return allowed, lost
-
-
-def _of_group(
-    static: Static,
-    layer: Int[Array, ""] | None,
-    reads: Bool[Array, " s"] | None,
-    query: Float[Array, "r t k"],
-    keys: Float[Array, "*l s k"],
-    values: Float[Array, "*l s v"],
-    allowed: Bool[Array, "#r t s"],
-    bias: Float[Array, "#r t s"] | None,
-) -> Attended:
-    """Returns attention of the query heads that share a key-value head, a block of slots a time.
-
-    A block that no query of the batch may read is not read, so time follows what is stored.
-    """
-    query = jnp.where(allowed.any(-1)[..., None], query, 0.0)
-    slots, size = keys.shape[-2], static.block
-
-    def rows(stored: Float[Array, "*l s n"], start: Int[Array, ""]) -> Float[Array, "c n"]:
-        place = (start, 0) if layer is None else (layer, start, 0)
-        sizes = (*(1 for _ in place[2:]), size, stored.shape[-1])
-        return lax.dynamic_slice(stored, place, sizes).reshape(sizes[-2:])
-
-    if size >= slots:
-        found = _softmax(
-            query, in_layer(keys, layer), in_layer(values, layer), allowed, bias, static.cap
-        )
-        return found if static.returns_weights else found._replace(weights=None)
-    empty = jnp.zeros((*query.shape[:-1], values.shape[-1]), query.dtype)
-    nothing = MergedAttention(empty, jnp.full(query.shape[:-1], -jnp.inf, query.dtype))
-    nothing, firsts = varying_as((nothing, jnp.arange(0, slots, size)), query, allowed)
-
-    def add(found: MergedAttention, first: Int[Array, ""]) -> tuple[MergedAttention, None]:
-        start = jnp.minimum(first, slots - size)  # The last block may overlap the one before.
-        mine = start + jnp.arange(size) >= first
-        cut = lambda x: lax.dynamic_slice_in_dim(x, start, size, -1)
-
-        def read() -> MergedAttention:
-            kept, added = cut(allowed) & mine[None, None], jax.tree.map(cut, bias)
-            part = _softmax(query, rows(keys, start), rows(values, start), kept, added, static.cap)
-            return MergedAttention(part.output, part.lse)
-
-        if reads is None:
-            part = read()
-        else:
-            part = lax.cond((cut(reads) & mine).any(), read, lambda: nothing)
-        return merge_attention(*found, *part), None
-
-    return Attended(*lax.scan(add, nothing, firsts)[0], None)
-
-
-def _softmax(
-    query: Float[Array, "r t k"],
-    key: Float[Array, "s k"],
-    value: Float[Array, "s v"],
-    allowed: Bool[Array, "#r t s"],
-    bias: Float[Array, "#r t s"] | None,
-    cap: float | None,
-    *,
-    all_read: bool = False,
-) -> Attended:
-    """Softmax attention to the keys that `allowed` keeps; nothing else is seen, not even NaN.
-
-    `all_read` says that some query may read each key, so that none is zeroed, which would copy it.
-    """
-    r, t, k = query.shape
-    if not all_read:
-        readable = allowed.any((0, 1))[:, None]
-        key, value = (jnp.where(readable, x, 0.0) for x in (key, value))
-    key, value = key.astype(query.dtype), value.astype(query.dtype)
-    # Products have one axis of rows: with two, XLA takes a slower loop on a CPU.
-    scores = (query.reshape(r * t, k) @ key.T).reshape(r, t, len(key))
-    if cap is not None:
-        scores = cap * jnp.tanh(scores / cap)
-    scores = scores if bias is None else scores + bias
-    # Rounded once here, since XLA might else contract `x * c - maximum`.
-    lowest = jnp.finfo(scores.dtype).min
-    scores = jnp.maximum(scores, lowest)
-    allowed = jnp.broadcast_to(allowed, scores.shape)
-    maximum = scores.max(-1, initial=lowest, where=allowed, keepdims=True)
-    maximum = lax.stop_gradient(maximum)  # No result depends on it.
-    # Masked scores take the maximum before the exponential, so that no gradient is NaN.
-    exponentials = jnp.exp(jnp.where(allowed, scores, maximum) - maximum)
-    exponentials = jnp.where(allowed, exponentials, 0.0)
-    total = exponentials.sum(-1, keepdims=True)
-    safe = jnp.where(total == 0.0, 1.0, total)
-    output = (exponentials.reshape(r * t, len(key)) @ value).reshape(r, t, -1) / safe
-    lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
-    return Attended(output, lse[..., 0], exponentials / safe)
-
-
-def _block(
-    cache: KeyValueCache, batch: tuple[int, ...], chunk_size: int | None, devices: int
-) -> int:
-    """Returns the number of slots of a block."""
-    groups, slots, size = cache.key.shape[-3:]
-    if chunk_size is not None:
-        return min(chunk_size, slots)
-    # A size that `jax.export` leaves open counts as 1.
-    numbers = (*batch, groups, max(size, cache.value.shape[-1]))
-    numbers = math.prod(n for n in numbers if isinstance(n, int))
-    return min(max(16, devices * BLOCK // max(numbers, 1) // 8 * 8), slots)
 
 
 def _check_query(

@@ -11,6 +11,10 @@ VISIBILITY = "jattn.engine.visibility"
 TILES = "jattn.engine.tiles"
 STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
 PADDED = "test_cache.test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache"
+LAYER = "test_cache_parts.test_a_layer_is_a_cache_of_its_own"
+ROLLED_BACK = "test_cache_parts.test_R1_a_cache_that_is_rolled_back_is_as_if_tokens_had_never_come"
+OVERWRITTEN = "test_cache_parts.test_a_roll_back_of_what_is_overwritten_is_refused_or_nan"
+READ_OUT = "test_cache_parts.test_G1_lse_and_weights_match_the_oracle"
 STATISTICS = "test_statistics.test_streamed_statistics_are_those_of_the_weights"
 OFFSETS = "test_chunks.test_S1_the_offset_of_turned_heads_moves_with_the_block"
 SKIPPED = "test_chunks.test_G1_G2_skipped_keys_change_no_value_and_no_gradient"
@@ -135,9 +139,9 @@ MUTANTS = (
     ),
     Mutant(
         "slots that are read twice where blocks overlap",
-        "jattn.engine.decoding",
-        "cut(allowed) & mine[None, None], jax",
-        "cut(allowed), jax",
+        "jattn.engine.slots",
+        "kept = cut(allowed) & mine",
+        "kept = cut(allowed)",
         "test_cache.test_S4_chunks_of_any_size_give_the_full_pass",
         given={"blocks": 5},
     ),
@@ -174,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "a chunk that begins where it ends",
-        "jattn.engine.cache",
+        "jattn.engine.extend",
         "chunk_start=put(cache.chunk_start, before),",
         "chunk_start=put(cache.chunk_start, before + added),",
         PADDED,
@@ -182,11 +186,73 @@ MUTANTS = (
     ),
     Mutant(
         "padding that counts as tokens",
-        "jattn.engine.cache",
+        "jattn.engine.extend",
         "length=put(cache.length, before + added),",
         "length=put(cache.length, before + chunk),",
         "test_cache.test_R1_sequences_of_different_lengths",
         given={"kind": "all slots"},
+    ),
+    Mutant(
+        "a token that is written to the first layer",
+        "jattn.engine.extend",
+        "jnp.zeros_like(slot) + layer, slot",
+        "jnp.zeros_like(slot) + 0 * layer, slot",
+        LAYER,
+        given={"kind": "all slots", "options": {}},
+    ),
+    Mutant(
+        "a layer that counts no tokens",
+        "jattn.engine.extend",
+        "every, row, layer, 0)",
+        "every, 0 * row, layer, 0)",
+        LAYER,
+        given={"kind": "all slots", "options": {}},
+    ),
+    Mutant(
+        "blocks of the first layer",
+        "jattn.engine.slots",
+        "place = (layer, ",
+        "place = (zero, ",
+        LAYER,
+        given={"kind": "all slots", "options": {"chunk_size": 4}},
+    ),
+    Mutant(
+        "a ring that is rolled back as if nothing were overwritten",
+        "jattn.engine.cache",
+        "latest = jnp.maximum(length, furthest) - 1",
+        "latest = length - 1",
+        OVERWRITTEN,
+    ),
+    Mutant(
+        "a roll back that keeps the tokens",
+        "jattn.engine.extend",
+        "length = cache.length - jnp.clip(",
+        "length = cache.length - 0 * jnp.clip(",
+        ROLLED_BACK,
+        given={"kind": "all slots"},
+    ),
+    Mutant(
+        "a window that is not lost although it is overwritten",
+        "jattn.engine.decoding",
+        "oldest = jnp.maximum(length, furthest)",
+        "oldest = length",
+        OVERWRITTEN,
+    ),
+    Mutant(
+        "weights that forget the sinks",
+        "jattn.engine.decoding",
+        "weights * jnp.exp(found.lse - lse)[..., None]",
+        "weights",
+        READ_OUT,
+        given={"is_causal": True, "chunk_size": None},
+    ),
+    Mutant(
+        "queries of a memory that are hidden by its length",
+        "jattn.engine.decoding",
+        "    if is_causal:\n        allowed &= ",
+        "    if True:\n        allowed &= ",
+        READ_OUT,
+        given={"is_causal": False, "chunk_size": 4},
     ),
     Mutant(
         "a ring that forgets its first slots",

@@ -1,0 +1,135 @@
+"""Softmax attention of few queries to the slots of a cache, each of which is read once."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jattn._varying import varying_as
+from jattn.engine.cache import KeyValueCache
+from jattn.engine.merge import MergedAttention, merge_attention
+
+# Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's
+# cache between the two: with 32 MiB of it, blocks of four times as many took three times as long.
+BLOCK = 2**20
+
+
+class Static(NamedTuple):
+    """Numbers that are known before the run."""
+
+    is_causal: bool
+    cap: float | None
+    block: int
+    skips: bool
+    in_place: bool
+    returns_weights: bool
+
+
+class Attended(NamedTuple):
+    """Attention over a set of keys, with the weights if these are asked for."""
+
+    output: Float[Array, "*b t h v"]
+    lse: Float[Array, "*b t h"]
+    weights: Float[Array, "*b h t s"] | None
+
+
+def in_blocks(
+    static: Static,
+    softmax: Callable[..., Attended],
+    layer: Int[Array, ""] | None,
+    query: Float[Array, "*b g r t k"],
+    keys: Float[Array, "... g s k"],
+    values: Float[Array, "... g s v"],
+    allowed: Bool[Array, "... t s"],
+    bias: Float[Array, "... t s"] | None,
+) -> Attended:
+    """Attends to a block of slots at a time; one that no query of the batch may read is left out.
+
+    So time follows what is stored.
+    """
+    slots, size = keys.shape[-2], static.block
+    zeros = jnp.zeros_like(query).sum(-1, keepdims=True)  # Sharded as the queries are.
+    empty = zeros + jnp.zeros((1,) * (query.ndim - 1) + values.shape[-1:], query.dtype)
+    nothing = MergedAttention(empty, jnp.full_like(zeros[..., 0], -jnp.inf))
+    nothing, firsts = varying_as((nothing, jnp.arange(0, slots, size, dtype=jnp.int32)), query)
+
+    def add(found: MergedAttention, first: Int[Array, ""]) -> tuple[MergedAttention, None]:
+        start = jnp.minimum(first, slots - size)  # The last block may overlap the one before.
+        cut = lambda x: lax.dynamic_slice_in_dim(x, start, size, -1)
+        mine = start + jnp.arange(size, dtype=jnp.int32) >= first
+        mine = mine.reshape((1,) * (allowed.ndim - 1) + (size,))
+        kept = cut(allowed) & mine
+
+        def rows(stored: Float[Array, "... g s n"]) -> Float[Array, "*b g c n"]:
+            shape = (*query.shape[:-3], size, stored.shape[-1])
+            if layer is None:
+                return lax.dynamic_slice_in_dim(stored, start, size, -2)
+            zero = jnp.zeros_like(start)
+            place = (layer, *(zero for _ in shape[:-2]), start, zero)
+            return lax.dynamic_slice(stored, place, (1, *shape)).reshape(shape)
+
+        def read() -> MergedAttention:
+            part = softmax(query, rows(keys), rows(values), kept, jax.tree.map(cut, bias))
+            return MergedAttention(part.output, part.lse)
+
+        part = lax.cond(kept.any(), read, lambda: nothing) if static.skips else read()
+        return merge_attention(*found, *part), None
+
+    return Attended(*lax.scan(add, nothing, firsts)[0], None)
+
+
+def softmax_of_group(
+    cap: float | None,
+    all_read: bool,
+    query: Float[Array, "r t k"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    allowed: Bool[Array, "#r t s"],
+    bias: Float[Array, "#r t s"] | None,
+) -> Attended:
+    """Softmax attention to the keys that `allowed` keeps; nothing else is seen, not even NaN.
+
+    `all_read` says that some query may read each key, so none is zeroed, which would copy it.
+    """
+    r, t, k = query.shape
+    query = jnp.where(allowed.any(-1)[..., None], query, 0.0)
+    if not all_read:
+        readable = allowed.any((0, 1))[:, None]
+        key, value = (jnp.where(readable, x, 0.0) for x in (key, value))
+    key, value = key.astype(query.dtype), value.astype(query.dtype)
+    # Products have one axis of rows: with two, XLA takes a slower loop on a CPU.
+    scores = (query.reshape(r * t, k) @ key.T).reshape(r, t, len(key))
+    if cap is not None:
+        scores = cap * jnp.tanh(scores / cap)
+    scores = scores if bias is None else scores + bias
+    # Rounded once here, since XLA might else contract `x * c - maximum`.
+    lowest = jnp.finfo(scores.dtype).min
+    scores = jnp.maximum(scores, lowest)
+    allowed = jnp.broadcast_to(allowed, scores.shape)
+    maximum = scores.max(-1, initial=lowest, where=allowed, keepdims=True)
+    maximum = lax.stop_gradient(maximum)  # No result depends on it.
+    # Masked scores take the maximum before the exponential, so that no gradient is NaN.
+    exponentials = jnp.exp(jnp.where(allowed, scores, maximum) - maximum)
+    exponentials = jnp.where(allowed, exponentials, 0.0)
+    total = exponentials.sum(-1, keepdims=True)
+    safe = jnp.where(total == 0.0, 1.0, total)
+    output = (exponentials.reshape(r * t, len(key)) @ value).reshape(r, t, -1) / safe
+    lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
+    return Attended(output, lse[..., 0], exponentials / safe)
+
+
+def block_size(
+    cache: KeyValueCache, batch: tuple[int, ...], chunk_size: int | None, devices: int
+) -> int:
+    """Returns the number of slots of a block."""
+    groups, slots, size = cache.key.shape[-3:]
+    if chunk_size is not None:
+        return min(chunk_size, slots)
+    # A size that `jax.export` leaves open counts as 1.
+    numbers = (*batch, groups, max(size, cache.value.shape[-1]))
+    numbers = math.prod(n for n in numbers if isinstance(n, int))
+    return min(max(16, devices * BLOCK // max(numbers, 1) // 8 * 8), slots)
