@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jattn
@@ -253,7 +254,7 @@ def engine_rows() -> Iterator[Row]:
     """
     heads = draw(BATCH, T, 2 * HEADS, D), draw(BATCH, S, HEADS, D), draw(BATCH, S, HEADS, D)
     every, attend = ("b t h", "b s h", "b s h"), jattn.dot_product_attention
-    bias, sinks = draw(BATCH, 2 * HEADS, T, S), draw(2 * HEADS)
+    bias, sinks = draw(BATCH, 2 * HEADS, T, S), jnp.asarray(draw(2 * HEADS))
     lengths, offset = np.array([2, 0, S, 5]), np.array([0, 3, 1, 2])
 
     def with_all(query, key, value, bias, lengths, offset):
@@ -279,7 +280,7 @@ def engine_rows() -> Iterator[Row]:
         return jattn.attention_statistics(query, key, is_causal=True)[:2]
 
     def rows(query, key):
-        return jattn.attention_rows(query, key, np.array([3, 1]))
+        return jattn.attention_rows(query, key, jnp.array([3, 1]))
 
     yield Row("dot_product_attention", attend, heads, every, "b t h")
     causal = functools.partial(attend, is_causal=True, chunk_size=2)

@@ -4,9 +4,10 @@ from typing import Any, Unpack
 
 from jaxtyping import Array, Bool, Float, Int
 
-from jattn.engine.cache import KeyValueCache, extend_cache
+from jattn.engine.cache import KeyValueCache
 from jattn.engine.decoding import attend_to_cache
 from jattn.engine.dot_product import Options, dot_product_attention
+from jattn.engine.extend import extend_cache
 from jattn.masks.algebra import Mask
 from jattn.normalizers import Normalizer, softmax
 
@@ -88,4 +89,5 @@ def attend_with_cache(
     """
     stored = key.astype(cache.key.dtype), value.astype(cache.value.dtype)
     cache = extend_cache(cache, *stored, lengths=lengths)
-    return attend_to_cache(query, cache, **options), cache
+    context: Any = attend_to_cache(query, cache, **options)
+    return context, cache
