@@ -164,7 +164,13 @@ def attend(
     seen: Visible | None,
 ) -> Read:
     """Context [*b t g *r v] and lse [*b t g *r] of queries [*b t g *r k], keys [*b s g k]."""
-    return ways.run(partial(_forward, settings), (operands, hidden, seen), axes)
+    return _every_head(settings, ways, axes, operands, hidden, seen)
+
+
+# Traced once, and not once more for a derivative.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _every_head(settings: Settings, ways: Ways, axes: Any, *given: Any) -> Read:
+    return ways.run(partial(_forward, settings), given, axes)
 
 
 @attend.defjvp

@@ -21,7 +21,7 @@ TOGETHER = 2**19  # Scores of a batch element up to which all of them run togeth
 AT_ONCE = 2**25  # Scores of all heads up to which queries are not divided where heads run at once.
 QUERIES = 128  # Of a block where they are.
 WHOLE = 2**18  # Scores of a head that are not worth dividing in a loop.
-GROUPS = 8  # Runs of blocks that are compiled each for itself.
+GROUPS = 8  # Runs of blocks that are compiled each for itself; half as many without loops.
 STARTING = 2**15  # A block's cost beside its scores, and the rows at which half the time is lost.
 SLOW_ROWS = 48
 # Shares of the keys that a block may be narrowed to; each is compiled for itself.
@@ -137,7 +137,8 @@ def grouped(problem: Problem) -> Plan:
     smallest = problem.chunk_size or 64
     unit = smallest * max(1, -(-problem.t // (64 * smallest)))
     starts, stops, seen = _spans(problem, unit)
-    cuts = _cuts(starts, stops, seen.start, seen.stop)
+    most = GROUPS if problem.may_loop else GROUPS // 2
+    cuts = _cuts(starts, stops, seen.start, seen.stop, most)
     runs: tuple[Run, ...] = ()
     for first, last in cuts:
         some = seen.start[first:last] < seen.stop[first:last]
@@ -238,9 +239,9 @@ def _spans(problem: Problem, unit: int) -> tuple[np.ndarray, np.ndarray, Interva
 
 
 def _cuts(
-    starts: np.ndarray, stops: np.ndarray, first: np.ndarray, after: np.ndarray
+    starts: np.ndarray, stops: np.ndarray, first: np.ndarray, after: np.ndarray, most: int
 ) -> list[tuple[int, int]]:
-    """At most GROUPS runs of neighbouring blocks with the fewest scores in all."""
+    """At most so many runs of neighbouring blocks with the fewest scores in all."""
     count = len(starts)
     low = np.where(first < after, first, np.iinfo(np.int64).max)
     cost = np.full((count + 1, count + 1), np.inf)  # Of the run of blocks i to before j.
@@ -248,7 +249,7 @@ def _cuts(
         width = np.maximum.accumulate(after[i:]) - np.minimum.accumulate(low[i:])
         cost[i, i + 1 :] = (stops[i:] - starts[i]) * np.maximum(width, 0)
     total, came_from = cost[0].copy(), [np.zeros(count + 1, int)]
-    for _ in range(min(GROUPS, count) - 1):
+    for _ in range(min(most, count) - 1):
         through = total[:, None] + cost
         came_from.append(np.argmin(through, 0))
         better = through.min(0)
