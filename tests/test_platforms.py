@@ -47,7 +47,8 @@ def lowered(platform, function, **options):
 
 def loops_over_blocks(options):
     """The runs of more than one block, which are loops on every platform."""
-    plan = engine.plan(*SHAPES, planner=looped, **options)
+    elsewhere = lambda problem: looped(problem._replace(may_loop=False))
+    plan = engine.plan(*SHAPES, planner=elsewhere, **options)
     return sum(run.count > 1 for run in plan.runs)
 
 
@@ -76,6 +77,21 @@ def test_products_of_half_precision_are_in_float32(dtype):
     shapes = [jax.ShapeDtypeStruct(shape.shape, dtype) for shape in SHAPES]
     module = export.export(jax.jit(attend), platforms=["cuda"])(*shapes).mlir_module()
     assert set(PRODUCT.findall(module)) == {"f32"}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_a_precision_that_is_asked_for_holds_for_every_product(kind):
+    precise = lowered("cuda", FUNCTIONS[kind], is_causal=True, precision="BF16_BF16_F32")
+    products = [line for line in precise.splitlines() if "stablehlo.dot_general" in line]
+    assert products
+    assert all("lhs_precision_type = bf16" in line for line in products)
+    assert "lhs_precision_type" not in lowered("cuda", FUNCTIONS[kind], is_causal=True)
+
+
+@pytest.mark.parametrize("precision", ["fast", 3, ["highest"]])
+def test_a_precision_that_jax_does_not_know_is_refused(precision):
+    with pytest.raises(ValueError, match=r"dot_product_attention: precision is .*expected one of"):
+        attend(*[jnp.zeros(shape.shape) for shape in SHAPES], precision=precision)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -44,6 +44,7 @@ class Call(NamedTuple):
     dropout_rate: float = 0.0
     dropout_rng: Any = None
     chunk_size: int | None = None
+    precision: Any = None  # Of products, as in `jax.lax.dot_general`.
     rows: Any = None  # Where the queries stand among all, if they are not all.
 
     @property
@@ -77,6 +78,7 @@ SCORING = (
     "logits_soft_cap",
     "sinks",
     "chunk_size",
+    "precision",
 )
 
 
@@ -133,6 +135,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
     size = None if call.chunk_size is None else int(call.chunk_size)
     _require(size is None or size > 0, f"chunk_size is {size}, expected more than 0")
     check_cap(call.logits_soft_cap, inner)
+    _check_precision(call.precision)
     return call._replace(chunk_size=size)
 
 
@@ -283,6 +286,19 @@ def check_scale(scale: Any, inner: np.dtype) -> None:
     known = not isinstance(scale, Tracer | jax.Array | jax.ShapeDtypeStruct) and scale is not None
     if known and not np.isfinite(in_dtype(scale, inner)):
         raise ValueError(f"scale is {scale}, expected a finite number in {inner}")
+
+
+def _check_precision(precision: Any) -> None:
+    """Raises ValueError unless `jax.lax.dot_general` knows it."""
+    one = jax.ShapeDtypeStruct((1,), "float32")
+    product = lambda x, y: jax.lax.dot(x, y, precision=precision)
+    try:
+        if precision is not None:
+            hash(precision)
+            jax.eval_shape(product, one, one)
+    except (TypeError, ValueError):
+        expected = "one of jax.lax.Precision or jax.lax.DotAlgorithmPreset, or its name"
+        raise ValueError(f"precision is {precision!r}, expected {expected}") from None
 
 
 def check_cap(cap: Any, inner: np.dtype) -> None:

@@ -91,7 +91,8 @@ def attend_all(call: Call, planner: Planner = best, measure: Measure | None = No
     """
     plans = plan_of(call, planner), plan_of(call, planner, may_loop=False)
     ways = Ways(*(Way(plan.runs, plan.loops) for plan in plans))
-    settings = Settings(call.sizes[4], call.logits_soft_cap, float(call.dropout_rate))
+    r, rate = call.sizes[4], float(call.dropout_rate)
+    settings = Settings(r, call.logits_soft_cap, rate, call.precision)
     mask, axes = mask_of(call, lambda x: jnp.asarray(x).astype(int))
     dtype, k = call.inner_dtype, call.query.shape[-1]
     scale = jnp.asarray(max(k, 1) ** -0.5 if call.scale is None else call.scale, dtype)

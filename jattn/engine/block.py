@@ -26,6 +26,18 @@ class Settings(NamedTuple):
     heads: int  # Query heads r that share keys and values.
     cap: float | None
     dropout_rate: float
+    precision: Any = None  # Of the products, as `jax.lax.dot_general` takes it.
+
+    def product(
+        self,
+        left: Float[Array, "_ _"],
+        right: Float[Array, "_ _"],
+        left_axis: int,
+        right_axis: int,
+    ) -> Float[Array, "_ _"]:
+        """The product of two matrices over the given axes; JAX transposes it without a detour."""
+        axes = (((left_axis,), (right_axis,)), ((), ()))
+        return lax.dot_general(left, right, axes, precision=self.precision)
 
 
 class Operands(NamedTuple):
@@ -100,7 +112,7 @@ def read(settings: Settings, operands: Operands, hidden: Hidden, place: Place) -
     # A row that is not empty has a total of one at least.
     small = _is_small(scores)
     safe = jnp.maximum(total, 0.5) if small else jnp.where(total == 0.0, 1.0, total)
-    context = (exponentials @ operands.value) / safe[:, None]
+    context = settings.product(exponentials, operands.value, 1, 0) / safe[:, None]
     lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
     rows = operands.query.shape[:-1]
     return Read(context.reshape(*rows, context.shape[-1]), lse.reshape(rows))
@@ -129,7 +141,7 @@ def tangent(
     context, lse = _rows(result.context), result.lse.reshape(pairs.t * pairs.r)
     lse = jnp.where(lse == -jnp.inf, 0.0, lse)[None]
     query = _scaled(operands)
-    scores = _product(operands.key, query, 1, 1)
+    scores = settings.product(operands.key, query, 1, 1)
     curve = None
     if settings.cap is not None:
         capped = jnp.tanh(scores / settings.cap)
@@ -150,7 +162,7 @@ def tangent(
     d_query = _rows(d.query) * operands.scale + _rows(operands.query) * d.scale
     # The barrier keeps a transpose of the block's queries apart from the product that it is for.
     d_query = lax.optimization_barrier(d_query.T)
-    d_scores = _product(d_query, key_columns, 0, 0).T + _product(d.key, query, 1, 1)
+    d_scores = settings.product(d_query, key_columns, 0, 0).T + settings.product(d.key, query, 1, 1)
     d_scores = d_scores if curve is None else curve * d_scores
     if d.bias is not None:
         d_scores = d_scores + pairs.rows(d.bias).T
@@ -164,9 +176,9 @@ def tangent(
         kept = _kept(settings, operands, hidden, place).T
         moved, weights = moved * kept, weights * kept
     d_context = (
-        _product(moved, operands.value, 0, 0)
+        settings.product(moved, operands.value, 0, 0)
         - context * d_lse[:, None]
-        + _product(d.value, weights, 0, 0).T
+        + settings.product(d.value, weights, 0, 0).T
     )
     return Read(d_context.reshape(result.context.shape), d_lse.reshape(result.lse.shape))
 
@@ -184,7 +196,7 @@ def _scores(
     settings: Settings, operands: Operands, hidden: Hidden, place: Place
 ) -> tuple[Float[Array, "c s"], Bool[Array, "c s"] | None]:
     """The scores, and which pairs are allowed: None if all are."""
-    scores = _product(_scaled(operands), operands.key, 1, 1)
+    scores = settings.product(_scaled(operands), operands.key, 1, 1)
     if settings.cap is not None:
         scores = settings.cap * jnp.tanh(scores / settings.cap)
     if operands.bias is not None:
@@ -222,13 +234,6 @@ def _places(operands: Operands, place: Place) -> tuple[Int[Array, " t"], Int[Arr
 
 def _pairs(settings: Settings, operands: Operands) -> Pairs:
     return Pairs(operands.query.shape[0], settings.heads, operands.key.shape[0])
-
-
-def _product(
-    left: Float[Array, "_ _"], right: Float[Array, "_ _"], left_axis: int, right_axis: int
-) -> Float[Array, "_ _"]:
-    """The product of two matrices over the given axes; JAX transposes it without a detour."""
-    return lax.dot_general(left, right, (((left_axis,), (right_axis,)), ((), ())))
 
 
 def _scaled(operands: Operands) -> Float[Array, "c k"]:

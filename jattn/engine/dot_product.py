@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     dropout_rate: float
     dropout_rng: Key[Array, ""] | None
     chunk_size: int | None
+    precision: Any
     planner: Planner | None
 
 
@@ -116,6 +117,7 @@ def dot_product_attention(
     dropout_rng: Key[Array, ""] | None = None,
     return_weights: bool = False,
     chunk_size: int | None = None,
+    precision: Any = None,
     planner: Planner | None = None,
 ) -> Output | tuple[Array, ...]:
     """Computes scaled dot-product attention of batches and heads in linear memory.
@@ -158,6 +160,9 @@ def dot_product_attention(
             element, head, query and key only.
         return_weights: also returns the weights [*b h t s], before dropout.
         chunk_size: number of queries in a block; by default the plan chooses it.
+        precision: of the products, forward and backward, as `jax.lax.dot_general` takes it, such as
+            "BF16_BF16_F32": operands are rounded to bfloat16, sums are in float32. None leaves it
+            to `jax.default_matmul_precision`. A CPU may compute more exactly than asked.
         planner: one of `jattn.engine.dense`, `chunked`, `grouped`, `banded`, `narrowed`; by default
             the cheapest.
 
@@ -172,7 +177,7 @@ def dot_product_attention(
     call = Call(
         query, key, value, bias, mask, scale, is_causal, query_seq_lengths,
         key_value_seq_lengths, local_window_size, query_offset, logits_soft_cap, sinks,
-        dropout_rate, dropout_rng, chunk_size,
+        dropout_rate, dropout_rng, chunk_size, precision,
     )  # fmt: skip
     with named("dot_product_attention"):
         call = check(call)

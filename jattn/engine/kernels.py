@@ -27,6 +27,7 @@ NEUTRAL = {
     "dropout_rate": (0.0, "it would drop other weights"),
     "return_weights": (False, "it does not keep them"),
     "chunk_size": (None, "it has blocks of its own"),
+    "precision": (None, "it chooses its own"),
     "planner": (None, "it has blocks of its own"),
 }
 
