@@ -143,7 +143,14 @@ TOKENS: Any = draw_tokens(S)
 GRU = params_of(jattn.init_gru, input_size=D, units=D)
 TAGGER_SIZES = {"embedding_size": D, "units": D, "output_size": 2}
 TAGGER = params_of(jattn.init_attentive_gru, words=WORDS, **TAGGER_SIZES)
+HEADS_OF_QUERIES: Any = draw(S, 2, D)
 REFUSED = {
+    "dot_product_attention: query": lambda put: jattn.dot_product_attention(
+        put(HEADS_OF_QUERIES), HEADS_OF_QUERIES, HEADS_OF_QUERIES
+    ),
+    "dot_product_attention: value": lambda put: jattn.dot_product_attention(
+        HEADS_OF_QUERIES, HEADS_OF_QUERIES, put(HEADS_OF_QUERIES)
+    ),
     "gru: inputs": lambda put: jattn.gru(GRU, put(SEQUENCE)),
     "gru: valid": lambda put: jattn.gru(GRU, SEQUENCE, valid=put(np.ones(S, bool))),
     "attentive_gru: tokens": lambda put: jattn.attentive_gru(TAGGER, put(TOKENS)),

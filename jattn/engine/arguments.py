@@ -21,6 +21,7 @@ from jattn._options import (
     is_old_key,
     mask_hint,
 )
+from jattn._sharding import check_whole
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import FAR
 
@@ -100,6 +101,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
         shape = tuple(array.shape)
         _require(len(shape) >= 3, f"{name} has shape {shape}, expected (*b, length, heads, size)")
         _floating(name, array)
+        check_whole(name, array, len(shape) - 3, "t" if name == "query" else "s")
     call = _simplified(call)
     lead, (t, h, k) = call.lead, call.query.shape[-3:]
     (s, g), v = call.key.shape[-3:-1], call.value.shape[-1]
