@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Float
 
 from jattn.engine.arguments import Call
 from jattn.engine.block import Hidden, Operands, Place, Read, Settings, read, tangent, weights_of
-from jattn.engine.plan import Plan, Planner, Problem, Run, best, dense
+from jattn.engine.plan import Plan, Planner, Problem, best, dense
 from jattn.engine.schedule import Axes, Way, Ways, recompute
-from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, QUERIES, READ, Found, hide_unread, over_tiles
+from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, QUERIES, READ, Found, over_tiles
 from jattn.engine.visibility import Visible, known_before, mask_of, visible_of
 from jattn.masks.algebra import Mask
 
@@ -84,11 +84,8 @@ def _may_loop(call: Call) -> bool:
     return one_device and sizes_are_known and all(mesh.size <= 1 for mesh in meshes)
 
 
-def attend_all(call: Call, planner: Planner = best, measure: Measure | None = None) -> AttendedAll:
-    """Attends as planned; `measure` is called with the weights of each tile.
-
-    Compiled as one program, also where the caller compiles nothing.
-    """
+def planned(call: Call, planner: Planner = best) -> tuple[Any, ...]:
+    """The arguments of `attend_all` for a call."""
     plans = plan_of(call, planner), plan_of(call, planner, may_loop=False)
     ways = Ways(*(Way(plan.runs, plan.loops) for plan in plans))
     r, rate = call.sizes[4], float(call.dropout_rate)
@@ -102,18 +99,26 @@ def attend_all(call: Call, planner: Planner = best, measure: Measure | None = No
         call.query, call.key, call.value, call.bias, array, mask, scale, call.sinks, rng
     )
     of_mask = tuple(x.batch for x in jax.tree.leaves(axes))
-    return _attend_all(arrays, of_mask, settings, ways, np.dtype(dtype), measure)
+    return arrays, of_mask, settings, ways, np.dtype(dtype)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
-def _attend_all(
+def attend_all(
     arrays: Arrays,
     of_mask: tuple[tuple[bool, ...], ...],
     settings: Settings,
     ways: Ways,
     dtype: np.dtype,
-    measure: Measure | None,
+    measure: Measure | None = None,
 ) -> AttendedAll:
+    """Attends as planned; `measure` is called with the weights of each tile.
+
+    Compiled as one program, also where the caller compiles nothing.
+
+    Args:
+        of_mask: the axes of the batch that each array of the mask has.
+        dtype: in which all is computed.
+    """
     *lead, _, h, _ = arrays.query.shape
     g = arrays.key.shape[-2]
     every, none = (True,) * len(lead), (False,) * len(lead)
@@ -146,16 +151,17 @@ def _attend_all(
     lse_of_all = _joined(lse, shape)
     if measure is None:
         return AttendedAll(output, lse_of_all)
-    function = partial(_measured, settings, measure)
-    result_axes = Read._make([by_group, by_group])
-    tree = (*given, Read(context, lse))
-    rows, columns = ways.run(function, tree, (*axes, result_axes), linear=True, out=0)
-    rows = rows.reshape(*lead, h, *rows.shape[-2:])
+    tile = partial(_measured, settings, measure, query.shape[len(lead)], key.shape[-3])
+    function = partial(over_tiles, recompute(tile), (OPERANDS, QUERIES))
+    measured = ways.over_heads(function, (*axes, by_group), linear=True, out=0)
+    rows, columns = measured(*given, lse)  # [*b g t r m] and [*b g r s]
+    rows = rows.swapaxes(-3, -2).reshape(*lead, h, *rows.shape[-3::2])
     columns = None if columns is None else columns.reshape(*lead, h, columns.shape[-1])
     return AttendedAll(output, lse_of_all, rows, columns)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+@partial(jax.jit, static_argnums=(0, 1, 2))  # Traced once, and not once more for a derivative.
 def attend(
     settings: Settings,
     ways: Ways,
@@ -165,13 +171,8 @@ def attend(
     seen: Visible | None,
 ) -> Read:
     """Context [*b t g *r v] and lse [*b t g *r] of queries [*b t g *r k], keys [*b s g k]."""
-    return _every_head(settings, ways, axes, operands, hidden, seen)
-
-
-# Traced once, and not once more for a derivative.
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _every_head(settings: Settings, ways: Ways, axes: Any, *given: Any) -> Read:
-    return ways.run(partial(_forward, settings), given, axes)
+    function = partial(over_tiles, partial(read, settings), (OPERANDS,))
+    return ways.over_heads(function, axes)(operands, hidden, seen)
 
 
 @attend.defjvp
@@ -179,86 +180,32 @@ def _attend_jvp(
     settings: Settings, ways: Ways, axes: Any, primals: Any, tangents: Any
 ) -> tuple[Read, Read]:
     result = attend(settings, ways, axes, *primals)
-
     # Computed anew for a derivative, and so is each tile: nothing is kept but what comes in here.
-    @recompute
-    def change(operands: Operands, hidden: Hidden, seen: Any, result: Read, d: Operands) -> Read:
-        by_group = axes[0].query
-        tree = operands, hidden, seen, result, d
-        all_axes = (*axes, Read._make([by_group, by_group]), axes[0])
-        return ways.run(partial(_tangent, settings), tree, all_axes, linear=True)
-
-    return result, change(*primals, result, tangents[0])
-
-
-def _forward(
-    settings: Settings,
-    runs: tuple[Run, ...],
-    operands: Operands,
-    hidden: Hidden,
-    seen: Visible | None,
-) -> Read:
-    """A head of `attend`."""
-
-    def body(operands: Operands, hidden: Hidden, place: Place) -> Found:
-        return Found(read(settings, operands, hidden, place))
-
-    tree = (hide_unread(operands, seen),)
-    return over_tiles(body, runs, tree, (OPERANDS,), hidden, _span(seen)).rows
-
-
-def _tangent(
-    settings: Settings,
-    runs: tuple[Run, ...],
-    operands: Operands,
-    hidden: Hidden,
-    seen: Visible | None,
-    result: Read,
-    d: Operands,
-) -> Read:
-    """A head of the change of `attend`'s result for the changes `d`, linear in these."""
-
-    @recompute
-    def body(
-        operands: Operands, columns: Array, result: Read, d: Operands, hidden: Hidden, place: Place
-    ) -> Found:
-        return Found(tangent(settings, operands, hidden, place, columns, result, d))
-
-    operands, d = hide_unread(operands, seen), hide_unread(d, seen)
-    tree, roles = (operands, operands.key, result, d), (OPERANDS, KEY_COLUMNS, READ, OPERANDS)
-    return over_tiles(body, runs, tree, roles, hidden, _span(seen)).rows
+    roles = OPERANDS, KEY_COLUMNS, READ, OPERANDS
+    function = partial(over_tiles, recompute(partial(tangent, settings)), roles)
+    by_group = axes[0].query
+    of_result = Read._make([by_group, by_group])
+    change = ways.over_heads(function, (*axes, of_result, axes[0]), linear=True)
+    return result, recompute(change)(*primals, result, tangents[0])
 
 
 def _measured(
     settings: Settings,
     measure: Measure,
-    runs: tuple[Run, ...],
+    t: int,
+    s: int,
     operands: Operands,
     hidden: Hidden,
-    seen: Visible | None,
-    result: Read,
-) -> Measured:
-    """Applies `measure` to the weights of each tile of a head: rows [r t m] and columns [r s]."""
-    (t, *_), (s, *_) = operands.query.shape, operands.key.shape
-
-    # Computed anew for a derivative: what a tile keeps must not grow with its pairs.
-    @recompute
-    def body(operands: Operands, lse: Array, hidden: Hidden, place: Place) -> Found:
-        weights = weights_of(settings, operands, hidden, place, lse)
-        size = operands.query.shape[0]
-        weights = weights.reshape(size, settings.heads, weights.shape[1])
-        exists = place.query + jnp.arange(size) < t  # Blocks may end after the last query.
-        weights = jnp.where(exists[:, None, None], weights, 0.0)
-        rows, columns = measure(weights, lambda x: _among_all(x, place.key, s))
-        return Found(rows, columns)
-
-    tree = hide_unread(operands, seen), result.lse
-    rows, columns = over_tiles(body, runs, tree, (OPERANDS, QUERIES), hidden, _span(seen))
-    return Measured(jnp.swapaxes(rows, 0, 1), columns)
-
-
-def _span(seen: Visible | None) -> Any:
-    return None if seen is None else seen.span
+    place: Place,
+    lse: Float[Array, "t *r"],
+) -> Found:
+    """Applies `measure` to the weights of a tile of t queries and s keys in all."""
+    weights = weights_of(settings, operands, hidden, place, lse)
+    size = operands.query.shape[0]
+    weights = weights.reshape(size, settings.heads, weights.shape[1])
+    exists = place.query + jnp.arange(size) < t  # Blocks may end after the last query.
+    weights = jnp.where(exists[:, None, None], weights, 0.0)
+    return Found(*measure(weights, lambda x: _among_all(x, place.key, s)))
 
 
 def pairs_of(

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, attend_all, plan_of
+from jattn.engine.attention import Measured, attend_all, plan_of, planned
 from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.plan import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
@@ -188,7 +188,9 @@ def dot_product_attention(
     if implementation is not None:
         return hand_over(implementation, call)
     planner = planner or default_planner(return_weights)
-    output, lse, weights, _ = attend_all(call, planner, all_weights if return_weights else None)
+    output, lse, weights, _ = attend_all(
+        *planned(call, planner), all_weights if return_weights else None
+    )
     results = [output, *([lse] if return_residual else [])]
     results += [] if weights is None else [weights.astype(output.dtype)]
     return results[0] if len(results) == 1 else tuple(results)

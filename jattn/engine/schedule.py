@@ -5,13 +5,14 @@ CPU device, loops keep the numbers of one head in the cache, and are faster for 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from jattn._varying import varying_as
 
@@ -33,6 +34,18 @@ class Axes:
     batch: tuple[bool, ...]
     group: int | None
 
+    def has(self, number: int) -> bool:
+        """Whether the array has an axis of the batch, or that of groups, whose number is next."""
+        return self.batch[number] if number < len(self.batch) else self.group is not None
+
+    def place(self, number: int, gone: Sequence[int] = ()) -> int | None:
+        """Where that axis is in an array that has lost those `gone`."""
+        if not self.has(number):
+            return None
+        before = sum(self.has(other) for other in range(len(self.batch)) if other < number)
+        before -= sum(self.has(other) for other in gone if other < number)
+        return before + (self.group or 0 if number == len(self.batch) else 0)
+
 
 class Loops(NamedTuple):
     """Axes that are looped over: none, those of the batch, or those of the batch and of groups."""
@@ -42,51 +55,58 @@ class Loops(NamedTuple):
 
 
 def over_heads(
-    function: Head, tree: Any, axes: Any, loops: Loops, linear: bool = False, out: int = 1
+    function: Head,
+    axes: Any,
+    loops: Loops,
+    *tree: Any,
+    linear: bool = False,
+    out: int = 1,
 ) -> Any:
-    """Maps `function(*tree)`, of the arrays of a head, over groups and batch.
+    """Maps `function(structure, *leaves)`, of the arrays of a head, over groups and batch.
 
     The axes of the batch come first in the results, the axis of groups after `out` more of a head.
 
     Args:
-        tree: a tuple of trees of arrays.
-        axes: a tree of the same structure with `Axes` as leaves.
+        axes: a tree of the structure of `tree` with `Axes` as leaves.
         loops: the axes that are looped over.
+        tree: trees of arrays, the leaves of which are given to `function`.
         linear: whether a transpose is taken of the map.
         out: number of axes of a result before that of groups.
     """
     leaves, structure = jax.tree.flatten(tree)
-    if loops.batch:
-        # What is computed anew for a derivative needs no memory in all steps of a loop.
-        function = recompute(function) if linear else function
-    mapped = lambda *leaves: function(*structure.unflatten(leaves))
-    all_axes: list[Axes] = leaves_like(axes, tree)
-    groups = [x.group for x in all_axes]
-    if any(axis is not None for axis in groups):
-        loop = (_loop if linear else _fill) if loops.groups else _at_once
-        mapped = loop(mapped, groups, out)
-    for number in reversed(range(max((len(x.batch) for x in all_axes), default=0))):
-        batch = [0 if x.batch[number] else None for x in all_axes]
-        if any(axis is not None for axis in batch):
-            mapped = (_loop if loops.batch else _at_once)(mapped, batch, 0)
-    return mapped(*aligned(leaves, all_axes))
+    kinds: list[Axes] = leaves_like(axes, tree)
+    leaves = aligned(leaves, kinds)
+    mapped = partial(function, structure)
+    # What is computed anew for a derivative needs no memory in all steps of a loop.
+    mapped = recompute(mapped) if linear and loops.batch else mapped
+    lead, alone, maps = len(kinds[0].batch) if kinds else 0, [], []
+    for number in range(lead + 1):
+        places = [kind.place(number, alone) for kind in kinds]
+        sizes = [x.shape[i] for x, i in zip(leaves, places, strict=True) if i is not None]
+        if sizes and sizes[0] == 1:
+            # Left out: XLA would copy an array that has an axis of size one.
+            pairs = zip(leaves, places, strict=True)
+            leaves = [x if place is None else jnp.squeeze(x, place) for x, place in pairs]
+            alone.append(number)
+        elif sizes:
+            maps.append(number)
+    for number in reversed(maps):
+        inner = [kind.group if number == lead else 0 for kind in kinds]
+        own = [i if kind.has(number) else None for i, kind in zip(inner, kinds, strict=True)]
+        if not (loops.groups if number == lead else loops.batch):
+            mapped = jax.vmap(mapped, own, out if number == lead else 0)
+        elif number == lead and not linear:
+            mapped = _filled(mapped, own, out)
+        else:
+            mapped = _looped(mapped, own, out if number == lead else 0)
+    places = [lead + out if number == lead else number for number in alone]
+    return jax.tree.map(lambda x: jnp.expand_dims(x, places), mapped(*leaves))
 
 
-def _at_once(function: Head, axes: list[int | None], out: int) -> Head:
-    def mapped(*leaves: Any) -> Any:
-        if _size(leaves, axes) == 1:
-            return _alone(function, axes, out, leaves)
-        return jax.vmap(function, axes, out)(*leaves)
-
-    return mapped
-
-
-def _loop(function: Head, axes: list[int | None], out: int) -> Head:
+def _looped(function: Head, axes: list[int | None], out: int) -> Head:
     """A loop that stacks its results, of which a transpose may be taken."""
 
     def mapped(*leaves: Any) -> Any:
-        if _size(leaves, axes) == 1:
-            return _alone(function, axes, out, leaves)
         pairs = zip(leaves, axes, strict=True)
         moving = [jnp.moveaxis(x, axis, 0) for x, axis in pairs if axis is not None]
 
@@ -101,7 +121,7 @@ def _loop(function: Head, axes: list[int | None], out: int) -> Head:
     return mapped
 
 
-def _fill(function: Head, axes: list[int | None], out: int) -> Head:
+def _filled(function: Head, axes: list[int | None], out: int) -> Head:
     """A loop that looks arrays up where they lie and puts each result in its place.
 
     To turn them so that heads come first would write all of them once more, into memory that is
@@ -109,9 +129,7 @@ def _fill(function: Head, axes: list[int | None], out: int) -> Head:
     """
 
     def mapped(*leaves: Any) -> Any:
-        size = _size(leaves, axes)
-        if size == 1:
-            return _alone(function, axes, out, leaves)
+        size = next(x.shape[i] for x, i in zip(leaves, axes, strict=True) if i is not None)
 
         def one(number: Any) -> Any:
             pairs = zip(leaves, axes, strict=True)
@@ -130,43 +148,20 @@ def _fill(function: Head, axes: list[int | None], out: int) -> Head:
     return mapped
 
 
-def _alone(function: Head, axes: list[int | None], out: int, leaves: Any) -> Any:
-    """An axis of size one is left out: XLA would copy an array that has it."""
-    pairs = zip(leaves, axes, strict=True)
-    found = function(*[x if axis is None else jnp.squeeze(x, axis) for x, axis in pairs])
-    return jax.tree.map(lambda x: jnp.expand_dims(x, out), found)
-
-
-def _size(leaves: Any, axes: list[int | None]) -> Any:
-    sizes = [x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None]
-    return sizes[0]
-
-
 def aligned(leaves: list[Any], axes: list[Axes]) -> list[Any]:
     """Shards what goes with an axis as the first array that has it, where meshes are explicit."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or not any(kind == jax.sharding.AxisType.Explicit for kind in mesh.axis_types):
         return leaves
-    found: dict[int, Any] = {}
-    for leaf, own in zip(leaves, axes, strict=True):
-        for number, axis in _numbered(own):
-            found.setdefault(number, jax.typeof(leaf).sharding.spec[axis])
-    out = []
-    for leaf, own in zip(leaves, axes, strict=True):
-        spec = list(jax.typeof(leaf).sharding.spec)
-        for number, axis in _numbered(own):
-            spec[axis] = found[number]
-        spec = jax.sharding.PartitionSpec(*spec)
-        same = spec == jax.typeof(leaf).sharding.spec
-        out.append(leaf if same else jax.sharding.reshard(leaf, spec))
-    return out
-
-
-def _numbered(axes: Axes) -> list[tuple[int, int]]:
-    """The axes of the batch and of groups, -1, each with its number in the array."""
-    batch = [number for number, has in enumerate(axes.batch) if has]
-    found = [(number, place) for place, number in enumerate(batch)]
-    return found if axes.group is None else [*found, (-1, axes.group + len(batch))]
+    specs = [list(jax.typeof(leaf).sharding.spec) for leaf in leaves]
+    for number in range(len(axes[0].batch) + 1):
+        places = [kind.place(number) for kind in axes]
+        pairs = [(x, place) for x, place in zip(specs, places, strict=True) if place is not None]
+        for spec, place in pairs:
+            spec[place] = pairs[0][0][pairs[0][1]]
+    pairs = [(x, PartitionSpec(*spec)) for x, spec in zip(leaves, specs, strict=True)]
+    is_right = lambda x, spec: jax.typeof(x).sharding.spec == spec
+    return [x if is_right(x, spec) else jax.sharding.reshard(x, spec) for x, spec in pairs]
 
 
 def leaves_like(prefix: Any, tree: Any) -> list[Any]:
@@ -188,13 +183,11 @@ class Ways(NamedTuple):
     on_cpu: Way
     elsewhere: Way
 
-    def run(self, function: Callable[..., Any], tree: Any, axes: Any, **options: Any) -> Any:
-        """Maps `function(runs, *tree)` of a head over all heads, as the platform asks for."""
-
-        def by(way: Way, *tree: Any) -> Any:
-            return over_heads(partial(function, way.runs), tree, axes, way.loops, **options)
-
+    def over_heads(self, function: Callable[..., Any], axes: Any, **options: Any) -> Head:
+        """The map of `function(runs, structure, *leaves)` over heads, as the platform asks for."""
+        of = lambda way: partial(
+            over_heads, partial(function, way.runs), axes, way.loops, **options
+        )
         if self.on_cpu == self.elsewhere:
-            return by(self.elsewhere, *tree)
-        ways = {"cpu": partial(by, self.on_cpu), "default": partial(by, self.elsewhere)}
-        return lax.platform_dependent(*tree, **ways)
+            return of(self.elsewhere)
+        return partial(lax.platform_dependent, cpu=of(self.on_cpu), default=of(self.elsewhere))

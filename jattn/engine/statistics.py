@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int
 from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.engine.arguments import SCORING, Call, as_array, check, check_names
-from jattn.engine.attention import Measured, attend_all
+from jattn.engine.attention import Measured, attend_all, planned
 from jattn.engine.dot_product import all_weights
-from jattn.engine.plan import best, chunked
+from jattn.engine.plan import chunked
 
 
 class AttentionStatistics(NamedTuple):
@@ -50,7 +50,7 @@ def attention_statistics(
     """
     with named("attention_statistics"):
         call = _checked(query, key, options)
-    *_, rows, columns = attend_all(call, best, _of_block)
+    *_, rows, columns = attend_all(*planned(call), _of_block)
     assert rows is not None
     assert columns is not None
     dtype = call.query.dtype
@@ -83,7 +83,7 @@ def attention_rows(
         if hasattr(array, "dtype") and np.ndim(array) > 1 and array.shape[-2] == call.sizes[1]:
             pairs[name] = jnp.take(jnp.asarray(array), rows, axis=-2)
     taken = call._replace(query=jnp.take(call.query, rows, axis=-3), rows=rows, **pairs)
-    *_, weights, _ = attend_all(taken, chunked, all_weights)
+    *_, weights, _ = attend_all(*planned(taken, chunked), all_weights)
     assert weights is not None
     return weights.astype(call.query.dtype)
 

@@ -10,7 +10,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
-from jattn.engine.block import Hidden, Operands, Place, Read
+from jattn.engine.block import Operands, Place, Read
 from jattn.engine.plan import Run
 from jattn.engine.schedule import leaves_like, recompute
 from jattn.engine.visibility import Visible
@@ -29,85 +29,89 @@ class Found(NamedTuple):
     """Results of a tile: rows of its queries, and sums that are added over tiles."""
 
     rows: Any
-    sums: Any = ()
-
-
-Body = Callable[..., Found]
+    sums: Any = None
 
 
 def over_tiles(
-    body: Body, runs: tuple[Run, ...], tree: Any, roles: Any, hidden: Hidden, span: Interval | None
-) -> Found:
-    """Calls `body(*tree of a tile, hidden, place)` for each tile of a head.
+    body: Callable[..., Any], roles: Any, runs: tuple[Run, ...], structure: Any, *leaves: Any
+) -> Any:
+    """Calls `body(operands, hidden, place, *rest)` for each tile of a head.
+
+    A result of a tile is a tree of rows of its queries, or `Found`.
 
     Args:
-        tree: a tuple of trees of arrays, the first of which goes along with queries.
-        roles: a tree of the same structure that says how each array goes along.
-        span: where each query's keys lie; a tile is narrowed to that if its run has widths.
+        roles: says how the arrays of operands, and of the rest, go along with a tile. Where one of
+            the rest is `KEY_COLUMNS`, that is made here.
+        structure: that of the leaves, which are operands, hidden, visible and the rest.
     """
-    # The mask's array is cut as the others are.
-    tree = (*tree, hidden.array)
-    leaves, structure = jax.tree.flatten(tree)
-    kinds = leaves_like((*roles, PAIRS), tree)
-    head = Head(body, structure, tuple(kinds), hidden, span)
-    rows, sums = zip(*[head.over_run(run, leaves) for run in runs], strict=True)
-    joined = lambda *x: x[0] if len(x) == 1 else jnp.concatenate(x)
-    return Found(jax.tree.map(joined, *rows), jax.tree.map(lambda *x: reduce(jnp.add, x), *sums))
-
-
-class Head(NamedTuple):
-    """What is the same for all tiles of a head."""
-
-    body: Body
-    structure: Any
-    kinds: tuple[str, ...]
-    hidden: Hidden
-    span: Interval | None
-
-    def over_run(self, run: Run, leaves: list[Any]) -> Found:
-        """The tiles of a run, in a loop if there are several."""
-        t = leaves[0].shape[0]
-        s = next(x.shape[0] for x, kind in zip(leaves, self.kinds, strict=True) if kind == KEYS)
-        if run.is_whole(t, s):
-            pairs = zip(leaves, self.kinds, strict=True)
-            turned = [x.T if kind == KEY_COLUMNS else x for x, kind in pairs]
-            return self.tile(self.hidden, turned, Place())
-        mask = self.hidden.mask
+    operands, hidden, visible, *rest = structure.unflatten(leaves)
+    rest = [hide_unread(x, visible) if isinstance(x, Operands) else x for x in rest]
+    operands = hide_unread(operands, visible)
+    rest = [operands.key, *rest] if KEY_COLUMNS in roles else rest
+    tree = (operands, hidden.array, *rest)  # The mask's array is cut as the others are.
+    arrays, structure = jax.tree.flatten(tree)
+    kinds = leaves_like((roles[0], PAIRS, *roles[1:]), tree)
+    (t, *_), (s, *_) = operands.query.shape, operands.key.shape
+    found = []
+    for run in runs:
+        mask = hidden.mask
         if run.key_step:
             mask = Mask(existing, (s,)) if mask is None else Mask(existing, (s,)) & mask
-        hidden = self.hidden._replace(mask=mask)
-        cut = [_cut(x, kind, run, t, s) for x, kind in zip(leaves, self.kinds, strict=True)]
-        span = None
-        if run.widths:
-            assert self.span is not None
-            span = _spans(run, self.span, s)
+
+        def tile(parts: list[Any], place: Place, mask: Mask | None = mask) -> Any:
+            operands, array, *rest = structure.unflatten(parts)
+            return body(operands, hidden._replace(mask=mask, array=array), place, *rest)
+
+        if run.is_whole(t, s):
+            pairs = zip(arrays, kinds, strict=True)
+            found.append(tile([x.T if kind == KEY_COLUMNS else x for x, kind in pairs], Place()))
+            continue
+        cut = [_cut(x, kind, run, t, s) for x, kind in zip(arrays, kinds, strict=True)]
+        span = _spans(run, visible.span, s) if run.widths else None
         moving = jnp.arange(run.count), [x for x, moves in cut if moves], span
 
-        def step(chosen: tuple[Any, list[Any], Any]) -> Found:
+        def step(chosen: tuple[Any, list[Any], Any], run: Run = run, cut: Any = cut) -> Any:
             number, own, span = chosen
-            rest = iter(own)
-            parts = [next(rest) if moves else x for x, moves in cut]
+            own = iter(own)
+            parts = [next(own) if moves else x for x, moves in cut]
             place = (run.start + number * run.size, run.key_start + number * run.key_step)
             # Tied to the queries, since JAX takes out of a loop what does not depend on its input:
             # the masks of all tiles would be made, and kept, at once. Not to tangents among them,
             # since a barrier makes linear all that stands beside one.
             parts[0], place = lax.optimization_barrier((parts[0], place))
-            tile = partial(self.tile, hidden)
             if span is None:
                 return tile(parts, Place(*place))
-            return _narrow(tile, run.widths, self.kinds, parts, Place(*place), span)
+            return _narrow(tile, run.widths, kinds, parts, Place(*place), span)
 
         if run.count == 1:
-            rows, sums = step(jax.tree.map(lambda x: x[0], moving))
+            one = step(jax.tree.map(lambda x: x[0], moving))
+            found.append(jax.tree.map(lambda x: x[None], one))
         else:
-            rows, sums = lax.map(step, moving)
-            rows = jax.tree.map(lambda x: x.reshape(run.count * run.size, *x.shape[2:]), rows)
-            sums = jax.tree.map(lambda x: x.sum(0), sums)
-        return Found(jax.tree.map(lambda x: x[: t - run.start], rows), sums)
+            found.append(lax.map(step, moving))
+    return _joined(found, runs, t, s)
 
-    def tile(self, hidden: Hidden, leaves: list[Any], place: Place) -> Found:
-        *tree, array = self.structure.unflatten(leaves)
-        return self.body(*tree, hidden._replace(array=array), place)
+
+def _joined(found: list[Any], runs: tuple[Run, ...], t: int, s: int) -> Any:
+    """Rows of tiles one after the other, and sums added up."""
+
+    def rows_of(run: Run, rows: Any) -> Any:
+        if run.is_whole(t, s):
+            return rows
+        rows = rows.reshape(run.count * run.size, *rows.shape[2:])
+        return rows[: t - run.start]
+
+    def joined(*parts: Any) -> Any:
+        rows = [rows_of(run, x) for run, x in zip(runs, parts, strict=True)]
+        return rows[0] if len(rows) == 1 else jnp.concatenate(rows)
+
+    def added(*parts: Any) -> Any:
+        pairs = zip(runs, parts, strict=True)
+        return reduce(jnp.add, [x if run.is_whole(t, s) else x.sum(0) for run, x in pairs])
+
+    if not isinstance(found[0], Found):
+        return jax.tree.map(joined, *found)
+    rows, sums = zip(*found, strict=True)
+    return Found(jax.tree.map(joined, *rows), jax.tree.map(added, *sums))
 
 
 def hide_unread(operands: Operands, visible: Visible | None) -> Operands:
@@ -217,17 +221,17 @@ def _shared(size: int, batched: Any, start: Any, stop: Any) -> tuple[Interval, I
 
 
 def _narrow(
-    tile: Callable[[list[Any], Place], Found],
+    tile: Callable[[list[Any], Place], Any],
     widths: tuple[int, ...],
-    kinds: tuple[str, ...],
+    kinds: list[str],
     parts: list[Any],
     place: Place,
     span: Interval,
-) -> Found:
+) -> Any:
     """Calls `tile` with the fewest keys of `widths` that hold what its queries see."""
     full = widths[-1]
 
-    def cut(width: int, parts: list[Any], place: Place, start: Any) -> Found:
+    def cut(width: int, parts: list[Any], place: Place, start: Any) -> Any:
         start = jnp.minimum(start, full - width)
 
         def along(array: Any, kind: str) -> Any:
@@ -244,7 +248,7 @@ def _narrow(
     ways = [recompute(partial(cut, width)) for width in widths]
 
     @recompute
-    def chosen(parts: list[Any], place: Place, span: Interval) -> Found:
+    def chosen(parts: list[Any], place: Place, span: Interval) -> Any:
         start = jnp.clip(span.start - place.key, 0, full)
         needed = jnp.clip(span.stop - place.key, 0, full) - start
         return lax.switch((needed > jnp.asarray(widths[:-1])).sum(), ways, parts, place, start)

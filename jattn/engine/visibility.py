@@ -111,8 +111,8 @@ def visible_of(
     """
     if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
         return None, None
-    of_head = lambda mask, array, bias: visible(mask, array, bias, t, s, narrows)
-    found = over_heads(of_head, tree, axes, Loops(), out=0)
+    of_head = lambda structure, *leaves: visible(*structure.unflatten(leaves), t, s, narrows)
+    found = over_heads(of_head, axes, Loops(), *tree, out=0)
     if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
         return None, None
     kinds = leaves_like(axes, tree)
