@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.export import is_symbolic_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Key
+
+from jattn._sizes import are_known, is_certain
 
 
 class Above(NamedTuple):
@@ -25,6 +26,7 @@ class Above(NamedTuple):
 
 Count = Annotated[int, 0]  # Annotated with the least value that is allowed.
 Size = Annotated[int, 1]
+Length = Annotated[int, 0, are_known]  # A count that `jax.export` may leave open.
 NotNegative = Annotated[float, 0]
 Positive = Annotated[float, Above(0)]
 
@@ -70,6 +72,8 @@ def _complaint(hint: Any, value: Any) -> str:
     if isinstance(value, Tracer):
         may_be = float in plain and value.ndim == 0  # Where it may not, `check_known` says so.
         return "" if may_be else f"traced, expected {expected} that is known before the run"
+    if are_known in bounds and not are_known(value):
+        return ""
     kinds = [kind for kind in plain if _is(kind, value)]
     if not kinds and not isinstance(value, _types(others)):
         return f"{value!r}, expected {expected}"
@@ -175,10 +179,10 @@ def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
     dtype = getattr(length, "dtype", None) or np.asarray(length).dtype
     if not jnp.issubdtype(dtype, jnp.integer) and np.size(length):
         raise ValueError(f"{argument} is {length}, expected an integer")
-    if isinstance(length, Tracer) or is_symbolic_dim(longest):
+    if isinstance(length, Tracer):
         return
     values = np.asarray(length)
-    if values.size and (values.min() < 0 or values.max() > longest):
+    if values.size and (values.min() < 0 or is_certain(lambda: longest < int(values.max()))):
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")
 
 

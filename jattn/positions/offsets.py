@@ -8,6 +8,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from jattn._sizes import is_certain
+
 Offset = Int[Array, ""] | int
 FAR = 2**30  # Two numbers below it add up to an int32.
 
@@ -24,7 +26,7 @@ def positions_from(offset: Offset, t: int) -> Any:
         kind = offset.dtype if offset.dtype.itemsize >= 4 else jnp.int32
         return offset.astype(kind) + jnp.arange(t, dtype=kind)
     first = int(offset)
-    if first >= -(2**31) and first + t <= 2**31:
+    if first >= -(2**31) and not is_certain(lambda: first + t > 2**31):
         return jnp.arange(t, dtype=jnp.int32) + jnp.asarray(first, jnp.int32)
     kind = np.int64 if first + t <= 2**63 else np.uint64
     return np.arange(t).astype(kind) + np.asarray(first, kind)
