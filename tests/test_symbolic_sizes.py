@@ -54,8 +54,9 @@ def check(
             np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 * max(np.abs(one).max(), 1))
 
 
-def test_a_mechanism_and_its_gradient(call):
-    """Each case of the catalog, mapped over a batch of all arguments except the parameters."""
+def test_a_mechanism(hardest):
+    """Mapped over a batch of all arguments except the parameters."""
+    call = hardest
     row, options = call.mechanism, call.case.options
     fixed = [name for name, option in options.items() if isinstance(option, np.ndarray)]
     names = [*call._drawn_names, *fixed, *row.draw]
@@ -93,3 +94,56 @@ def test_a_mechanism_and_its_gradient(call):
         return CaseCall(dataclasses.replace(row, draw=draw), case).function(*drawn)
 
     check(with_gradient(jax.vmap(one, batched)), arguments, axes)
+
+
+NUMBERS = {"h": 4, "g": 2, "k": 3, "v": 2, "d": 4, "one": 1}
+QKV = {"query": "b t h k", "key": "b s g k", "value": "b s g v"}
+LENGTHS = {"query_seq_lengths": "b", "key_value_seq_lengths": "b"}
+# Options, and the axes of the arrays among them.
+ATTENTION: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "plain": ({}, {}),
+    "causal": ({"is_causal": True, "return_residual": True}, {}),
+    "lengths": ({}, LENGTHS),
+    "window": ({"local_window_size": (2, 1), "query_offset": 1}, {"key_value_seq_lengths": "b"}),
+    "offset": ({"is_causal": True}, {"query_offset": "b"}),
+    "bias": ({"logits_soft_cap": 2.0}, {"bias": "b h t s", "sinks": "h"}),
+    "mask of batch": ({"return_weights": True}, {"mask": "b one t s"}),
+    "mask of heads": ({"is_causal": True}, {"mask": "h t s", "bias": "t s"}),
+    "chunks": ({"chunk_size": 2, "mask": masks.causal() & ~masks.blocks(3)}, {}),
+    "dropout": ({"dropout_rate": 0.5, "dropout_rng": jax.random.key(0)}, {}),
+    "everything": (
+        {"is_causal": True, "local_window_size": (3, 3), "return_residual": True},
+        {**LENGTHS, "mask": "b h t s", "bias": "t s", "sinks": "h", "scale": ""},
+    ),
+}
+
+
+def arrays_of(letters: Mapping[str, str], sizes: Mapping[str, int]) -> Arguments:
+    """Returns an array for each name: lengths and offsets, masks, and floats."""
+    rng, sizes = np.random.default_rng(0), {**NUMBERS, **sizes}
+
+    def array(name: str) -> Any:
+        shape = [sizes[letter] for letter in letters[name].split()]
+        if name == "mask":
+            return rng.random(shape) < 0.7
+        if name.endswith(("lengths", "offset", "length")):
+            return rng.integers(0, sizes["t"], shape)
+        return rng.integers(0, 7, shape) if name == "tokens" else rng.standard_normal(shape)
+
+    return {name: array(name) for name in letters}
+
+
+def check_arrays(function: Callable[..., Any], letters: Mapping[str, str]) -> None:
+    """Checks a function of arrays by name, and its gradient."""
+    run = lambda *arrays: function(**dict(zip(letters, arrays, strict=True)))
+    check(
+        with_gradient(run),
+        lambda sizes: arrays_of(letters, sizes),
+        lambda name, rank: letters[name].split(),
+    )
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_dot_product_attention(name):
+    options, arrays = ATTENTION[name]
+    check_arrays(partial(jattn.dot_product_attention, **options), {**QKV, **arrays})
