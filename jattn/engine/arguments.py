@@ -21,6 +21,7 @@ from jattn._options import (
     is_old_key,
     mask_hint,
 )
+from jattn._sizes import as_number
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import FAR
 
@@ -226,7 +227,7 @@ def as_known(given: Any) -> Any:
             return np.asarray(given)
         except (TypeError, ValueError, RuntimeError):
             return given
-    return given
+    return as_number(given)
 
 
 def without_batch(given: Any, axes: int) -> Any:
