@@ -152,9 +152,9 @@ def test_dot_product_attention(name):
 
 
 KEY = jax.random.key(0)
-BLOCKS: dict[str, Any] = {"layers": 2, "size": 4, "heads": 2, "hidden_size": 3}
+BLOCKS: dict[str, Any] = {"layers": 1, "size": 4, "heads": 2, "hidden_size": 3}
 RECURRENT: dict[str, Any] = {"words": 7, "embedding_size": 3, "units": 4}
-DECODER = RECURRENT | {"value_size": 4, "summary_size": 4}
+DECODER: dict[str, Any] = RECURRENT | {"value_size": 4, "summary_size": 4}
 ROWS, TWO_SEQUENCES = {"rows": "b t d"}, {"rows": "b t d", "memory": "b s d"}
 PATTERNS = (
     masks.causal(),
@@ -194,7 +194,7 @@ def stacks(rows, memory):
 
     def one(rows, memory):
         memory = jattn.transformer_encoder(encoder, memory, order=jattn.post_norm).outputs
-        options = {"self_mask": masks.causal(), "memory_mask": masks.lengths(3)}
+        options: dict[str, Any] = {"self_mask": masks.dilated(2), "memory_mask": masks.lengths(3)}
         return jattn.transformer_decoder(decoder, rows, memory, turn=jattn.rotary, **options)
 
     return jax.vmap(one)(rows, memory)
@@ -210,7 +210,7 @@ def by_engine(rows, memory):
 def with_dropout(rows):
     dropped = jattn.dropout(KEY, rows, 0.5)
     block = jattn.init_encoder_block(KEY, size=4, heads=2, hidden_size=3)
-    rates = {"dropout_rate": 0.5, "attention_dropout_rate": 0.5}
+    rates: dict[str, Any] = {"dropout_rate": 0.5, "attention_dropout_rate": 0.5}
     one = lambda rows: jattn.encoder_block(block, rows, **rates, rng=KEY)
     return jax.vmap(one)(dropped)
 
@@ -219,8 +219,9 @@ def layered_gru(rows):
     layers = jattn.init_stacked_gru(KEY, input_size=4, units=3, layers=2, bidirectional=True)
     cell = lambda params, hidden, inputs: jattn.gru_cell(params, hidden, inputs)
     one = lambda rows: jattn.stacked_gru(layers, rows, dropout_rate=0.5, rng=KEY)
+    layer: Any = layers[0]
     last = {"length": rows.shape[1] - 1, "cell": cell}
-    by_cell = lambda rows: jattn.gru(layers[0].forward, rows, **last)
+    by_cell = lambda rows: jattn.gru(layer.forward, rows, **last)
     return jax.vmap(one)(rows), jax.vmap(by_cell)(rows)
 
 
