@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.export import is_symbolic_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Key
+
+from jattn._sizes import are_known, is_certain
 
 
 class Above(NamedTuple):
@@ -25,6 +26,7 @@ class Above(NamedTuple):
 
 Count = Annotated[int, 0]  # Annotated with the least value that is allowed.
 Size = Annotated[int, 1]
+Length = Annotated[int, 0, are_known]  # A count that `jax.export` may leave open.
 NotNegative = Annotated[float, 0]
 Positive = Annotated[float, Above(0)]
 
@@ -63,13 +65,16 @@ def _complaint(hint: Any, value: Any) -> str:
     )
     if value is None:
         return "" if type(None) in options else f"None, expected {expected}"
+    takes_arrays = any(hasattr(option, "dim_str") for option in others)
     if functions and callable(value):
         return _complaint_of_function(functions[0], value)
-    if hasattr(value, "dtype") and any(hasattr(option, "dim_str") for option in others):
+    if hasattr(value, "dtype") and takes_arrays:
         return _complaint_of_number(value, bounds) if float in plain and _is(float, value) else ""
     if isinstance(value, Tracer):
         may_be = float in plain and value.ndim == 0  # Where it may not, `check_known` says so.
         return "" if may_be else f"traced, expected {expected} that is known before the run"
+    if int in plain and (takes_arrays or are_known in bounds) and not are_known(value):
+        return ""
     kinds = [kind for kind in plain if _is(kind, value)]
     if not kinds and not isinstance(value, _types(others)):
         return f"{value!r}, expected {expected}"
@@ -168,17 +173,17 @@ def named(function: str) -> Iterator[None]:
 def check_length(argument: str, length: Any, longest: int, axis: str) -> None:
     """Raises ValueError unless length is an integer from 0 to `longest`, as far as both are known.
 
-    A traced length and a size that `jax.export` leaves open are not known.
+    Traced and symbolic lengths are not known.
     """
-    if length is None:
+    if length is None or not are_known(length):
         return
     dtype = getattr(length, "dtype", None) or np.asarray(length).dtype
     if not jnp.issubdtype(dtype, jnp.integer) and np.size(length):
         raise ValueError(f"{argument} is {length}, expected an integer")
-    if isinstance(length, Tracer) or is_symbolic_dim(longest):
+    if isinstance(length, Tracer):
         return
     values = np.asarray(length)
-    if values.size and (values.min() < 0 or values.max() > longest):
+    if values.size and (values.min() < 0 or is_certain(lambda: longest < int(values.max()))):
         raise ValueError(f"{argument} is {length}, expected 0 to {longest} ({axis})")
 
 
@@ -245,7 +250,7 @@ def check_dtype(argument: str, allowed: list[str], value: Any) -> None:
     real = any(name.startswith(("float", "bfloat")) for name in allowed)
     if dtype is None:
         kinds = [bool] * ("bool" in allowed) + [int] * whole + [float] * real
-        if not any(_is(kind, value) for kind in kinds):
+        if not any(_is(kind, value) for kind in kinds) and not (whole and not are_known(value)):
             raise ValueError(f"{argument} is {value!r}, expected {EXPECTED[kinds[0]]}")
         return
     if whole and jnp.issubdtype(dtype, jnp.integer):

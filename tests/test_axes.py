@@ -14,7 +14,7 @@ from compiled import change, each, having, leaves_of, masked, with_options
 import jattn
 from jattn import masks
 from jattn._axes import forms_of_arguments
-from jattn._options import Count, Size
+from jattn._options import Count, Length, Size
 
 SHAPE = r"[\w.]+ has shape \(.*\), expected \(.*\)"
 SOURCES = r" with \w+=\d+ \(from [\w.]+\)(, \w+=\d+ \(from [\w.]+\))*"
@@ -244,7 +244,7 @@ def test_sizes_and_dtypes_are_refused_by_name(name):
     function(**given)
     mistakes = [("dtype", wrong, "a floating-point dtype") for wrong in (int, "text", complex)]
     for argument in arguments:
-        (least,) = {Size: [1], Count: [0]}.get(hints[argument], [None])
+        (least,) = {Size: [1], Count: [0], Length: [0]}.get(hints[argument], [None])
         least = 1 if Size in get_args(hints[argument]) else least
         if least is not None and argument != "batch":
             mistakes.append((argument, least - 1, f"at least {least}"))

@@ -244,25 +244,6 @@ def test_a_search_is_lowered(name):
     assert found.platforms == PLATFORMS
 
 
-@pytest.mark.parametrize("mask", [jattn.masks.dilated(2), jattn.masks.window(2, 0)])
-def test_a_block_is_exported_for_any_lengths(mask):
-    """One export for all sizes, and the values of the function itself."""
-    sizes: dict[str, Any] = {"size": 4, "heads": 2, "hidden_size": 3}
-    params = jattn.init_decoder_block(jax.random.key(0), **sizes, dtype="float32")
-
-    def run(params, inputs, memory):
-        masks = {"self_mask": mask, "memory_mask": jattn.masks.lengths(3)}
-        return jattn.decoder_block(params, inputs, memory, **masks).outputs
-
-    t, s = jax.export.symbolic_shape("t, s")
-    exporting = jax.export.export(jax.jit(run))
-    found = exporting(params, *(jax.ShapeDtypeStruct((x, 4), "float32") for x in (t, s)))
-    for t, s in ((2, 5), (7, 3)):
-        rows = np.random.default_rng(0).standard_normal((t + s, 4)).astype("float32")
-        given = params, rows[:t], rows[t:]
-        np.testing.assert_allclose(found.call(*given), run(*given), rtol=1e-5, atol=1e-6)
-
-
 def test_every_public_function_is_lowered():
     """What is left draws parameters or masks, or makes another function."""
     lowered = {row.name for row in MECHANISMS} | set(SEARCHES)

@@ -51,7 +51,7 @@ def readable(
         mask: True where a query may attend to a key.
         bias: added to the scores.
     """
-    t, s = (len(jax.tree.leaves(tree)[0]) for tree in (query, value))
+    t, s = (jax.tree.leaves(tree)[0].shape[0] for tree in (query, value))
     allowed, bias = allowed_pairs(mask, bias, t, s)
     if allowed is not None:
         *heads, queries, keys = range(allowed.ndim)

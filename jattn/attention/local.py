@@ -73,8 +73,8 @@ def local_monotonic_attention(
     Raises:
         ValueError: if two arguments disagree about the size of an axis or half_width is negative.
     """
-    inside = window(half_width, half_width, offset).dense(len(query), len(key))
-    allowed = as_array(mask, len(query), len(key))
+    inside = window(half_width, half_width, offset).dense(query.shape[0], key.shape[0])
+    allowed = as_array(mask, query.shape[0], key.shape[0])
     inside = inside if allowed is None else inside & allowed
     return attention(query, key, value, mask=inside, bias=bias, normalizer=normalizer)
 
@@ -116,16 +116,16 @@ def local_predictive_attention(
         ValueError: if two arguments disagree about the size of an axis, half_width is not at
             least 1, or length is negative or more than the number of keys.
     """
-    check_length("local_predictive_attention: length", length, len(key), "s")
+    check_length("local_predictive_attention: length", length, key.shape[0], "s")
     if length is not None:
         mask = lengths(length) if mask is None else lengths(length) & mask
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
 
     hidden = jnp.tanh(jnp.einsum("pq,tq->tp", params.position_weight, query))
-    span = jnp.asarray(len(key) if length is None else length, query.dtype)
+    span = jnp.asarray(key.shape[0] if length is None else length, query.dtype)
     centre = span * jax.nn.sigmoid(jnp.einsum("p,tp->t", params.centre_weight, hidden))
     centre = named_value(centre, "encode/centre")
-    distance = jnp.arange(len(key), dtype=query.dtype)[None] - centre[:, None]
+    distance = jnp.arange(key.shape[0], dtype=query.dtype)[None] - centre[:, None]
     inside = jnp.abs(distance) <= half_width
     allowed = inside if allowed is None else inside & allowed
     query, key, value, bias, allowed = readable(query, key, value, allowed, bias)

@@ -4,12 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._axes import named_axes
 from jattn._options import Count, Size
 from jattn._precision import at_least_float32
+from jattn._sizes import is_certain
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.masks import lengths
 from jattn.normalizers import Normalizer, softmax
@@ -57,10 +59,10 @@ def location_based_attention(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    scored, s = len(params.weight), len(value)
-    if s > scored:
+    scored, s = params.weight.shape[0], value.shape[0]
+    if not is_certain(lambda: s <= scored):
         mask = lengths(scored) if mask is None else lengths(scored) & mask
     query, _, value, bias, allowed = readable(query, value, value, mask, bias)
-    scores = jnp.einsum("tq,sq->ts", query, params.weight[:s])
-    scores = jnp.pad(scores, ((0, 0), (0, max(s - scored, 0))))
+    weight = jnp.pad(params.weight, ((0, max_dim(s - scored, 0)), (0, 0)))[:s]
+    scores = jnp.einsum("tq,sq->ts", query, weight)
     return attend(scores, value, allowed, bias, normalizer)

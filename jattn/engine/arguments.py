@@ -22,6 +22,7 @@ from jattn._options import (
     mask_hint,
 )
 from jattn._sharding import check_whole
+from jattn._sizes import as_number
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import FAR
 
@@ -231,7 +232,7 @@ def as_known(given: Any) -> Any:
             return np.asarray(given)
         except (TypeError, ValueError, RuntimeError):
             return given
-    return given
+    return as_number(given)
 
 
 def without_batch(given: Any, axes: int) -> Any:

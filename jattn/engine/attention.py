@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from jattn._sizes import are_known
 from jattn.engine.arguments import Call
 from jattn.engine.block import Hidden, Operands, Place, Read, Settings, read, tangent, weights_of
 from jattn.engine.plan import Plan, Planner, Problem, best, dense
@@ -59,11 +60,15 @@ def plan_of(call: Call, planner: Planner, may_loop: bool | None = None) -> Plan:
     """Returns the plan of a call, from what is known before it runs.
 
     `may_loop` is whether it may loop over heads; by default whether it would in this process.
+    Symbolic numbers of queries or keys cannot be divided into blocks, and a symbolic batch counts
+    as one element.
     """
     mask, varies = known_before(call)
     may_loop = _may_loop(call) if may_loop is None else may_loop
     problem = Problem(*call.sizes, mask, call.chunk_size, varies, may_loop)
-    planner = dense if isinstance(problem.t, int) and not problem.t else planner
+    if not are_known(problem.batch):
+        problem = problem._replace(batch=1)
+    planner = planner if are_known(problem.t, problem.s) and problem.t else dense
     try:
         return _planned(planner, problem)
     except TypeError:  # A mask with known arrays has no hash.
@@ -79,9 +84,8 @@ def _may_loop(call: Call) -> bool:
     """Whether this process has one CPU device, and the arrays are not spread over others."""
     arrays = [x for x in (call.query, call.key, call.value) if isinstance(x, jax.Array)]
     meshes = [jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in arrays)]
-    sizes_are_known = all(isinstance(size, int) for size in call.sizes)
     one_device = jax.default_backend() == "cpu" and jax.device_count() == 1
-    return one_device and sizes_are_known and all(mesh.size <= 1 for mesh in meshes)
+    return one_device and are_known(*call.sizes) and all(mesh.size <= 1 for mesh in meshes)
 
 
 def planned(call: Call, planner: Planner = best) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._dropout import kept_pairs
+from jattn._sizes import are_known
 from jattn.engine.visibility import allowed_pairs
 from jattn.masks.algebra import Mask
 
@@ -261,7 +262,7 @@ def _rounded(scores: Float[Array, "_ _"]) -> Float[Array, "_ _"]:
 
 
 def _is_small(scores: Float[Array, "_ _"]) -> bool:
-    return all(isinstance(size, int) for size in scores.shape) and scores.size <= SMALL
+    return are_known(*scores.shape) and scores.size <= SMALL
 
 
 def _exponentials(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jattn._sizes import are_known
 from jattn.engine.schedule import Loops
 from jattn.masks.algebra import Mask
 from jattn.masks.spans import Interval, spans
@@ -102,6 +103,8 @@ class Plan:
         p = self.problem
         pairs = max(p.t * p.s, 1)
         sizes = f"{p.batch} × {p.groups} problems of {p.heads} × {p.t} queries and {p.s} keys"
+        if not are_known(p.t, p.s):
+            return f"{self.name}: {sizes}, all at once"
         rows = [
             f"{self.name}: {sizes}, {self.at_once} at a time",
             f"{'queries':>15}  {'block':>6}  {'keys':>15}",
@@ -177,8 +180,6 @@ def narrowed(problem: Problem) -> Plan:
 
 def best(problem: Problem) -> Plan:
     """The cheapest of the others, by the scores that it computes and the blocks that it takes."""
-    if not (isinstance(problem.t, int) and isinstance(problem.s, int)):
-        return dense(problem)
     rows = problem.heads * problem.t
     if problem.chunk_size is None and rows * problem.s <= WHOLE and rows <= 4 * ROWS[1]:
         return dense(problem)

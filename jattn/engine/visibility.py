@@ -10,6 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from jattn._sizes import are_known
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call
 from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads
@@ -151,7 +152,7 @@ def visible(
 
 def _from_intervals(mask: Mask, t: int, s: int) -> Visible | None:
     """Returns what is visible if each query sees an interval of keys, by counting ends."""
-    known = is_known(mask) and isinstance(t, int) and isinstance(s, int)
+    known = is_known(mask) and are_known(t, s)
     xp: Any = np if known else jnp
     seen = interval(mask, xp.arange(t), s, xp)
     if seen is None:
@@ -170,7 +171,7 @@ def _from_pairs(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Vis
     ranks = [x.ndim for x in (array, bias) if x is not None]
     heads = max([x.shape[0] for x in (array, bias) if x is not None and x.ndim == 3], default=1)
     size = t
-    if isinstance(t, int) and isinstance(s, int):  # Else all at once.
+    if are_known(t, s):  # Else all at once.
         size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
         if not t:
             shape = (0, heads) if 3 in ranks else (0,)

@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.export import is_symbolic_dim
 from jaxtyping import Array, Bool, Int
 
-from jattn._options import Count, check_array, check_length, check_options, mask_hint, named
+from jattn._options import Length, check_array, check_length, check_options, mask_hint, named
 from jattn.masks.reach import numbers_like
 
 Sizes = tuple[int | None, int | None]
@@ -55,8 +54,7 @@ class Mask:
                 longer than its axis.
         """
         with named("dense"):
-            sizes = {name: x for name, x in (("t", t), ("s", s)) if not is_symbolic_dim(x)}
-            check_options(dict.fromkeys(sizes, Count), sizes)
+            check_options({"t": Length, "s": Length}, {"t": t, "s": s})
         self.check(t, s)
         with jax.numpy_rank_promotion("allow"):
             seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])

@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from jattn._options import check_array
+from jattn._sizes import as_number
 from jattn.masks.algebra import OPERAND_AXES, Mask, first_positions
 from jattn.masks.reach import FAR, within_reach
 
@@ -46,6 +47,7 @@ def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
         key_lengths: number of keys before the padding.
         query_lengths: number of queries before the padding; None for all of them.
     """
+    key_lengths, query_lengths = as_number(key_lengths), as_number(query_lengths)
     _whole("lengths", "key_lengths", key_lengths)
     if query_lengths is not None:
         _whole("lengths", "query_lengths", query_lengths)
@@ -106,6 +108,7 @@ def global_tokens(count: Integer, offset: Integer = 0) -> Mask:
 
 
 def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integer:
+    value = as_number(value)
     dtype = getattr(value, "dtype", type(value))
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):
         raise ValueError(f"masks.{name}: {argument} is {value}, expected an integer")

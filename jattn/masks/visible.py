@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.export import is_symbolic_dim
 from jaxtyping import Array, Bool, Float
 
+from jattn._sizes import are_known, is_certain
 from jattn._varying import varying_as
 from jattn.masks.algebra import Mask
 from jattn.masks.spans import interval, is_known
@@ -44,19 +44,15 @@ def visible(
         finite = lax.reduce_or(finite, tuple(range(bias.ndim - 2)))
         mask = finite if mask is None else mask & finite
     if mask is None:
-        all_are = t > 0 and s > 0  # Also sizes that `jax.export` leaves open, which are above 0.
-        return None if all_are else Visible(jnp.full(t, s > 0), jnp.full(s, t > 0))
+        if is_certain(lambda: t > 0 and s > 0):
+            return None
+        return Visible(jnp.full(t, jnp.asarray(s) > 0), jnp.full(s, jnp.asarray(t) > 0))
     return Visible(lax.reduce_or(jnp.asarray(mask), (1,)), lax.reduce_or(jnp.asarray(mask), (0,)))
 
 
 def only(kept: Bool[Array, "*b t"] | None, rows: Any) -> Any:
     """Returns the rows [*b t d] with zeros where they are not kept; None keeps all."""
     return rows if kept is None else jnp.where(jnp.asarray(kept)[..., None], rows, 0.0)
-
-
-def _are_numbers(*sizes: int) -> bool:
-    """Returns whether no size is one that `jax.export` leaves open."""
-    return not any(map(is_symbolic_dim, sizes))
 
 
 def _unless_all(seen: Visible) -> Visible | None:
@@ -66,7 +62,7 @@ def _unless_all(seen: Visible) -> Visible | None:
 
 def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
     """Returns what is visible if each query sees an interval of keys: their union by its ends."""
-    known = is_known(mask) and _are_numbers(t, s)
+    known = is_known(mask) and are_known(t, s)
     xp: ModuleType = np if known else jnp
     keys = interval(mask, xp.arange(t), s, xp)
     if keys is None:
@@ -83,7 +79,7 @@ def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
 
 def _by_blocks(mask: Mask, t: int, s: int) -> Visible:
     """Returns what is visible, from all keys of a block of queries at a time."""
-    size = min(max(PAIRS // max(s, 1), 1), t) if _are_numbers(t, s) else t
+    size = min(max(PAIRS // max(s, 1), 1), t) if are_known(t, s) else t
 
     def of_rows(queries: Any) -> tuple[Any, Any]:
         with jax.numpy_rank_promotion("allow"):

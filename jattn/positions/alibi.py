@@ -7,14 +7,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
-from jattn._options import Count
+from jattn._options import Count, Length
 from jattn._precision import inner_dtype
 from jattn.positions.offsets import Offset, check_offset, distances
 
 
 @named_axes
 def alibi_bias(
-    heads: Count, t: Count, s: Count, *, offset: Offset = 0, dtype: DTypeLike = float
+    heads: Count, t: Length, s: Length, *, offset: Offset = 0, dtype: DTypeLike = float
 ) -> Float[Array, "h t s"]:
     """Returns a bias by which each head prefers near keys, some heads more than others.
 

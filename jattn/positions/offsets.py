@@ -8,23 +8,27 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Int
 
+from jattn._sizes import as_number, is_certain
+
 Offset = Int[Array, ""] | int
 FAR = 2**30  # Two numbers below it add up to an int32.
 
 
 def check_offset(function: str, offset: Offset) -> None:
     """Raises ValueError if the offset is known and has more than 64 bits."""
+    offset = as_number(offset)
     if not isinstance(offset, Tracer) and not -(2**63) <= int(offset) < 2**64:
         raise ValueError(f"{function}: offset is {offset}, expected an integer of 64 bits")
 
 
 def positions_from(offset: Offset, t: int) -> Any:
     """Returns the positions offset, offset + 1, ... in integers that hold the offset."""
+    offset = as_number(offset)
     if isinstance(offset, Tracer):
         kind = offset.dtype if offset.dtype.itemsize >= 4 else jnp.int32
         return offset.astype(kind) + jnp.arange(t, dtype=kind)
     first = int(offset)
-    if first >= -(2**31) and first + t <= 2**31:
+    if first >= -(2**31) and not is_certain(lambda: first + t > 2**31):
         return jnp.arange(t, dtype=jnp.int32) + jnp.asarray(first, jnp.int32)
     kind = np.int64 if first + t <= 2**63 else np.uint64
     return np.arange(t).astype(kind) + np.asarray(first, kind)
@@ -32,6 +36,7 @@ def positions_from(offset: Offset, t: int) -> Any:
 
 def distances(offset: Offset, t: int, s: int, dtype: Any) -> Array:
     """Returns t + offset - s for every query and key, rounded to `dtype` at most twice."""
+    offset = as_number(offset)
     rows, columns = jnp.arange(t, dtype=jnp.int32)[:, None], jnp.arange(s, dtype=jnp.int32)[None]
     if isinstance(offset, Tracer):
         wide = offset if offset.dtype.itemsize >= 4 else offset.astype(jnp.int32)

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
-from jattn._options import Count, Positive, check_known
+from jattn._options import Count, Length, Positive, check_known
 from jattn._precision import inner_dtype
 from jattn.positions.angles import cosines_and_sines, frequencies_of
 from jattn.positions.offsets import Offset, check_offset, positions_from
@@ -14,7 +14,7 @@ from jattn.positions.offsets import Offset, check_offset, positions_from
 
 @named_axes
 def sinusoidal_positions(
-    t: Count,
+    t: Length,
     d: Count,
     *,
     offset: Offset = 0,

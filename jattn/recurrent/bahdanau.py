@@ -146,7 +146,7 @@ def decoder_output(
     length: int | Int[Array, ""] | None,
 ) -> DecoderOutput:
     """Returns logits and weights, zero past `length`."""
-    valid = valid_steps(len(logits), length, None)
+    valid = valid_steps(logits.shape[0], length, None)
     if valid is not None:
         logits, weights = (
             jnp.where(valid.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0.0)

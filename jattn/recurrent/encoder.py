@@ -203,7 +203,7 @@ def attentive_gru(
     words = len(params.encoder.embedding.weight)
     tokens = valid_tokens("attentive_gru", tokens, words, length, valid, axis="s")
     states = encode(params.encoder, tokens, length=length, valid=valid, cell=cell).values
-    usable = valid_steps(len(tokens), length, valid)
+    usable = valid_steps(tokens.shape[0], length, valid)
     mask = None if usable is None else usable[:, None] & usable[None]
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
     outputs = linear(params.readout, context)

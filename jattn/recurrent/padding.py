@@ -19,7 +19,7 @@ def check_steps(
         array: its value.
         axis: the letter of the steps.
     """
-    check_length(f"{function}: length", length, len(array), axis)
+    check_length(f"{function}: length", length, array.shape[0], axis)
     check_whole(f"{function}: {rows}", array, 0, axis)
     check_whole(f"{function}: valid", valid, 0, axis)
     if length is not None and valid is not None:
@@ -39,5 +39,5 @@ def zero_padding(
     valid: Bool[Array, " s"] | None = None,
 ) -> tuple[Float[Array, "s n"], Bool[Array, " s"] | None]:
     """Returns the array, zero at steps that are not valid, and the valid steps; None if all are."""
-    valid = valid_steps(len(array), length, valid)
+    valid = valid_steps(array.shape[0], length, valid)
     return (array if valid is None else jnp.where(valid[:, None], array, 0.0)), valid

@@ -41,7 +41,7 @@ class Memory(NamedTuple):
     def mask(self) -> MaskLike:
         """The mask that hides positions that are not valid; None where all are."""
         if self.valid is not None:
-            return Mask(_key_is_valid, (self.valid,), (None, len(self.values)))
+            return Mask(_key_is_valid, (self.valid,), (None, self.values.shape[0]))
         return None if self.length is None else lengths(self.length)
 
 
@@ -133,7 +133,7 @@ def _bind(mechanism, options, positions, params, memory) -> Reader:
     at = _options_at(mechanism, options, positions, memory)
 
     def read(query, position):
-        return mechanism(*leading, query, *values, **at(position, len(query)))
+        return mechanism(*leading, query, *values, **at(position, query.shape[0]))
 
     return read
 
@@ -185,7 +185,7 @@ def _mask_at(mask, memory, position, t):
     """Returns the rows of `mask` for `t` queries from `position` on, without hidden keys."""
     if mask is None:
         return memory.mask
-    s, most = len(memory.values), jnp.iinfo(jnp.int32).max
+    s, most = memory.values.shape[0], jnp.iinfo(jnp.int32).max
     with named("read_by"):
         mask = mask if isinstance(mask, Mask) else dense(mask)
         rows = most if mask.sizes[0] is None else mask.sizes[0]

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jattn._sizes import are_known
+
 BLOCK = 8  # Steps whose inputs are projected in one product, and whose loop is unrolled.
 
 
@@ -119,8 +121,9 @@ def run(
     them again; one product for each step would read the weight as many times. Directions share the
     body of the scan, because two scans would run one after the other.
     """
-    total = len(inputs)
-    blocks, remainder = divmod(total, BLOCK)
+    total = inputs.shape[0]
+    known = are_known(total)
+    blocks, remainder = divmod(total, BLOCK) if known else (0, total)
     steps = [one_step(direction.recurrent) for direction in directions]
     turned = [direction.input_weight.T for direction in directions]
 
@@ -132,7 +135,7 @@ def run(
             part = lambda array, start=start: jax.lax.dynamic_slice_in_dim(array, start, count)
             rows = project(turned[index], part(inputs)), None if valid is None else part(valid)
             hidden, states = jax.lax.scan(
-                steps[index], hidden, rows, reverse=reverse[index], unroll=True
+                steps[index], hidden, rows, reverse=reverse[index], unroll=known
             )
             outputs = jax.lax.dynamic_update_slice_in_dim(outputs, states, start, 0)
             after.append((hidden, outputs))

@@ -26,7 +26,7 @@ def valid_tokens(
             values cannot be checked.
     """
     check_steps(function, length, valid, "tokens", tokens, axis)
-    usable = valid_steps(len(tokens), length, valid)
+    usable = valid_steps(tokens.shape[0], length, valid)
     if usable is not None:
         tokens = jnp.where(usable, tokens, 0)
     _check_range(function, "tokens holds", tokens, words)

@@ -120,7 +120,7 @@ def directions(
 # Compiled once, because every call outside of jit would compile its own scan.
 @partial(jax.jit, static_argnums=(3, 4))
 def _unroll(arguments, inputs, padding, resets_after, reverse):
-    if not len(inputs):
+    if inputs.shape[0] == 0:
         empty = lambda initial: jnp.zeros((0, *initial.shape), initial.dtype)
         return tuple(GRUOutput(empty(initial), initial) for _, initial, _ in arguments)
     inputs, valid = zero_padding(inputs, *padding)

@@ -43,7 +43,7 @@ def transformer_memory(
             the query.
     """
     check_blocks("transformer_memory", params.blocks, DecoderBlockParams)
-    if isinstance(memory_mask, Mask) and _depends_on_query(memory_mask, len(memory)):
+    if isinstance(memory_mask, Mask) and _depends_on_query(memory_mask, memory.shape[0]):
         raise ValueError(
             "transformer_memory: memory_mask depends on the query, expected one row for all"
             " queries; pass it as memory_mask of transformer_step"
@@ -55,7 +55,7 @@ def transformer_memory(
                 f"transformer_memory: memory has shape {tuple(memory.shape)}, expected (s, k) with"
                 f" k={features} (from params.blocks[{index}].cross_attention.key_weight)"
             )
-    allowed = as_array(memory_mask, 1, len(memory))
+    allowed = as_array(memory_mask, 1, memory.shape[0])
     memory = memory if allowed is None else jnp.where(allowed[0][:, None], memory, 0.0)
     keys, values = [], []
     for block in params.blocks:

@@ -89,4 +89,4 @@ def shifted(turn: Turn | None, offset: Offset) -> Turn | None:
     """Returns `turn` for a sequence whose first position is `offset`."""
     if turn is None or (isinstance(offset, int) and offset == 0):
         return turn
-    return lambda heads, positions: turn(heads, positions_from(offset, len(positions)))
+    return lambda heads, positions: turn(heads, positions_from(offset, positions.shape[0]))

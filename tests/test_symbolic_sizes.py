@@ -1,0 +1,263 @@
+"""Functions exported with symbolic batch, queries and keys give what direct calls give."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_export import with_gradient
+
+import jattn
+from jattn import masks
+from jattn._axes import forms_of_arguments
+from jattn.catalog.row import CaseCall
+
+SIZES = ({"b": 2, "t": 3, "s": 5}, {"b": 3, "t": 7, "s": 11})
+Arguments = dict[str, Any]  # Arrays or parameters by name.
+
+
+def symbols() -> dict[str, Any]:
+    """Returns a symbol for each size; those of two calls do not mix."""
+    return dict(zip("bts", jax.export.symbolic_shape("b, t, s"), strict=True))
+
+
+def check(
+    function: Callable[..., Any],
+    arguments: Callable[[Mapping[str, int]], Arguments],
+    axes: Callable[[str, int], list[str]],
+) -> None:
+    """Asserts that a function exported once gives what it gives directly at each of `SIZES`.
+
+    Args:
+        arguments: returns the arguments for these sizes.
+        axes: returns the letters of an argument's axes; without any, its sizes are numbers.
+    """
+    opened = symbols()
+
+    def shape_of(name: str, leaf: Any) -> Any:
+        letters = axes(name, leaf.ndim) or [""] * leaf.ndim
+        shape = [opened.get(letter, n) for letter, n in zip(letters, leaf.shape, strict=True)]
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
+
+    first = arguments(SIZES[0])
+    shapes = {name: jax.tree.map(partial(shape_of, name), tree) for name, tree in first.items()}
+    exported = jax.export.export(jax.jit(function))(*shapes.values())
+    for sizes in SIZES:
+        inputs = arguments(sizes).values()
+        expected, found = jax.jit(function)(*inputs), exported.call(*inputs)
+        for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 * max(np.abs(one).max(), 1))
+
+
+def test_a_mechanism(hardest):
+    """Mapped over a batch of all arguments except the parameters."""
+    call = hardest
+    row, options = call.mechanism, call.case.options
+    fixed = [name for name, option in options.items() if isinstance(option, np.ndarray)]
+    names = [*call._drawn_names, *fixed, *row.draw]
+    batched = [None if name == "params" else 0 for name in names]
+    forms = forms_of_arguments(row.function)
+
+    def axes(name: str, rank: int) -> list[str]:
+        if name == "params":
+            return []
+        return ["b", *next(form.axes for form in forms[name] if len(form.axes) == rank - 1)]
+
+    def element(sizes: Mapping[str, int], seed: int) -> Arguments:
+        sizes = {axis: size for axis, size in sizes.items() if axis != "b"}
+        case = dataclasses.replace(call.case, sizes={**call.case.sizes, **sizes})
+        drawn, rng = CaseCall(row, case), np.random.default_rng(seed)
+        found = dict(zip(drawn._drawn_names, drawn.inputs(seed), strict=True))
+        for name in fixed:
+            shape = [drawn.sizes[letter] for letter in axes(name, options[name].ndim + 1)[1:]]
+            found[name] = np.resize(options[name], shape)
+        return found | {name: draw(rng, drawn.sizes) for name, draw in row.draw.items()}
+
+    def arguments(sizes: Mapping[str, int]) -> Arguments:
+        elements = [element(sizes, seed) for seed in range(sizes["b"])]
+        stack = lambda *leaves: np.stack(leaves)
+        return {
+            name: elements[0][name]
+            if axis is None
+            else jax.tree.map(stack, *(x[name] for x in elements))
+            for name, axis in zip(names, batched, strict=True)
+        }
+
+    def one(*inputs: Any) -> Any:
+        given = dict(zip(names, inputs, strict=True))
+        case = dataclasses.replace(call.case, options={**options, **{n: given[n] for n in fixed}})
+        draw = {name: lambda *_, name=name: given[name] for name in row.draw}
+        drawn = (given[name] for name in call._drawn_names)
+        return CaseCall(dataclasses.replace(row, draw=draw), case).function(*drawn)
+
+    check(with_gradient(jax.vmap(one, batched)), arguments, axes)
+
+
+NUMBERS = {"h": 4, "g": 2, "k": 3, "v": 2, "d": 4, "one": 1}
+QKV = {"query": "b t h k", "key": "b s g k", "value": "b s g v"}
+LENGTHS = {"query_seq_lengths": "b", "key_value_seq_lengths": "b"}
+# Options, and the axes of the arrays among them.
+ATTENTION: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "plain": ({}, {}),
+    "causal": ({"is_causal": True, "return_residual": True}, {}),
+    "lengths": ({}, LENGTHS),
+    "window": ({"local_window_size": (2, 1), "query_offset": 1}, {"key_value_seq_lengths": "b"}),
+    "offsets": ({"is_causal": True}, {"query_offset": "b"}),
+    "bias": ({"logits_soft_cap": 2.0}, {"bias": "b h t s", "sinks": "h"}),
+    "mask of batch": ({"return_weights": True}, {"mask": "b one t s"}),
+    "mask of heads": ({"is_causal": True}, {"mask": "h t s", "bias": "t s"}),
+    "chunks": ({"chunk_size": 2, "mask": masks.causal() & ~masks.blocks(3)}, {}),
+    "dropout": ({"dropout_rate": 0.5, "dropout_rng": jax.random.key(0)}, {}),
+    "everything": (
+        {"is_causal": True, "local_window_size": (3, 3), "return_residual": True},
+        {**LENGTHS, "mask": "b h t s", "bias": "t s", "sinks": "h", "scale": ""},
+    ),
+}
+
+
+def arrays_of(letters: Mapping[str, str], sizes: Mapping[str, int]) -> Arguments:
+    """Returns an array for each name: lengths and offsets, masks, and floats."""
+    rng, sizes = np.random.default_rng(0), {**NUMBERS, **sizes}
+
+    def array(name: str) -> Any:
+        shape = [sizes[letter] for letter in letters[name].split()]
+        if name == "mask":
+            return rng.random(shape) < 0.7
+        if name.endswith(("lengths", "offset", "length")):
+            return rng.integers(0, sizes["t"], shape)
+        return rng.integers(0, 7, shape) if name.endswith("tokens") else rng.standard_normal(shape)
+
+    return {name: array(name) for name in letters}
+
+
+def check_arrays(function: Callable[..., Any], letters: Mapping[str, str]) -> None:
+    """Checks a function of arrays by name, and its gradient."""
+    run = lambda *arrays: function(**dict(zip(letters, arrays, strict=True)))
+    check(
+        with_gradient(run),
+        lambda sizes: arrays_of(letters, sizes),
+        lambda name, rank: letters[name].split(),
+    )
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_dot_product_attention(name):
+    options, arrays = ATTENTION[name]
+    check_arrays(partial(jattn.dot_product_attention, **options), {**QKV, **arrays})
+
+
+KEY = jax.random.key(0)
+BLOCKS: dict[str, Any] = {"layers": 1, "size": 4, "heads": 2, "hidden_size": 3}
+RECURRENT: dict[str, Any] = {"words": 7, "embedding_size": 3, "units": 4}
+DECODER: dict[str, Any] = RECURRENT | {"value_size": 4, "summary_size": 4}
+ROWS, TWO_SEQUENCES = {"rows": "b t d"}, {"rows": "b t d", "memory": "b s d"}
+PATTERNS = (
+    masks.causal(),
+    masks.window(1, 2) & ~masks.lengths(2),
+    masks.prefix(2) | masks.dilated(2),
+    masks.blocks(3) | masks.global_tokens(1),
+)
+
+
+def patterns(query, key):
+    """The entries of each mask for these queries and keys, and for a segment of each."""
+    t, s = query.shape[1], key.shape[1]
+    segments = masks.segments(jnp.arange(t) // 2, jnp.arange(s) // 3)
+    every = [mask.dense(t, s).astype(query.dtype) for mask in (*PATTERNS, segments)]
+    return every, query + jnp.stack(every).sum() * key.sum()
+
+
+def last_keys(query, key, value):
+    """Causal attention in which the last query reads all keys."""
+    offset = key.shape[1] - query.shape[1]
+    options = {"is_causal": True, "query_offset": offset, "mask": masks.lengths(key.shape[1] - 1)}
+    one = lambda query, key: jattn.dot_attention(query, key, key, mask=masks.causal(offset))
+    alone = jax.vmap(one)(query[:, :, 0], key[:, :, 0])
+    return alone, jattn.dot_product_attention(query, key, value, **options)
+
+
+def positions(rows, memory):
+    t, s = rows.shape[1], memory.shape[1]
+    added = rows + jattn.sinusoidal_positions(t, 4, offset=2, dtype=rows.dtype)[None]
+    turned = jax.vmap(jattn.half_split_rotary, (0, None))(added, jnp.arange(t))
+    return turned, jattn.alibi_bias(2, t, s, offset=s - t, dtype=rows.dtype)
+
+
+def stacks(rows, memory):
+    encoder = jattn.init_transformer_encoder(KEY, **BLOCKS)
+    decoder = jattn.init_transformer_decoder(KEY, **BLOCKS)
+
+    def one(rows, memory):
+        memory = jattn.transformer_encoder(encoder, memory, order=jattn.post_norm).outputs
+        options: dict[str, Any] = {"self_mask": masks.dilated(2), "memory_mask": masks.lengths(3)}
+        return jattn.transformer_decoder(decoder, rows, memory, turn=jattn.rotary, **options)
+
+    return jax.vmap(one)(rows, memory)
+
+
+def by_engine(rows, memory):
+    params = jattn.init_multi_head(KEY, heads=2, query_size=4)
+    options = {"mask": masks.causal(), "attend": jattn.engine.attend}
+    one = lambda rows, memory: jattn.multi_head_attention(params, rows, memory, memory, **options)
+    return jax.vmap(one)(rows, memory)
+
+
+def with_dropout(rows):
+    dropped = jattn.dropout(KEY, rows, 0.5)
+    block = jattn.init_encoder_block(KEY, size=4, heads=2, hidden_size=3)
+    rates: dict[str, Any] = {"dropout_rate": 0.5, "attention_dropout_rate": 0.5}
+    one = lambda rows: jattn.encoder_block(block, rows, **rates, rng=KEY)
+    return jax.vmap(one)(dropped)
+
+
+def layered_gru(rows):
+    layers = jattn.init_stacked_gru(KEY, input_size=4, units=3, layers=2, bidirectional=True)
+    cell = lambda params, hidden, inputs: jattn.gru_cell(params, hidden, inputs)
+    one = lambda rows: jattn.stacked_gru(layers, rows, dropout_rate=0.5, rng=KEY)
+    layer: Any = layers[0]
+    last = {"length": rows.shape[1] - 1, "cell": cell}
+    by_cell = lambda rows: jattn.gru(layer.forward, rows, **last)
+    return jax.vmap(one)(rows), jax.vmap(by_cell)(rows)
+
+
+def translated(tokens, target_tokens, length):
+    encoder = jattn.init_encoder(KEY, **RECURRENT)
+    additive = jattn.init_additive(KEY, query_size=4, key_size=4, units=3)
+    bahdanau = jattn.init_bahdanau_decoder(KEY, **DECODER, attention=additive)
+    luong = jattn.init_luong_decoder(KEY, **DECODER)
+
+    def one(tokens, target_tokens, length):
+        memory = jattn.encode(encoder, tokens, length=length)
+        by_additive, by_dot = map(jattn.read_by, (jattn.additive_attention, jattn.dot_attention))
+        return (
+            jattn.bahdanau_decode(bahdanau, memory, target_tokens, attention=by_additive),
+            jattn.luong_decode(luong, memory, target_tokens, attention=by_dot),
+        )
+
+    return jax.vmap(one)(tokens, target_tokens, length)
+
+
+OTHERS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
+    "patterns": (patterns, {"query": "b t", "key": "b s"}),
+    "last keys": (last_keys, QKV),
+    "positions": (positions, TWO_SEQUENCES),
+    "stacks": (stacks, TWO_SEQUENCES),
+    "multi_head_attention by the engine": (by_engine, TWO_SEQUENCES),
+    "dropout": (with_dropout, ROWS),
+    "stacked_gru": (layered_gru, ROWS),
+    "decoders": (translated, {"tokens": "b s", "target_tokens": "b t", "length": "b"}),
+    "attention_statistics": (
+        partial(jattn.attention_statistics, is_causal=True),
+        {"query": "b t h k", "key": "b s g k"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_function(name):
+    check_arrays(*OTHERS[name])
