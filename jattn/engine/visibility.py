@@ -112,7 +112,11 @@ def visible_of(
     """
     if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
         return None, None
-    of_head = lambda structure, *leaves: visible(*structure.unflatten(leaves), t, s, narrows)
+
+    def of_head(structure: Any, *leaves: Any) -> Visible:
+        mask, array, bias = structure.unflatten(leaves)
+        return visible(mask, array, bias, t, s, narrows)
+
     found = over_heads(of_head, axes, Loops(), *tree, out=0)
     if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
         return None, None
