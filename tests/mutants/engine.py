@@ -272,8 +272,8 @@ MUTANTS = (
     Mutant(
         "batch and heads the wrong way round",
         "jattn.engine.schedule",
-        "    groups = [x.group for x in all_axes]\n",
-        "    groups = [None if x.group is None else 0 for x in all_axes]\n",
+        "inner = [kind.group if number == lead else 0 for kind in kinds]",
+        "inner = [0 for kind in kinds]",
         ENGINE,
         given={"path": "default", "name": "causal"},
     ),

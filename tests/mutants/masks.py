@@ -297,8 +297,8 @@ MUTANTS = (
     Mutant(
         "a length of one key too many",
         "jattn._options",
-        "    if values.size and (values.min() < 0 or values.max() > longest):\n",
-        "    if values.size and (values.min() < 0 or values.max() > longest + 1):\n",
+        "is_certain(lambda: longest < int(values.max()))",
+        "is_certain(lambda: longest + 1 < int(values.max()))",
         "test_masks.test_mistakes_in_masks_are_named",
         given={"message": "masks.lengths: key_lengths is 7, expected 0 to 6 (s)"},
     ),
