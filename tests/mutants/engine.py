@@ -270,12 +270,12 @@ MUTANTS = (
         given={"path": "banded", "name": "window"},
     ),
     Mutant(
-        "batch and heads the wrong way round",
+        "a loop over the batch that goes from its end",
         "jattn.engine.schedule",
-        "inner = [kind.group if number == lead else 0 for kind in kinds]",
-        "inner = [0 for kind in kinds]",
+        "moving = [jnp.moveaxis(x, axis, 0) for",
+        "moving = [jnp.moveaxis(x, axis, 0)[::-1] for",
         ENGINE,
-        given={"path": "default", "name": "causal"},
+        given={"path": "grouped", "name": "causal"},
     ),
     Mutant(
         "all examples in the place of the first",
