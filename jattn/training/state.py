@@ -50,12 +50,13 @@ def _on_one_mesh(state: TrainState) -> TrainState:
 
     A step returns them there. If it took them from elsewhere, it would be compiled twice.
     """
-    shardings = [leaf.sharding for leaf in jax.tree.leaves(state.params)]
-    meshes = [sharding.mesh for sharding in shardings if isinstance(sharding, NamedSharding)]
+    place = lambda leaf: getattr(leaf, "sharding", None)  # A traced array has none.
+    places = map(place, jax.tree.leaves(state.params))
+    meshes = [sharding.mesh for sharding in places if isinstance(sharding, NamedSharding)]
     if not meshes:
         return state
     everywhere = NamedSharding(meshes[0], PartitionSpec())
-    is_on_a_mesh = lambda leaf: isinstance(leaf.sharding, NamedSharding)
+    is_on_a_mesh = lambda leaf: isinstance(place(leaf), NamedSharding)
     return jax.tree.map(
         lambda leaf: leaf if is_on_a_mesh(leaf) else jax.device_put(leaf, everywhere), state
     )
