@@ -150,8 +150,7 @@ def _filled(function: Head, axes: list[int | None], out: int) -> Head:
 
 def aligned(leaves: list[Any], axes: list[Axes]) -> list[Any]:
     """Shards what goes with an axis as the first array that has it, where meshes are explicit."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or not any(kind == jax.sharding.AxisType.Explicit for kind in mesh.axis_types):
+    if not leaves or not jax.sharding.get_abstract_mesh().explicit_axes:
         return leaves
     specs = [list(jax.typeof(leaf).sharding.spec) for leaf in leaves]
     for number in range(len(axes[0].batch) + 1):
