@@ -1,7 +1,8 @@
 """Functions exported with symbolic batch, queries and keys give what direct calls give."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,8 +17,9 @@ import jattn
 from jattn import masks
 from jattn._axes import forms_of_arguments
 from jattn.catalog.row import CaseCall
+from jattn.engine import banded, narrowed
 
-SIZES = ({"b": 2, "t": 3, "s": 5}, {"b": 3, "t": 7, "s": 11})
+SIZES = ({"b": 2, "t": 3, "s": 5}, {"b": 3, "t": 13, "s": 11})
 Arguments = dict[str, Any]  # Arrays or parameters by name.
 
 
@@ -54,10 +56,10 @@ def check(
             np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 * max(np.abs(one).max(), 1))
 
 
-def test_a_mechanism(hardest):
-    """Mapped over a batch of all arguments except the parameters."""
-    call = hardest
-    row, options = call.mechanism, call.case.options
+def test_a_mechanism(mechanism):
+    """All rows of the catalog, mapped over a batch of all arguments except the parameters."""
+    row, call = mechanism, mechanism.hardest()
+    options = call.case.options
     fixed = [name for name, option in options.items() if isinstance(option, np.ndarray)]
     names = [*call._drawn_names, *fixed, *row.draw]
     batched = [None if name == "params" else 0 for name in names]
@@ -95,22 +97,21 @@ def test_a_mechanism(hardest):
         drawn = (given[name] for name in call._drawn_names)
         return CaseCall(dataclasses.replace(row, draw=draw), case).function(*drawn)
 
-    check(with_gradient(jax.vmap(one, batched)), arguments, axes)
+    value = jax.vmap(one, batched)
+    # The rule for a derivative may compute the value in another way.
+    check(lambda *inputs: (value(*inputs), with_gradient(value)(*inputs)), arguments, axes)
 
 
-NUMBERS = {"h": 4, "g": 2, "k": 3, "v": 2, "d": 4, "one": 1}
+NUMBERS = {"l": 20, "h": 4, "g": 2, "k": 3, "v": 2, "d": 4, "one": 1}
 QKV = {"query": "b t h k", "key": "b s g k", "value": "b s g v"}
 LENGTHS = {"query_seq_lengths": "b", "key_value_seq_lengths": "b"}
 # Options, and the axes of the arrays among them.
 ATTENTION: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "plain": ({}, {}),
     "causal": ({"is_causal": True, "return_residual": True}, {}),
-    "lengths": ({}, LENGTHS),
-    "window": ({"local_window_size": (2, 1), "query_offset": 1}, {"key_value_seq_lengths": "b"}),
+    "window": ({"local_window_size": (2, 1), "query_offset": 1}, LENGTHS),
     "offsets": ({"is_causal": True}, {"query_offset": "b"}),
-    "bias": ({"logits_soft_cap": 2.0}, {"bias": "b h t s", "sinks": "h"}),
-    "mask of batch": ({"return_weights": True}, {"mask": "b one t s"}),
-    "mask of heads": ({"is_causal": True}, {"mask": "h t s", "bias": "t s"}),
+    "weights": ({"return_weights": True, "logits_soft_cap": 2.0}, {"mask": "b one t s"}),
+    "bias": ({"is_causal": True}, {"mask": "h t s", "bias": "b h t s", "sinks": "h"}),
     "chunks": ({"chunk_size": 2, "mask": masks.causal() & ~masks.blocks(3)}, {}),
     "dropout": ({"dropout_rate": 0.5, "dropout_rng": jax.random.key(0)}, {}),
     "everything": (
@@ -129,26 +130,48 @@ def arrays_of(letters: Mapping[str, str], sizes: Mapping[str, int]) -> Arguments
         if name == "mask":
             return rng.random(shape) < 0.7
         if name.endswith(("lengths", "offset", "length")):
-            return rng.integers(0, sizes["t"], shape)
+            return rng.integers(0, min(sizes["t"], sizes["s"]), shape)
         return rng.integers(0, 7, shape) if name.endswith("tokens") else rng.standard_normal(shape)
 
     return {name: array(name) for name in letters}
 
 
 def check_arrays(function: Callable[..., Any], letters: Mapping[str, str]) -> None:
-    """Checks a function of arrays by name, and its gradient."""
+    """Checks a function of arrays by name."""
     run = lambda *arrays: function(**dict(zip(letters, arrays, strict=True)))
     check(
-        with_gradient(run),
+        run,
         lambda sizes: arrays_of(letters, sizes),
         lambda name, rank: letters[name].split(),
     )
 
 
+def attend_with_gradient(options: Mapping[str, Any], names: Iterable[str]) -> Callable[..., Any]:
+    """Returns a function of arrays by name that returns the attention and its gradient."""
+    run = lambda *arrays: jattn.dot_product_attention(
+        **dict(zip(names, arrays, strict=True)), **options
+    )
+    return lambda **arrays: with_gradient(run)(*(arrays[name] for name in names))
+
+
 @pytest.mark.parametrize("name", ATTENTION)
 def test_dot_product_attention(name):
     options, arrays = ATTENTION[name]
-    check_arrays(partial(jattn.dot_product_attention, **options), {**QKV, **arrays})
+    check_arrays(attend_with_gradient(options, {**QKV, **arrays}), {**QKV, **arrays})
+
+
+@pytest.mark.parametrize("planner", [banded, narrowed])
+def test_a_plan_of_a_symbolic_batch(planner):
+    """Known queries and keys are divided into blocks as for any batch."""
+    letters = {name: letters.replace("t", "l").replace("s", "l") for name, letters in QKV.items()}
+    options = {"is_causal": True, "local_window_size": 5, "chunk_size": 8, "planner": planner}
+    batch = symbols()["b"]
+    shapes = [
+        jax.ShapeDtypeStruct([{**NUMBERS, "b": batch}[x] for x in axes.split()], "float32")
+        for axes in letters.values()
+    ]
+    assert jattn.engine.plan(*shapes, **options).name == planner.__name__
+    check_arrays(attend_with_gradient(options, letters), letters)
 
 
 KEY = jax.random.key(0)
@@ -261,3 +284,56 @@ OTHERS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_function(name):
     check_arrays(*OTHERS[name])
+
+
+def exported(function, *shapes):
+    return jax.export.export(jax.jit(function))(*(jax.ShapeDtypeStruct(x, float) for x in shapes))
+
+
+T, S = symbols()["t"], jax.export.symbolic_shape("s", constraints=["s <= 8"])[0]
+MISTAKES = {
+    "dot_attention: key has shape (t, 5), expected (s, k) with k=4 (from query)": lambda: exported(
+        lambda query, key: jattn.dot_attention(query, key, key), (T, 4), (T, 5)
+    ),
+    "dot_attention: value has shape (2*t, 4), expected (s, v) with s=t (from key)": (
+        lambda: exported(
+            lambda query, value: jattn.dot_attention(query, query, value), (T, 4), (2 * T, 4)
+        )
+    ),
+    "dot_product_attention: key_value_seq_lengths is 9, expected 0 to s (s)": lambda: exported(
+        lambda key: jattn.dot_product_attention(key, key, key, key_value_seq_lengths=9), (S, 2, 4)
+    ),
+    "gru: length is -1, expected 0 to t (s)": lambda: exported(
+        lambda rows: jattn.gru(jattn.init_gru(KEY, input_size=4, units=2), rows, length=-1), (T, 4)
+    ),
+    "alibi_bias: heads is t, expected an integer": lambda: exported(
+        lambda rows: jattn.alibi_bias(rows.shape[0], 2, 3), (T, 4)
+    ),
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_sizes_that_are_certainly_wrong_are_refused(message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        MISTAKES[message]()
+
+
+def test_sizes_that_may_be_right_are_not_refused():
+    """A length of 5 is right for some numbers of keys; there may be keys past the last query."""
+    lengths = lambda key: jattn.dot_attention(key, key, key, mask=masks.lengths(5)).context
+    assert exported(lengths, (T, 4)).out_avals[0].shape == (T, 4)
+    assert exported(lengths, (S, 4)).out_avals[0].shape == (S, 4)
+    options = {"is_causal": True, "implementation": "xla"}
+    causal = lambda *qkv: jattn.dot_product_attention(
+        *(x.astype("float32") for x in qkv), **options
+    )
+    b, t, s = symbols().values()
+    found = exported(causal, (b, t, 4, 3), (b, s, 2, 3), (b, s, 2, 3))
+    assert found.out_avals[0].shape == (b, t, 4, 3)
+
+
+def test_a_plan_of_symbolic_queries_is_one_block():
+    shape = jax.ShapeDtypeStruct((2, T, 4, 3), "float32")
+    assert str(jattn.engine.plan(shape, shape, shape, chunk_size=8)) == (
+        "dense: 2 × 4 problems of 1 × t queries and t keys, all at once"
+    )

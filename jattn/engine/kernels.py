@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from jattn._sizes import is_certain
 from jattn.engine.arguments import Call
 from jattn.engine.attention import pairs_of
 from jattn.engine.visibility import mask_of, visible_of
@@ -63,7 +64,8 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
     if implementation == "cudnn" and sides is not None:  # Its windows end at a token.
         is_causal, sides = True, (sides[0], 0)
     reads = None
-    if any(x is not None for x in (mask, sides, *lengths)) or (is_causal and s > t):
+    may_be_empty = is_causal and not is_certain(lambda: s <= t)  # Keys past the last query.
+    if any(x is not None for x in (mask, sides, *lengths)) or may_be_empty:
         told = Call(
             *(query, key, value, None, mask, None, is_causal, *lengths), local_window_size=sides
         )

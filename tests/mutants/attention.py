@@ -392,4 +392,12 @@ MUTANTS = (
         "test_debug.test_V3_nothing_is_found_without_jit",
         "dot_attention",
     ),
+    Mutant(
+        "positions past the last row, taken for rows of zeros where their number is symbolic",
+        "jattn.attention.location_based",
+        "if not is_certain(lambda: s <= scored):",
+        "if is_certain(lambda: s > scored):",
+        "test_symbolic_sizes.test_a_mechanism",
+        "location_based_attention",
+    ),
 )

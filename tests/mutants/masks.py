@@ -302,4 +302,22 @@ MUTANTS = (
         "test_masks.test_mistakes_in_masks_are_named",
         given={"message": "masks.lengths: key_lengths is 7, expected 0 to 6 (s)"},
     ),
+    Mutant(
+        "comparisons that hold where their result is unknown",
+        "jattn._sizes",
+        "        return False\n",
+        "        return True\n",
+        "test_symbolic_sizes.test_a_mechanism",
+        "location_based_attention",
+    ),
+    Mutant(
+        "certain mistakes in sizes that pass",
+        "jattn._sizes",
+        "        return bool(holds())\n",
+        "        return False\n",
+        "test_symbolic_sizes.test_sizes_that_are_certainly_wrong_are_refused",
+        given={
+            "message": "dot_product_attention: key_value_seq_lengths is 9, expected 0 to s (s)",
+        },
+    ),
 )
