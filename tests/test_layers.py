@@ -18,6 +18,7 @@ BOTTOM = {
     "jattn._options",
     "jattn._precision",
     "jattn._sharding",
+    "jattn._sizes",
     "jattn._varying",
 }
 ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
@@ -39,9 +40,10 @@ ALLOWED = {
     "jattn._axes": ARRAYS | {"jattn._options", "jattn._sharding"},
     "jattn._dropout": ARRAYS | {"jattn._options"},
     "jattn._naming": ARRAYS,
-    "jattn._options": ARRAYS,
+    "jattn._options": ARRAYS | {"jattn._sizes"},
     "jattn._precision": ARRAYS | {"jattn._axes"},
     "jattn._sharding": ARRAYS,
+    "jattn._sizes": ARRAYS,
     "jattn._varying": ARRAYS,
     "jattn.atomic": set(),
     "jattn.masks": ARRAYS | BOTTOM,
@@ -57,7 +59,7 @@ ALLOWED = {
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.search": ARRAYS | BOTTOM,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
-    "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn.engine", "tokamax"},
+    "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn._sizes", "jattn.engine", "tokamax"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},
     "jattn.training": ARRAYS

@@ -291,6 +291,7 @@ def exported(function, *shapes):
 
 
 T, S = symbols()["t"], jax.export.symbolic_shape("s", constraints=["s <= 8"])[0]
+NINE: Any = 9
 MISTAKES = {
     "dot_attention: key has shape (t, 5), expected (s, k) with k=4 (from query)": lambda: exported(
         lambda query, key: jattn.dot_attention(query, key, key), (T, 4), (T, 5)
@@ -301,7 +302,8 @@ MISTAKES = {
         )
     ),
     "dot_product_attention: key_value_seq_lengths is 9, expected 0 to s (s)": lambda: exported(
-        lambda key: jattn.dot_product_attention(key, key, key, key_value_seq_lengths=9), (S, 2, 4)
+        lambda key: jattn.dot_product_attention(key, key, key, key_value_seq_lengths=NINE),
+        (S, 2, 4),
     ),
     "gru: length is -1, expected 0 to t (s)": lambda: exported(
         lambda rows: jattn.gru(jattn.init_gru(KEY, input_size=4, units=2), rows, length=-1), (T, 4)
