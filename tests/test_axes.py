@@ -400,6 +400,13 @@ def of_decoder(function, option, **options):
     return getattr(jattn, function)(params, SEQUENCE, SEQUENCE, **option, **options)
 
 
+def of_causal_stack(option):
+    params = jattn.init_transformer_encoder(RNG, layers=1, size=2, heads=1, hidden_size=3)
+    caches = [jattn.init_cache(capacity=5, key_value_heads=1, key_size=2)]
+    attend = jattn.engine.attend_with_cache
+    return jattn.causal_decode(params, caches, SEQUENCE, attend=attend, **option)
+
+
 def of_step(option):
     params = jattn.init_transformer_decoder(RNG, layers=1, size=2, heads=1, hidden_size=3)
     memory = jattn.transformer_memory(params, SEQUENCE)
@@ -416,6 +423,7 @@ NUMBERS = {
         BAHDANAU, MEMORY, np.arange(2), rng=RNG, **option
     ),
     "beam_search": lambda option: search(jattn.beam_search, beam_size=2, **option),
+    "causal_decode": lambda option: of_causal_stack(option),
     "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
     "dot_product_attention": lambda option: attend_batched(**option),
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
@@ -506,7 +514,7 @@ def test_parameters_of_another_function_are_refused_by_name():
             jattn.rms_norm(wrong, SEQUENCE)
     block = jattn.init_encoder_block(RNG, size=2, heads=1, hidden_size=3)
     wrong = block._replace(feed_forward=block.attention)
-    message = "encoder_block: params.feed_forward is a MultiHeadParams, expected FeedForwardParams"
+    message = "^encoder_block: params.feed_forward.output_weight has shape "
     with pytest.raises(ValueError, match=message):
         jattn.encoder_block(wrong, SEQUENCE)
 

@@ -19,8 +19,7 @@ BLOCK = 2**20  # Scores of a tile in a loop, 4 MB in float32: what is read again
 ROWS = (128, 256)  # Rows of such a tile, the queries of all heads of a group: fewer are slow.
 SMALL = 2**16  # Scores of a head's tile up to which the heads of a batch element run together.
 TOGETHER = 2**19  # Scores of a batch element up to which all of them run together.
-AT_ONCE = 2**25  # Scores of all heads up to which queries are not divided where heads run at once.
-QUERIES = 128  # Of a block where they are.
+QUERIES = 256  # Of a block where heads run at once; twice as many are not divided.
 WHOLE = 2**18  # Scores of a head that are not worth dividing in a loop.
 GROUPS = 8  # Runs of blocks that are compiled each for itself; half as many without loops.
 STARTING = 2**15  # A block's cost beside its scores, and the rows at which half the time is lost.
@@ -126,7 +125,7 @@ Planner = Callable[[Problem], Plan]
 
 
 def dense(problem: Problem) -> Plan:
-    """All queries against all keys at once, a step's worth of heads at a time."""
+    """Plans all queries against all keys at once."""
     return _plan("dense", problem, (Run(0, problem.t, 1, 0, problem.s),))
 
 
@@ -217,9 +216,7 @@ def _plan(name: str, problem: Problem, runs: tuple[Run, ...]) -> Plan:
 def _size(problem: Problem, width: int) -> int:
     """Queries of a block: a power of two, so that the blocks of a run fill it."""
     if not problem.may_loop:
-        heads = problem.batch * problem.groups * problem.heads
-        most = AT_ONCE // max(heads * max(width, 1), 1)
-        return max(QUERIES, 2 ** (max(most, 1).bit_length() - 1) if most >= problem.t else 0)
+        return 2 * QUERIES if problem.t <= 2 * QUERIES else QUERIES
     fewest, most = ROWS
     rows = min(max(BLOCK // max(width, 1), fewest), most)
     return 2 ** (max(rows // problem.heads, 1).bit_length() - 1)

@@ -39,7 +39,7 @@ class Axes:
         return self.batch[number] if number < len(self.batch) else self.group is not None
 
     def place(self, number: int, gone: Sequence[int] = ()) -> int | None:
-        """Where that axis is in an array that has lost those `gone`."""
+        """Returns the place of that axis in an array that has lost those `gone`."""
         if not self.has(number):
             return None
         before = sum(self.has(other) for other in range(len(self.batch)) if other < number)

@@ -1,4 +1,4 @@
-"""Which queries may see which keys: what all masking arguments say together, read in one place."""
+"""Visibility of keys for queries: all masking arguments together, read in one place."""
 
 from functools import reduce
 from typing import Any, NamedTuple
@@ -103,7 +103,7 @@ def known_before(call: Call) -> tuple[Mask | None, bool]:
 def visible_of(
     tree: Any, axes: Any, lead: int, t: int, s: int, narrows: bool = False
 ) -> tuple[Any, Any]:
-    """What is visible in each head, None if all is, and the axes of that.
+    """Returns what is visible in each head, None if all is, and the axes of that.
 
     Args:
         tree: mask, array and bias, as far as they are given.

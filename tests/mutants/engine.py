@@ -27,7 +27,7 @@ COVERED = "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block"
 MUTANTS = (
     Mutant(
         "a window that is one key wider",
-        "jattn.engine.arguments",
+        "jattn.engine.forms",
         "    return _side(pair[0], size), _side(pair[1], size)\n",
         "    return _side(pair[0], size), None if pair[1] is None else _side(pair[1] + 1, size)\n",
         ENGINE,
@@ -39,7 +39,7 @@ MUTANTS = (
         "own.append((causal, (offset,)))",
         "own.append((causal, (offset + 1,)))",
         ENGINE,
-        given={"path": "default", "name": "causal"},
+        given={"path": "default", "name": "known positions"},
     ),
     Mutant(
         "a bias inside the soft cap",

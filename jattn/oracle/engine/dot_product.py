@@ -26,6 +26,7 @@ def dot_product_attention(
     dropout_rng=None,
     return_weights=False,
     chunk_size=None,
+    precision=None,
     planner=None,
 ):
     """Returns (output, pullback), or ((output, lse, weights), pullback) with what is asked for.
@@ -45,8 +46,8 @@ def dot_product_attention(
     A key's gradients add up over the heads that share it, a bias's over the axes that it lacked.
     The pullback returns those of query, key and value, then those of bias, scale, logits_soft_cap
     and sinks where they are arrays. Here `dropout_rng` is the array of what is kept, True or
-    False, that the generator would have drawn; `implementation`, `chunk_size` and `planner` say how
-    to compute the same, and are not read.
+    False, that the generator would have drawn; `implementation`, `chunk_size`, `precision` and
+    `planner` say how to compute the same, and are not read.
     """
     *leading, t, heads, width = query.shape
     s, groups, size = value.shape[-3:]
