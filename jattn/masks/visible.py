@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jattn._sizes import are_known, is_certain
 from jattn._varying import varying_as
-from jattn.masks.algebra import Mask
+from jattn.masks.algebra import Mask, array_rule
 from jattn.masks.spans import interval, is_known
 
 PAIRS = 2**16  # Of a block of queries with all keys.
@@ -34,7 +34,7 @@ def visible(
     """
     if isinstance(mask, Mask):
         mask.check(t, s)
-        if bias is None:
+        if bias is None and mask.rule is not array_rule:
             seen = _by_intervals(mask, t, s)
             return _unless_all(_by_blocks(mask, t, s) if seen is None else seen)
         mask = mask.dense(t, s)
