@@ -99,7 +99,8 @@ def over_heads(
             mapped = _filled(mapped, own, out)
         else:
             mapped = _looped(mapped, own, out if number == lead else 0)
-    places = [lead + out if number == lead else number for number in alone]
+    before = lambda number: sum(other < number for other in (*maps, *alone))
+    places = [before(number) + (out if number == lead else 0) for number in alone]
     return jax.tree.map(lambda x: jnp.expand_dims(x, places), mapped(*leaves))
 
 
