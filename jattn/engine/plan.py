@@ -17,8 +17,9 @@ from jattn.masks.spans import Interval, spans
 # Measured on processors with a few megabytes of cache a core.
 BLOCK = 2**20  # Scores of a tile in a loop, 4 MB in float32: what is read again stays in a cache.
 ROWS = (128, 256)  # Rows of such a tile, the queries of all heads of a group: fewer are slow.
-SMALL = 2**16  # Scores of a head's tile up to which the heads of a batch element run together.
-TOGETHER = 2**19  # Scores of a batch element up to which all of them run together.
+SMALL = 2**16  # Scores of a batch element up to which all elements run at once; and of a head's
+# tile up to which the heads of an element do.
+ELEMENT = 2**22  # The same for heads whose queries are not divided, as scores of the element.
 QUERIES = 256  # Of a block where heads run at once; twice as many are not divided.
 WHOLE = 2**18  # Scores of a head that are not worth dividing in a loop.
 GROUPS = 8  # Runs of blocks that are compiled each for itself; half as many without loops.
@@ -209,8 +210,9 @@ def _plan(name: str, problem: Problem, runs: tuple[Run, ...]) -> Plan:
     if not problem.may_loop:
         return Plan(name, problem, runs)
     largest = max((run.size * run.width for run in runs), default=0) * problem.heads
-    loops = Loops(largest * problem.groups > TOGETHER or largest > SMALL, largest > SMALL)
-    return Plan(name, problem, runs, loops)
+    element, is_whole = largest * problem.groups, runs[0].is_whole(problem.t, problem.s)
+    runs_together = largest <= SMALL or (is_whole and element <= ELEMENT)
+    return Plan(name, problem, runs, Loops(element > SMALL, not runs_together))
 
 
 def _size(problem: Problem, width: int) -> int:
