@@ -17,8 +17,8 @@ from jattn.masks.spans import Interval, spans
 # Measured on processors with a few megabytes of cache a core.
 BLOCK = 2**20  # Scores of a tile in a loop, 4 MB in float32: what is read again stays in a cache.
 ROWS = (128, 256)  # Rows of such a tile, the queries of all heads of a group: fewer are slow.
-SMALL = 2**16  # Scores of a batch element up to which all elements run at once; and of a head's
-# tile up to which the heads of an element do.
+STEP = 2**19  # Scores of a step of several batch elements.
+SMALL = 2**16  # Scores of a head's tile up to which the heads of a batch element run together.
 ELEMENT = 2**22  # The same for heads whose queries are not divided, as scores of the element.
 QUERIES = 256  # Of a block where heads run at once; twice as many are not divided.
 WHOLE = 2**18  # Scores of a head that are not worth dividing in a loop.
@@ -97,7 +97,7 @@ class Plan:
     def at_once(self) -> int:
         """Returns the number of heads, or groups of heads, that one step computes."""
         p, loops = self.problem, self.loops
-        return max((1 if loops.batch else p.batch) * (1 if loops.groups else p.groups), 1)
+        return max((loops.batch or p.batch) * (1 if loops.groups else p.groups), 1)
 
     def __str__(self) -> str:
         p = self.problem
@@ -212,7 +212,10 @@ def _plan(name: str, problem: Problem, runs: tuple[Run, ...]) -> Plan:
     largest = max((run.size * run.width for run in runs), default=0) * problem.heads
     element, is_whole = largest * problem.groups, runs[0].is_whole(problem.t, problem.s)
     runs_together = largest <= SMALL or (is_whole and element <= ELEMENT)
-    return Plan(name, problem, runs, Loops(element > SMALL, not runs_together))
+    few = max(STEP // max(element, 1), 1)
+    return Plan(
+        name, problem, runs, Loops(0 if few >= problem.batch > 1 else few, not runs_together)
+    )
 
 
 def _size(problem: Problem, width: int) -> int:

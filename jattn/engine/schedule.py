@@ -50,7 +50,7 @@ class Axes:
 class Loops(NamedTuple):
     """Axes that are looped over: none, those of the batch, or those of the batch and of groups."""
 
-    batch: bool = False
+    batch: int = 0  # Elements in a step, 0 for no loop.
     groups: bool = False
 
 
@@ -94,18 +94,32 @@ def over_heads(
         inner = [kind.group if number == lead else 0 for kind in kinds]
         own = [i if kind.has(number) else None for i, kind in zip(inner, kinds, strict=True)]
         if not (loops.groups if number == lead else loops.batch):
-            mapped = jax.vmap(mapped, own, out if number == lead else 0)
+            at_once = _turned if linear else jax.vmap
+            mapped = at_once(mapped, own, out if number == lead else 0)
         elif number == lead and not linear:
             mapped = _filled(mapped, own, out)
         else:
-            mapped = _looped(mapped, own, out if number == lead else 0)
+            few = loops.batch if number == lead - 1 else 1
+            mapped = _looped(mapped, own, out if number == lead else 0, few)
     before = lambda number: sum(other < number for other in (*maps, *alone))
     places = [before(number) + (out if number == lead else 0) for number in alone]
     return jax.tree.map(lambda x: jnp.expand_dims(x, places), mapped(*leaves))
 
 
-def _looped(function: Head, axes: list[int | None], out: int) -> Head:
-    """A loop that stacks its results, of which a transpose may be taken."""
+def _turned(function: Head, axes: list[int | None], out: int) -> Head:
+    """`jax.vmap`, with arrays turned once and not for each product."""
+    firsts = [None if axis is None else 0 for axis in axes]
+    every = jax.vmap(function, firsts, out)
+
+    def mapped(*leaves: Any) -> Any:
+        pairs = zip(leaves, axes, strict=True)
+        return every(*[x if not axis else jnp.moveaxis(x, axis, 0) for x, axis in pairs])
+
+    return mapped
+
+
+def _looped(function: Head, axes: list[int | None], out: int, few: int) -> Head:
+    """A loop of `few` elements a step that stacks its results; a transpose may be taken of it."""
 
     def mapped(*leaves: Any) -> Any:
         pairs = zip(leaves, axes, strict=True)
@@ -116,7 +130,9 @@ def _looped(function: Head, axes: list[int | None], out: int) -> Head:
             pairs = zip(leaves, axes, strict=True)
             return function(*[x if axis is None else next(rest) for x, axis in pairs])
 
-        found = lax.map(recompute(step), moving)
+        size = moving[0].shape[0]
+        divisor = next(n for n in range(min(few, size), 0, -1) if size % n == 0)
+        found = lax.map(recompute(step), moving, batch_size=divisor if divisor > 1 else None)
         return jax.tree.map(lambda x: jnp.moveaxis(x, 0, out), found)
 
     return mapped
