@@ -213,9 +213,8 @@ def _plan(name: str, problem: Problem, runs: tuple[Run, ...]) -> Plan:
     element, is_whole = largest * problem.groups, runs[0].is_whole(problem.t, problem.s)
     runs_together = largest <= SMALL or (is_whole and element <= ELEMENT)
     few = max(STEP // max(element, 1), 1)
-    return Plan(
-        name, problem, runs, Loops(0 if few >= problem.batch > 1 else few, not runs_together)
-    )
+    loops = Loops(0 if few >= problem.batch else few, not runs_together)
+    return Plan(name, problem, runs, loops)
 
 
 def _size(problem: Problem, width: int) -> int:

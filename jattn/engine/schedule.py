@@ -78,7 +78,7 @@ def over_heads(
     leaves = aligned(leaves, kinds)
     mapped = partial(function, structure)
     # What is computed anew for a derivative needs no memory in all steps of a loop.
-    mapped = recompute(mapped) if linear and loops.batch else mapped
+    mapped = recompute(mapped) if linear and any(loops) else mapped
     lead, alone, maps = len(kinds[0].batch) if kinds else 0, [], []
     for number in range(lead + 1):
         places = [kind.place(number, alone) for kind in kinds]
