@@ -112,3 +112,10 @@ def test_the_way_changes_no_value(name):
         return jax.value_and_grad(loss, (0, 1, 2))(*arrays)
 
     jattn.testing.assert_close(value_and_gradient(True), value_and_gradient(False), 1e-13)
+
+
+def test_lengths_of_jax_that_a_compiled_function_closes_over_are_known():
+    arrays = [jnp.asarray(np.random.default_rng(1).standard_normal((2, 6, 2, 3)))] * 3
+    lengths = jnp.array([2, 5], "int32")
+    attend = functools.partial(jattn.dot_product_attention, key_value_seq_lengths=lengths)
+    jattn.testing.assert_close(jax.jit(attend)(*arrays), attend(*arrays), 1e-13)

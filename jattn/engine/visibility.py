@@ -89,7 +89,7 @@ def known_before(call: Call) -> tuple[Mask | None, bool]:
     array = lambda x: np.asarray(x) if is_known(x) else shape(x)
     single = lambda x: int(np.asarray(x).item()) if is_known(x) and np.size(x) == 1 else shape(x)
     # The largest of known lengths: what it does not show, no shorter one does.
-    longest = lambda x: int(np.max(x)) if is_known(x) and np.size(x) else shape(x)
+    longest = lambda x: int(np.asarray(x).max()) if is_known(x) and np.size(x) else shape(x)
     of_mask = jax.tree.map(array, call.mask) if isinstance(call.mask, Mask) else call.mask
     mask, _ = mask_of(call._replace(mask=of_mask), single, longest)
     if call.rows is not None:  # Those may lie in any order.
