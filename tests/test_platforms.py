@@ -1,4 +1,4 @@
-"""What is lowered for each platform: loops, the largest array, and the dtypes of products."""
+"""Lowered modules of each platform: loops, the largest array, and the dtypes of products."""
 
 import functools
 import re

@@ -26,7 +26,7 @@ FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 
 @pytest.fixture(scope="module")
 def results():
-    """What each row does on each mesh, from one process for all of them."""
+    """Returns the results of each row on each mesh, from one process for all of them."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} {FOUR_DEVICES}"
     done = subprocess.run(
         [sys.executable, "-W", "error", str(WORKER)],

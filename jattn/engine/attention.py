@@ -56,18 +56,21 @@ class Measured(NamedTuple):
 Measure = Callable[[Float[Array, "t r w"], Callable[[Array], Array]], Measured]
 
 
-def plan_of(call: Call, planner: Planner, may_loop: bool | None = None) -> Plan:
-    """Returns the plan of a call, from what is known before it runs.
+def plan_of(call: Call, planner: Planner) -> Plan:
+    """Returns the plan of a call in this process, from what is known before it runs."""
+    return _plan(planner, _problem(call))
 
-    `may_loop` is whether it may loop over heads; by default whether it would in this process.
-    Symbolic numbers of queries or keys cannot be divided into blocks, and a symbolic batch counts
-    as one element.
-    """
+
+def _problem(call: Call) -> Problem:
+    """The sizes and the known mask of a call; a symbolic batch counts as one element."""
     mask, varies = known_before(call)
-    may_loop = _may_loop(call) if may_loop is None else may_loop
-    problem = Problem(*call.sizes, mask, call.chunk_size, varies, may_loop)
-    if not are_known(problem.batch):
-        problem = problem._replace(batch=1)
+    batch, *sizes = call.sizes
+    batch = batch if are_known(batch) else 1
+    return Problem(batch, *sizes, mask, call.chunk_size, varies, _may_loop(call))
+
+
+def _plan(planner: Planner, problem: Problem) -> Plan:
+    """The plan of a problem; symbolic numbers of queries or keys are not divided into blocks."""
     planner = planner if are_known(problem.t, problem.s) and problem.t else dense
     try:
         return _planned(planner, problem)
@@ -90,7 +93,8 @@ def _may_loop(call: Call) -> bool:
 
 def planned(call: Call, planner: Planner = best) -> tuple[Any, ...]:
     """The arguments of `attend_all` for a call."""
-    plans = plan_of(call, planner), plan_of(call, planner, may_loop=False)
+    problem = _problem(call)
+    plans = [_plan(planner, x) for x in (problem, problem._replace(may_loop=False))]
     ways = Ways(*(Way(plan.runs, plan.loops) for plan in plans))
     r, rate = call.sizes[4], float(call.dropout_rate)
     settings = Settings(r, call.logits_soft_cap, rate, call.precision)

@@ -18,7 +18,8 @@ from jattn.masks.algebra import Mask, all_of
 from jattn.masks.hulls import both, hull, hull_of_array
 from jattn.masks.patterns import causal, lengths, window
 from jattn.masks.reach import within_reach
-from jattn.masks.spans import Interval, interval, is_known
+from jattn.masks.spans import Interval, interval
+from jattn.masks.visible import by_intervals
 
 BLOCK = 2**20  # Pairs that are looked at together.
 
@@ -148,43 +149,27 @@ def visible(
             seen = array.any(tuple(range(array.ndim - 2)))
             span = both(span, hull_of_array(jnp.broadcast_to(seen, (t, s))))
     if array is None and bias is None and mask is not None:
-        found = _from_intervals(mask, t, s)
+        found = by_intervals(mask, t, s)
         if found is not None:
-            return found._replace(span=span)
+            return Visible(*found, span)
     return _from_pairs(mask, array, bias, t, s)._replace(span=span)
-
-
-def _from_intervals(mask: Mask, t: int, s: int) -> Visible | None:
-    """Returns what is visible if each query sees an interval of keys, by counting ends."""
-    known = is_known(mask) and are_known(t, s)
-    xp: Any = np if known else jnp
-    seen = interval(mask, xp.arange(t), s, xp)
-    if seen is None:
-        return None
-    sees = seen.start < seen.stop
-    first, after = xp.where(sees, seen.start, s), xp.where(sees, seen.stop, s)
-    if known:
-        change = np.bincount(first, minlength=s + 1) - np.bincount(after, minlength=s + 1)
-    else:
-        change = jnp.zeros(s + 1, jnp.int32).at[first].add(1).at[after].add(-1)
-    return Visible(sees, xp.cumsum(change)[:s] > 0)
 
 
 def _from_pairs(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Visible:
     """Looks at a block of pairs at a time; the last block begins early enough to be whole."""
     ranks = [x.ndim for x in (array, bias) if x is not None]
     heads = max([x.shape[0] for x in (array, bias) if x is not None and x.ndim == 3], default=1)
-    size = t
-    if are_known(t, s):  # Else all at once.
-        size = min(max(BLOCK // max(s * heads, 1), 1), max(t, 1))
-        if not t:
-            shape = (0, heads) if 3 in ranks else (0,)
-            return Visible(jnp.zeros(shape, bool), jnp.zeros(s, bool))
+    if are_known(t) and not t:
+        shape = (0, heads) if 3 in ranks else (0,)
+        return Visible(jnp.zeros(shape, bool), jnp.zeros(s, bool))
+    most = max(BLOCK // max(s * heads, 1), 1) if are_known(t, s) else t  # Else all at once.
+    is_whole = not are_known(t, s) or most >= t
+    size = t if is_whole else most
     keys = jnp.arange(s)
 
     def step(read: Any, start: Any) -> tuple[Any, Any]:
         def rows(pairs: Any) -> Any:
-            if pairs is None or pairs.shape[-2] != t or size is t:
+            if pairs is None or pairs.shape[-2] != t or is_whole:
                 return pairs
             return lax.dynamic_slice_in_dim(pairs, start, size, axis=pairs.ndim - 2)
 
@@ -194,7 +179,7 @@ def _from_pairs(mask: Mask | None, array: Any, bias: Any, t: int, s: int) -> Vis
         return read | allowed.any((*of_heads, allowed.ndim - 2)), sees
 
     nothing = varying_as(jnp.zeros(s, bool), (mask, array, bias))
-    if size is t or size >= t:
+    if is_whole:
         keys_seen, queries = step(nothing, jnp.zeros((), int))
         return Visible(queries, keys_seen)
     starts = jnp.minimum(jnp.arange(0, t, size), t - size)

@@ -35,7 +35,7 @@ def visible(
     if isinstance(mask, Mask):
         mask.check(t, s)
         if bias is None and mask.rule is not array_rule:
-            seen = _by_intervals(mask, t, s)
+            seen = by_intervals(mask, t, s)
             return _unless_all(_by_blocks(mask, t, s) if seen is None else seen)
         mask = mask.dense(t, s)
     if bias is not None:
@@ -60,7 +60,7 @@ def _unless_all(seen: Visible) -> Visible | None:
     return None if known and seen.queries.all() and seen.keys.all() else seen
 
 
-def _by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
+def by_intervals(mask: Mask, t: int, s: int) -> Visible | None:
     """Returns what is visible if each query sees an interval of keys: their union by its ends."""
     known = is_known(mask) and are_known(t, s)
     xp: ModuleType = np if known else jnp
