@@ -64,9 +64,8 @@ def plan_of(call: Call, planner: Planner) -> Plan:
 def _problem(call: Call) -> Problem:
     """The sizes and the known mask of a call; a symbolic batch counts as one element."""
     mask, varies = known_before(call)
-    batch, *sizes = call.sizes
-    batch = batch if are_known(batch) else 1
-    return Problem(batch, *sizes, mask, call.chunk_size, varies, _may_loop(call))
+    problem = Problem(*call.sizes, mask, call.chunk_size, varies, _may_loop(call))
+    return problem if are_known(problem.batch) else problem._replace(batch=1)
 
 
 def _plan(planner: Planner, problem: Problem) -> Plan:
