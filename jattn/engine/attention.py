@@ -1,4 +1,4 @@
-"""Attention of batches and heads as a plan says, and the rule for its derivatives."""
+"""Attention of batches and heads: from its arguments to a program, and back."""
 
 import math
 from collections.abc import Callable
@@ -13,11 +13,12 @@ from jaxtyping import Array, Bool, Float
 
 from jattn._sizes import are_known
 from jattn.engine.arguments import Call
-from jattn.engine.block import Hidden, Operands, Place, Read, Settings, read, tangent, weights_of
+from jattn.engine.block import Hidden, Operands, Place, Settings, read, weights_of
 from jattn.engine.plan import Plan, Planner, Problem, best, dense
-from jattn.engine.schedule import Axes, Way, Ways, recompute
-from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, QUERIES, READ, Found, over_tiles
-from jattn.engine.visibility import Visible, known_before, mask_of, visible_of
+from jattn.engine.program import Program
+from jattn.engine.schedule import Axes, Way, Ways, leaves_like
+from jattn.engine.tiles import OPERANDS, QUERIES, Found
+from jattn.engine.visibility import known_before, mask_of, visible_of
 from jattn.masks.algebra import Mask
 
 
@@ -152,67 +153,45 @@ def attend_all(
     sizes = len(lead), query.shape[len(lead)], key.shape[-3]
     seen, seen_axes = visible_of(hides, of_hides, *sizes, narrows)
     given, axes = (operands, hidden, seen), (*axes, seen_axes)
-    context, lse = attend(settings, ways, axes, *given)
+    leaves, structure = jax.tree.flatten(given)
+    every_axis = tuple(leaves_like(axes, given))
+    context, lse = Program(read, (OPERANDS,), settings, ways, structure, every_axis)(*leaves)
     shape = arrays.query.shape[:-1]
     output = _joined(context, (*shape, value.shape[-1])).astype(arrays.query.dtype)
     lse_of_all = _joined(lse, shape)
     if measure is None:
         return AttendedAll(output, lse_of_all)
-    tile = partial(_measured, settings, measure, query.shape[len(lead)], key.shape[-3])
-    function = partial(over_tiles, recompute(tile), (OPERANDS, QUERIES))
-    measured = ways.over_heads(function, (*axes, by_group), linear=True, out=0)
-    rows, columns = measured(*given, lse)  # [*b g t r m] and [*b g r s]
+    body = Measuring(measure, query.shape[len(lead)], key.shape[-3])
+    leaves, structure = jax.tree.flatten((*given, lse))
+    roles, every_axis = (OPERANDS, QUERIES), (*every_axis, by_group)
+    measured = Program(body, roles, settings, ways, structure, every_axis, 0, True)
+    rows, *columns = measured(*leaves)  # [*b g t r m] and [*b g r s]
     rows = rows.swapaxes(-3, -2).reshape(*lead, h, *rows.shape[-3::2])
-    columns = None if columns is None else columns.reshape(*lead, h, columns.shape[-1])
+    columns = columns[0].reshape(*lead, h, columns[0].shape[-1]) if columns else None
     return AttendedAll(output, lse_of_all, rows, columns)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-@partial(jax.jit, static_argnums=(0, 1, 2))  # Traced once, and not once more for a derivative.
-def attend(
-    settings: Settings,
-    ways: Ways,
-    axes: Any,
-    operands: Operands,
-    hidden: Hidden,
-    seen: Visible | None,
-) -> Read:
-    """Context [*b t g *r v] and lse [*b t g *r] of queries [*b t g *r k], keys [*b s g k]."""
-    function = partial(over_tiles, partial(read, settings), (OPERANDS,))
-    return ways.over_heads(function, axes)(operands, hidden, seen)
-
-
-@attend.defjvp
-def _attend_jvp(
-    settings: Settings, ways: Ways, axes: Any, primals: Any, tangents: Any
-) -> tuple[Read, Read]:
-    result = attend(settings, ways, axes, *primals)
-    # Computed anew for a derivative, and so is each tile: nothing is kept but what comes in here.
-    roles = OPERANDS, KEY_COLUMNS, READ, OPERANDS
-    function = partial(over_tiles, recompute(partial(tangent, settings)), roles)
-    by_group = axes[0].query
-    of_result = Read._make([by_group, by_group])
-    change = ways.over_heads(function, (*axes, of_result, axes[0]), linear=True)
-    return result, recompute(change)(*primals, result, tangents[0])
-
-
-def _measured(
-    settings: Settings,
-    measure: Measure,
-    t: int,
-    s: int,
-    operands: Operands,
-    hidden: Hidden,
-    place: Place,
-    lse: Float[Array, "t *r"],
-) -> Found:
+class Measuring(NamedTuple):
     """Applies `measure` to the weights of a tile of t queries and s keys in all."""
-    weights = weights_of(settings, operands, hidden, place, lse)
-    size = operands.query.shape[0]
-    weights = weights.reshape(size, settings.heads, weights.shape[1])
-    exists = place.query + jnp.arange(size) < t  # Blocks may end after the last query.
-    weights = jnp.where(exists[:, None, None], weights, 0.0)
-    return Found(*measure(weights, lambda x: _among_all(x, place.key, s)))
+
+    measure: Measure
+    t: int
+    s: int
+
+    def __call__(
+        self,
+        settings: Settings,
+        operands: Operands,
+        hidden: Hidden,
+        place: Place,
+        lse: Float[Array, "t *r"],
+    ) -> Found:
+        weights = weights_of(settings, operands, hidden, place, lse)
+        size = operands.query.shape[0]
+        weights = weights.reshape(size, settings.heads, weights.shape[1])
+        exists = place.query + jnp.arange(size) < self.t  # Blocks may end after the last query.
+        weights = jnp.where(exists[:, None, None], weights, 0.0)
+        return Found(*self.measure(weights, lambda x: _among_all(x, place.key, self.s)))
 
 
 def pairs_of(

@@ -97,7 +97,7 @@ class Plan:
     def at_once(self) -> int:
         """Returns the number of heads, or groups of heads, that one step computes."""
         p, loops = self.problem, self.loops
-        return max((loops.batch or p.batch) * (1 if loops.groups else p.groups), 1)
+        return max(min(loops.batch or p.batch, p.batch) * (1 if loops.groups else p.groups), 1)
 
     def __str__(self) -> str:
         p = self.problem
@@ -213,8 +213,7 @@ def _plan(name: str, problem: Problem, runs: tuple[Run, ...]) -> Plan:
     element, is_whole = largest * problem.groups, runs[0].is_whole(problem.t, problem.s)
     runs_together = largest <= SMALL or (is_whole and element <= ELEMENT)
     few = max(STEP // max(element, 1), 1)
-    loops = Loops(0 if few >= problem.batch else few, not runs_together)
-    return Plan(name, problem, runs, loops)
+    return Plan(name, problem, runs, Loops(few, not runs_together))
 
 
 def _size(problem: Problem, width: int) -> int:

@@ -50,38 +50,33 @@ class Axes:
 class Loops(NamedTuple):
     """Axes that are looped over: none, those of the batch, or those of the batch and of groups."""
 
-    batch: int = 0  # Elements in a step, 0 for no loop.
+    batch: int = 0  # Elements in a step, 0 for no loop; as many as there are need none.
     groups: bool = False
 
 
 def over_heads(
     function: Head,
-    axes: Any,
+    axes: Sequence[Axes],
     loops: Loops,
-    *tree: Any,
-    linear: bool = False,
+    *arrays: Any,
+    is_derived: bool = False,
     out: int = 1,
 ) -> Any:
-    """Maps `function(structure, *leaves)`, of the arrays of a head, over groups and batch.
+    """Maps `function`, of the arrays of a head, over groups and batch.
 
     The axes of the batch come first in the results, the axis of groups after `out` more of a head.
 
     Args:
-        axes: a tree of the structure of `tree` with `Axes` as leaves.
+        axes: those of each array.
         loops: the axes that are looped over.
-        tree: trees of arrays, the leaves of which are given to `function`.
-        linear: whether a transpose is taken of the map.
+        is_derived: whether JAX's rules take derivatives or transposes of the map.
         out: number of axes of a result before that of groups.
     """
-    leaves, structure = jax.tree.flatten(tree)
-    kinds: list[Axes] = leaves_like(axes, tree)
-    leaves = aligned(leaves, kinds)
-    mapped = partial(function, structure)
-    # What is computed anew for a derivative needs no memory in all steps of a loop.
-    mapped = recompute(mapped) if linear and any(loops) else mapped
-    lead, alone, maps = len(kinds[0].batch) if kinds else 0, [], []
+    leaves = aligned(list(arrays), axes)
+    mapped = function
+    lead, alone, maps, batch = len(axes[0].batch) if axes else 0, [], [], 1
     for number in range(lead + 1):
-        places = [kind.place(number, alone) for kind in kinds]
+        places = [kind.place(number, alone) for kind in axes]
         sizes = [x.shape[i] for x, i in zip(leaves, places, strict=True) if i is not None]
         if sizes and sizes[0] == 1:
             # Left out: XLA would copy an array that has an axis of size one.
@@ -90,13 +85,18 @@ def over_heads(
             alone.append(number)
         elif sizes:
             maps.append(number)
+            batch *= 1 if number == lead else sizes[0]
+    loops = loops if loops.batch and batch > loops.batch else loops._replace(batch=0)
+    if is_derived and any(loops):
+        # What is computed anew for a derivative needs no memory in all steps of a loop.
+        mapped = recompute(mapped)
     for number in reversed(maps):
-        inner = [kind.group if number == lead else 0 for kind in kinds]
-        own = [i if kind.has(number) else None for i, kind in zip(inner, kinds, strict=True)]
+        inner = [kind.group if number == lead else 0 for kind in axes]
+        own = [i if kind.has(number) else None for i, kind in zip(inner, axes, strict=True)]
         if not (loops.groups if number == lead else loops.batch):
-            at_once = _turned if linear else jax.vmap
+            at_once = _turned if is_derived else jax.vmap
             mapped = at_once(mapped, own, out if number == lead else 0)
-        elif number == lead and not linear:
+        elif number == lead and not is_derived:
             mapped = _filled(mapped, own, out)
         else:
             few = loops.batch if number == lead - 1 else 1
@@ -165,7 +165,7 @@ def _filled(function: Head, axes: list[int | None], out: int) -> Head:
     return mapped
 
 
-def aligned(leaves: list[Any], axes: list[Axes]) -> list[Any]:
+def aligned(leaves: list[Any], axes: Sequence[Axes]) -> list[Any]:
     """Shards what goes with an axis as the first array that has it, where meshes are explicit."""
     if not leaves or not jax.sharding.get_abstract_mesh().explicit_axes:
         return leaves
@@ -194,16 +194,7 @@ class Way(NamedTuple):
 
 
 class Ways(NamedTuple):
-    """The way on one CPU device, and that on other platforms and on several devices."""
+    """The way of this process, on one CPU device or not, and that of other platforms."""
 
-    on_cpu: Way
+    here: Way
     elsewhere: Way
-
-    def over_heads(self, function: Callable[..., Any], axes: Any, **options: Any) -> Head:
-        """The map of `function(runs, structure, *leaves)` over heads, as the platform asks for."""
-        of = lambda way: partial(
-            over_heads, partial(function, way.runs), axes, way.loops, **options
-        )
-        if self.on_cpu == self.elsewhere:
-            return of(self.elsewhere)
-        return partial(lax.platform_dependent, cpu=of(self.on_cpu), default=of(self.elsewhere))

@@ -114,14 +114,16 @@ def visible_of(
     if not jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Mask)):
         return None, None
 
-    def of_head(structure: Any, *leaves: Any) -> Visible:
+    leaves, structure = jax.tree.flatten(tree)
+    kinds = leaves_like(axes, tree)
+
+    def of_head(*leaves: Any) -> Visible:
         mask, array, bias = structure.unflatten(leaves)
         return visible(mask, array, bias, t, s, narrows)
 
-    found = over_heads(of_head, axes, Loops(), *tree, out=0)
+    found = over_heads(of_head, kinds, Loops(), *leaves, out=0)
     if all(isinstance(x, np.ndarray) and x.all() for x in jax.tree.leaves(found)):
         return None, None
-    kinds = leaves_like(axes, tree)
     batch = tuple(any(x.batch[number] for x in kinds) for number in range(lead))
     return found, Axes(batch, None if all(x.group is None for x in kinds) else 0)
 
