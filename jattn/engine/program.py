@@ -52,7 +52,7 @@ class Program:
     is_pulled: bool = False
 
     def __call__(self, *arrays: Any) -> Arrays:
-        jaxpr = jax.make_jaxpr(partial(_computed, self, self.ways.here))(*arrays)
+        jaxpr = jax.make_jaxpr(partial(self.by, self.ways.here))(*arrays)
         return attention.bind(*arrays, of=self, jaxpr=jaxpr)
 
     def __repr__(self) -> str:
@@ -63,6 +63,7 @@ class Program:
         """The number of operands' arrays; they come first, and their changes last."""
         return self.structure.children()[0].num_leaves
 
+    @partial(jax.jit, static_argnums=(0, 1))
     def by(self, way: Way, *arrays: Any) -> Arrays:
         """Computes it in one way."""
         if self.is_pulled:
@@ -75,7 +76,7 @@ class Program:
 
     def anywhere(self, *arrays: Any) -> Arrays:
         """Computes it as the platform asks for, by functions whose rules JAX has."""
-        here, elsewhere = (partial(_computed, self, way) for way in self.ways)
+        here, elsewhere = (partial(self.by, way) for way in self.ways)
         if self.ways.here == self.ways.elsewhere:
             return here(*arrays)
         return lax.platform_dependent(*arrays, cpu=here, default=elsewhere)
@@ -108,11 +109,6 @@ def _widened(array: Any, own: Axes, wanted: Axes, sizes: list[int]) -> Any:
             place = sum(wanted.batch[:number])
             array = jnp.repeat(jnp.expand_dims(array, place), size, place)
     return array
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _computed(program: Program, way: Way, *arrays: Any) -> Arrays:
-    return program.by(way, *arrays)
 
 
 def tangent_of(program: Program) -> Program:
@@ -160,13 +156,13 @@ def _batched(arrays: Any, places: Any, *, of: Program, jaxpr: Any) -> tuple[Arra
     has = [i is not None for i in places]
     pairs = zip(arrays, places, strict=True)
     arrays = [x if i is None else jnp.moveaxis(x, i, 0) for x, i in pairs]
-    if not any(has[: of.operands]):
+    first = len(arrays) - (len(Read._fields) if of.is_pulled else of.operands)
+    if of.body is tangent and not any(has[:first]):
         # Directions of the same derivative: what does not depend on them is computed once.
         results = jax.vmap(of.anywhere, [0 if x else None for x in has])(*arrays)
         return results, [0] * len(results)
     if of.is_pulled:  # Each element has cotangents of its own, and so are the results.
         size = next(x.shape[0] for x, own in zip(arrays, has, strict=True) if own)
-        first = len(arrays) - len(Read._fields)
         pairs = zip(arrays[first:], has[first:], strict=True)
         arrays[first:] = [x if own else jnp.repeat(x[None], size, 0) for x, own in pairs]
         has[first:] = [True] * (len(of.axes) - first)
@@ -182,7 +178,8 @@ def _series(primals: Any, series: Any, *, of: Program, jaxpr: Any) -> Any:
     way = Way((Run(0, t, 1, 0, s),), Loops())
     moves = [jnp.issubdtype(x.dtype, jnp.floating) for x in primals]
     function = partial(_with, partial(of.by, way), primals, moves)
-    return jet.jet(function, _those(primals, moves), _those(series, moves))
+    terms = _those(series, moves)
+    return jet.jet(function, _those(primals, moves), terms, factorial_scaled=False)
 
 
 def _with(function: Any, arrays: Any, moves: list[bool], *others: Any) -> Arrays:

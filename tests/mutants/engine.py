@@ -7,6 +7,7 @@ from mutants.mutant import DROPOUT, ENGINE, Mutant
 SINKS = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 BLOCK = "jattn.engine.block"
 ATTENTION = "jattn.engine.attention"
+PROGRAM = "jattn.engine.program"
 VISIBILITY = "jattn.engine.visibility"
 TILES = "jattn.engine.tiles"
 STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
@@ -440,5 +441,21 @@ MUTANTS = (
         "context",
         "test_kernels.test_M1_C1_what_is_handed_to_xla_keeps_the_contract",
         given={"name": "pattern"},
+    ),
+    Mutant(
+        "the gradient of shared keys added up over jax.vmap",
+        PROGRAM,
+        "        has[first:] = [True] * (len(of.axes) - first)\n",
+        "        has[first:] = has[: len(of.axes) - first]\n",
+        "test_program.test_what_is_shared_under_vmap_has_derivatives_of_each_element",
+        given={"name": "plain", "shared": ("key", "value")},
+    ),
+    Mutant(
+        "terms of a Taylor series divided by their factorials twice",
+        PROGRAM,
+        "terms, factorial_scaled=False)",
+        "terms)",
+        "test_program.test_a_Taylor_series_is_that_of_nested_derivatives",
+        given={"name": "plain"},
     ),
 )
