@@ -443,10 +443,10 @@ MUTANTS = (
         given={"name": "pattern"},
     ),
     Mutant(
-        "the gradient of shared keys added up over jax.vmap",
+        "examples of jax.vmap from the last to the first",
         PROGRAM,
-        "        has[first:] = [True] * (len(of.axes) - first)\n",
-        "        has[first:] = has[: len(of.axes) - first]\n",
+        "jnp.moveaxis(x, i, 0) for x, i in pairs]",
+        "jnp.moveaxis(x, i, 0)[::-1] for x, i in pairs]",
         "test_program.test_what_is_shared_under_vmap_has_derivatives_of_each_element",
         given={"name": "plain", "shared": ("key", "value")},
     ),
