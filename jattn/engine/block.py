@@ -5,6 +5,7 @@ So scores lie with queries down in the forward pass and with keys down in its de
 five products then have such a form; only the keys are turned for it, once.
 """
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._dropout import kept_pairs
 from jattn._sizes import are_known
-from jattn.engine.visibility import allowed_pairs
+from jattn.engine.visibility import at_positions
 from jattn.masks.algebra import Mask
 
 # Scores of a tile up to which XLA's one kernel of both products and all between them is faster. It
@@ -150,8 +151,7 @@ def tangent(
     if operands.bias is not None:
         scores = scores + pairs.rows(_finite(operands.bias)).T
     scores = _rounded(scores)
-    allowed = _allowed(settings, operands, hidden, place)
-    allowed = None if allowed is None else allowed.T
+    allowed = _allowed(settings, operands, hidden, place, keys_down=True)
     if _is_small(scores) and allowed is operands.sinks is None:
         # Cheaper than to keep the lse, which would cut the one kernel of such heads into many.
         maximum = scores.max(0, initial=jnp.finfo(scores.dtype).min)
@@ -206,13 +206,22 @@ def _scores(
 
 
 def _allowed(
-    settings: Settings, operands: Operands, hidden: Hidden, place: Place
-) -> Bool[Array, "c s"] | None:
-    if hidden.mask is hidden.array is operands.bias is None:
-        return None
-    places = _places(operands, place)
-    allowed = allowed_pairs(hidden.mask, hidden.array, operands.bias, *places)
-    return _pairs(settings, operands).rows(allowed)
+    settings: Settings, operands: Operands, hidden: Hidden, place: Place, keys_down: bool = False
+) -> Bool[Array, "_ _"] | None:
+    """True where a query may see a key, [c s] or [s c]; None if all are seen."""
+    pairs, known = _pairs(settings, operands), []
+    if hidden.mask is not None:
+        queries, keys = _places(operands, place)
+        queries = jnp.broadcast_to(queries[:, None], (pairs.t, pairs.r)).reshape(-1)
+        # As the scores lie: what is evaluated otherwise and then turned does not fuse with them.
+        places = (queries[None], keys[:, None]) if keys_down else (queries[:, None], keys[None])
+        shape = jnp.broadcast_shapes(*(x.shape for x in places))
+        known.append(jnp.broadcast_to(at_positions(hidden.mask, *places), shape))
+    bias = operands.bias
+    arrays = hidden.array, None if bias is None else bias != -jnp.inf
+    arrays = [pairs.rows(x) for x in arrays if x is not None]
+    known += [x.T for x in arrays] if keys_down else arrays
+    return reduce(jnp.logical_and, known) if known else None
 
 
 def _kept(

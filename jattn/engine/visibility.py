@@ -199,7 +199,7 @@ def allowed_pairs(
     keys: Int[Array, " s"],
 ) -> Bool[Array, "*r t s"]:
     """True where a query may see a key: by the mask, the array, and a bias that is not -inf."""
-    known = [] if mask is None else [_by_rule(mask, queries[:, None], keys[None, :])]
+    known = [] if mask is None else [at_positions(mask, queries[:, None], keys[None, :])]
     known += [] if array is None else [array]
     known += [] if bias is None else [bias != -jnp.inf]
     rank = max(x.ndim for x in known)
@@ -209,8 +209,10 @@ def allowed_pairs(
     return reduce(jnp.logical_and, [jnp.broadcast_to(x, shape) for x in known])
 
 
-def _by_rule(mask: Mask, queries: Int[Array, "t 1"], keys: Int[Array, "1 s"]) -> Bool[Array, "t s"]:
-    """The mask of a block; of several rules that are intervals, their common interval."""
+def at_positions(
+    mask: Mask, queries: Int[Array, "..."], keys: Int[Array, "..."]
+) -> Bool[Array, "..."]:
+    """The mask at positions that broadcast; of several that are intervals, the common interval."""
     found = interval(mask, queries, jnp.iinfo(keys.dtype).max, jnp) if mask.rule is all_of else None
     if found is None:
         return mask.at(queries, keys)
