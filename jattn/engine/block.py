@@ -100,7 +100,9 @@ def read(settings: Settings, operands: Operands, hidden: Hidden, place: Place) -
     context = Σ exp(scores - lse) value
     """
     pairs = _pairs(settings, operands)
-    scores, allowed = _scores(settings, operands, hidden, place)
+    scores = settings.product(_scaled(operands), operands.key, 1, 1)
+    scores = _scored(settings, operands, scores)
+    allowed = _allowed(settings, operands, hidden, place)
     sinks = None if operands.sinks is None else pairs.each_query(operands.sinks)
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
     maximum = scores.max(-1, initial=lowest, where=allowed)
@@ -188,21 +190,22 @@ def weights_of(
     settings: Settings, operands: Operands, hidden: Hidden, place: Place, lse: Float[Array, "t *r"]
 ) -> Float[Array, "c s"]:
     """The weights themselves, before dropout, from what `read` returned beside the context."""
-    scores, allowed = _scores(settings, operands, hidden, place)
+    scores = settings.product(_scaled(operands), operands.key, 1, 1)
+    scores = _scored(settings, operands, scores)
+    allowed = _allowed(settings, operands, hidden, place)
     shift = jnp.where(lse == -jnp.inf, 0.0, lse).reshape(scores.shape[0])
     return _exponentials(scores, shift[:, None], allowed)
 
 
-def _scores(
-    settings: Settings, operands: Operands, hidden: Hidden, place: Place
-) -> tuple[Float[Array, "c s"], Bool[Array, "c s"] | None]:
-    """The scores, and which pairs are allowed: None if all are."""
-    scores = settings.product(_scaled(operands), operands.key, 1, 1)
+def _scored(
+    settings: Settings, operands: Operands, scores: Float[Array, "c s"]
+) -> Float[Array, "c s"]:
+    """The products of queries and keys with cap and bias."""
     if settings.cap is not None:
         scores = settings.cap * jnp.tanh(scores / settings.cap)
     if operands.bias is not None:
         scores = scores + _pairs(settings, operands).rows(_finite(operands.bias))
-    return _rounded(scores), _allowed(settings, operands, hidden, place)
+    return _rounded(scores)
 
 
 def _allowed(

@@ -173,8 +173,7 @@ def _batched(arrays: Any, places: Any, *, of: Program, jaxpr: Any) -> tuple[Arra
 
 def _series(primals: Any, series: Any, *, of: Program, jaxpr: Any) -> Any:
     """A Taylor series of all queries and keys at once: `jet` has no rule for loops."""
-    lead = len(of.axes[0].batch)
-    t, s = primals[0].shape[lead], primals[1].shape[lead]
+    t, s = (x.shape[sum(own.batch)] for x, own in zip(primals[:2], of.axes, strict=False))
     way = Way((Run(0, t, 1, 0, s),), Loops())
     moves = [jnp.issubdtype(x.dtype, jnp.floating) for x in primals]
     function = partial(_with, partial(of.by, way), primals, moves)

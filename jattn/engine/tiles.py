@@ -47,11 +47,15 @@ def over_tiles(
     operands, hidden, visible, *rest = structure.unflatten(leaves)
     rest = [hide_unread(x, visible) if isinstance(x, Operands) else x for x in rest]
     operands = hide_unread(operands, visible)
-    rest = [operands.key, *rest] if KEY_COLUMNS in roles else rest
+    (t, *_), (s, *_) = operands.query.shape, operands.key.shape
+    is_whole = runs[0].is_whole(t, s)
+    if KEY_COLUMNS in roles:
+        rest = [operands.key.T if is_whole else operands.key, *rest]
+    if is_whole:
+        return body(operands, hidden, Place(), *rest)
     tree = (operands, hidden.array, *rest)  # The mask's array is cut as the others are.
     arrays, structure = jax.tree.flatten(tree)
     kinds = leaves_like((roles[0], PAIRS, *roles[1:]), tree)
-    (t, *_), (s, *_) = operands.query.shape, operands.key.shape
     found = []
     for run in runs:
         mask = hidden.mask
@@ -62,10 +66,6 @@ def over_tiles(
             operands, array, *rest = structure.unflatten(parts)
             return body(operands, hidden._replace(mask=mask, array=array), place, *rest)
 
-        if run.is_whole(t, s):
-            pairs = zip(arrays, kinds, strict=True)
-            found.append(tile([x.T if kind == KEY_COLUMNS else x for x, kind in pairs], Place()))
-            continue
         cut = [_cut(x, kind, run, t, s) for x, kind in zip(arrays, kinds, strict=True)]
         span = _spans(run, visible.span, s) if run.widths else None
         moving = jnp.arange(run.count), [x for x, moves in cut if moves], span
@@ -88,15 +88,13 @@ def over_tiles(
             found.append(jax.tree.map(lambda x: x[None], one))
         else:
             found.append(lax.map(step, moving))
-    return _joined(found, runs, t, s)
+    return _joined(found, runs, t)
 
 
-def _joined(found: list[Any], runs: tuple[Run, ...], t: int, s: int) -> Any:
+def _joined(found: list[Any], runs: tuple[Run, ...], t: int) -> Any:
     """Rows of tiles one after the other, and sums added up."""
 
     def rows_of(run: Run, rows: Any) -> Any:
-        if run.is_whole(t, s):
-            return rows
         rows = rows.reshape(run.count * run.size, *rows.shape[2:])
         return rows[: t - run.start]
 
@@ -105,8 +103,7 @@ def _joined(found: list[Any], runs: tuple[Run, ...], t: int, s: int) -> Any:
         return rows[0] if len(rows) == 1 else jnp.concatenate(rows)
 
     def added(*parts: Any) -> Any:
-        pairs = zip(runs, parts, strict=True)
-        return reduce(jnp.add, [x if run.is_whole(t, s) else x.sum(0) for run, x in pairs])
+        return reduce(jnp.add, [x.sum(0) for x in parts])
 
     if not isinstance(found[0], Found):
         return jax.tree.map(joined, *found)
