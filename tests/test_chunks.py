@@ -376,6 +376,9 @@ def annotated(function):
 HIDDEN_MATTERS = {
     "a mean of keys": lambda query, key: query @ (key - key.mean(0, keepdims=True)).T,
     "a sum of keys": lambda query, key: query @ (key - key.sum(0, keepdims=True)).T,
+    "a sum by a function": lambda query, key: (
+        query @ (key - jax.lax.reduce(key, 0.0, lambda a, b: a + jnp.tanh(b), (0,))[None]).T
+    ),
     "the largest key": lambda query, key: query @ key.T - key.max(),
     "their number": lambda query, key: query @ key.T / len(key),
     "their positions": lambda query, key: query @ key.T * jnp.arange(float(len(key)))[None],
@@ -545,6 +548,9 @@ BY_ROWS = {
     "a loop over keys": lambda query: jax.lax.scan(
         lambda state, key: (state + jnp.tanh(query @ key), None), query[:, 0], jnp.asarray(KEY)
     )[0],
+    "a loop that carries numbers": lambda query: jax.lax.scan(
+        lambda state, row: (state, jnp.tanh(state @ row)), jnp.asarray(KEY[:3]), query
+    )[1],
     "a loop with an end": lambda query: jax.lax.while_loop(
         lambda state: state[0] < 3, lambda state: (state[0] + 1, state[1] * query), (0, query)
     )[1],
@@ -568,6 +574,9 @@ def smoothed(query):
 
 OTHER_ROWS = {
     "sums over queries": lambda query: query - query.mean(0, keepdims=True),
+    "sums by a function": lambda query: (
+        query + jax.lax.reduce(query, 0.0, lambda a, b: a + jnp.tanh(b), (0,))[None]
+    ),
     "a softmax over queries": lambda query: jax.nn.softmax(query, axis=0),
     "self-attention": lambda query: jattn.dot_attention(query, query, query).context,
     "a running sum": lambda query: jnp.cumsum(query, 0),

@@ -1,5 +1,6 @@
 """Computes a row-wise mechanism one block of queries at a time, in linear memory."""
 
+import dataclasses
 import functools
 import inspect
 import sys
@@ -14,17 +15,25 @@ import numpy as np
 from jax.core import Tracer
 
 from jattn._options import Size, check_options, named
-from jattn.engine import rowwise
-from jattn.engine.hidden_keys import axes_of_keys, given_mask, row_map
+from jattn.engine.hidden_keys import axes_of_keys, row_map
 from jattn.engine.query_blocks import Arrays, Blocks, Columns, Run, over_leading, runs_of
-from jattn.engine.row_by_row import resized, unused_sizes
-from jattn.engine.rowwise import Given
+from jattn.engine.row_by_row import complaint_of
+from jattn.engine.rowwise import (
+    Given,
+    axes_of_results,
+    forms_of,
+    given_to,
+    name_of,
+    names_of_positions,
+    with_arrays,
+)
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import numbers_like, within_reach
 from jattn.normalizers import softmax
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OFFSETS = ("offset", "query_offset")
+ARRAYS = jax.Array | np.ndarray
 
 
 def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] = ()) -> Function:
@@ -72,7 +81,7 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     if isinstance(function, functools.partial):
         inner = in_chunks(function.func, chunk_size, positions=positions)
         return functools.partial(inner, *function.args, **function.keywords)  # type: ignore
-    trusted = rowwise.names_of_positions(function, positions)
+    trusted = names_of_positions(function, positions)
     make = _of_module if _is_of_module(function) else Chunks
     chunks = make(function, int(chunk_size), trusted)
 
@@ -84,7 +93,9 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     return chunked  # type: ignore[return-value]
 
 
-class Option(NamedTuple):
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Option:
     """An argument, or a part of one, that is no array; equal numbers of two types are different."""
 
     kind: type
@@ -96,51 +107,47 @@ class Chunks:
 
     def __init__(self, function: Callable[..., Any], size: int, trusted: frozenset[str]):
         self.function, self.size, self.trusted = function, size, trusted
-        self.signature, self.forms = inspect.signature(function), rowwise.forms_by_path(function)
+        self.signature, self.forms = inspect.signature(function), forms_of(function)
         self.positions, self.is_constant = {*OFFSETS, *trusted}, _is_constant(function)
-        self.compiled = jax.jit(self.compute, static_argnums=(0, 1), inline=True)
+        self.given = functools.partial(given_to, function, self.forms)
+        self.compiled = jax.jit(self.compute, static_argnums=0, inline=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        given = rowwise.arrays_of(self.function, self.forms, bound.arguments)
         # Shapes alone: what `function` refuses is refused here, in terms of all queries.
-        jax.eval_shape(functools.partial(self.block, bound.arguments), rowwise.shapes_of(given))
+        given = self.given(bound.arguments)
+        jax.eval_shape(functools.partial(self.block, bound.arguments), given.shapes)
         tree = {name: self._as_tree(name, x) for name, x in bound.arguments.items()}
-        leaves, structure = jax.tree.flatten(tree)
-        is_array = lambda x: isinstance(x, jax.Array | np.ndarray)
-        options = tuple(None if is_array(x) else Option(type(x), x) for x in leaves)
+        leaves = jax.tree.leaves(tree)
         runs = self._runs(given, bound.arguments, any(isinstance(x, Tracer) for x in leaves))
-        is_constant = all(_is_constant(x.value) for x in options if x is not None)
+        is_constant = all(isinstance(x, ARRAYS) or _is_constant(x) for x in leaves)
         compute = self.compiled if is_constant and self.is_constant else self.compute
-        return compute((structure, options), runs, list(filter(is_array, leaves)))
+        fixed = lambda x: x if isinstance(x, ARRAYS) else Option(type(x), x)
+        return compute(runs, jax.tree.map(fixed, tree))
 
-    def compute(self, fixed: Any, runs: tuple[Run, ...], arrays: list[Any]) -> Any:
-        """Computes all queries of a call from its arrays and from its `fixed` other arguments."""
-        (structure, options), remaining = fixed, iter(arrays)
-        leaves = [next(remaining) if x is None else x.value for x in options]
-        arguments = structure.unflatten(leaves)
-        given = rowwise.arrays_of(self.function, self.forms, arguments)
-        call = functools.partial(self.block, arguments)
-        t = rowwise.count_of_queries(self.function, given)
-        shapes, along = rowwise.shapes_of(given), rowwise.axes_along(given, "t")
-        results = rowwise.axes_of_results(self.function, jax.eval_shape(call, shapes), t)
-        rowwise.check_rows(self.function, call, shapes, along, arguments, bool(self.trusted))
-        narrow = any(run.width is not None for run in runs)
-        columns = self._columns(arguments, given) if narrow else None
-        if columns is None:
-            runs, columns = runs_of(t, self.size), [None for _ in results]
-        s = rowwise.count_of_keys(given) or 0
-        blocks = Blocks(call, along, rowwise.axes_along(given, "s"), s, results, columns)
-        leading = {path: x.leading for path, x in given.items()}
-        arrays_by_path = {path: x.array for path, x in given.items()}
-        return over_leading(functools.partial(blocks.all, runs), arrays_by_path, leading)
+    def compute(self, runs: tuple[Run, ...], tree: Arrays) -> Any:
+        """Computes all queries of a call from its arguments."""
+        is_option = lambda x: isinstance(x, Option)
+        arguments = jax.tree.map(lambda x: x.value if is_option(x) else x, tree, is_leaf=is_option)
+        given, call = self.given(arguments), functools.partial(self.block, arguments)
+        t, queries, keys = self._queries(given), given.along("t"), given.along("s")
+        results = axes_of_results(self.function, jax.eval_shape(call, given.shapes), t)
+        complaint = complaint_of(call, given.shapes, queries, arguments, bool(self.trusted))
+        if complaint:
+            raise ValueError(f"in_chunks: {name_of(self.function)} {complaint}")
+        columns = None
+        if any(run.width is not None for run in runs):
+            columns = self._columns(arguments, given)
+            runs = runs if columns else runs_of(t, self.size)
+        blocks = Blocks(call, queries, keys, given.keys or 0, results, columns or [])
+        return over_leading(functools.partial(blocks.all, runs), given.arrays, given.leading)
 
     def block(
         self, arguments: Arrays, arrays: Arrays, start: Any = None, first_key: Any = None
     ) -> Any:
         """Calls the function with all queries, or with the block of them that begins at `start`."""
-        arguments = rowwise.with_arrays(arguments, arrays)
+        arguments = with_arrays(arguments, arrays)
         if start is not None:
             moved = functools.partial(_moved, self.positions, (start, first_key))
             arguments = {name: moved(name, x) for name, x in arguments.items()}
@@ -159,15 +166,21 @@ class Chunks:
             return value[()]  # Static, since it may be read as a Python integer.
         return value
 
-    def _name_of_mask(self, arguments: Arrays) -> str | None:
+    def _queries(self, given: Given) -> int:
+        counts = given.sizes("t")
+        if len({*counts.values()}) != 1:
+            name = name_of(self.function)
+            raise ValueError(f"{name}: arrays have these numbers of queries: {counts}")
+        return next(iter(counts.values()))
+
+    def _mask(self, arguments: Arrays) -> str | None:
         """Returns the name of the only mask of a call, if it is one of queries and keys."""
         names = [name for name, x in arguments.items() if isinstance(x, Mask)]
         is_of_pairs = len(names) == 1 and ("t", "s") in self.forms.get(names[0], ())
         return names[0] if is_of_pairs else None
 
-    def _runs(self, given: dict[str, Given], arguments: Arrays, is_traced: bool) -> tuple[Run, ...]:
-        t, s = rowwise.count_of_queries(self.function, given), rowwise.count_of_keys(given)
-        name = self._name_of_mask(arguments)
+    def _runs(self, given: Given, arguments: Arrays, is_traced: bool) -> tuple[Run, ...]:
+        t, s, name = self._queries(given), given.keys, self._mask(arguments)
         if name is None or s is None:
             return runs_of(t, self.size)
         # Numbers in arrays are not read, since other numbers would make another program.
@@ -175,21 +188,15 @@ class Chunks:
         known = jax.tree.map(lambda x: x if is_known(x) else UNKNOWN, arguments[name])
         return runs_of(t, self.size, known, s)
 
-    def _columns(self, arguments: Arrays, given: dict[str, Given]) -> Columns | None:
+    def _columns(self, arguments: Arrays, given: Given) -> Columns | None:
         """Returns the axis of keys of each result; None if blocks have to get every key."""
-        name, s = self._name_of_mask(arguments), rowwise.count_of_keys(given)
+        name = self._mask(arguments)
         assert name is not None
-        assert s is not None
         row_maps = {n: row_map for n, x in arguments.items() if _is_row_map(x)}
-        shapes, keys = rowwise.shapes_of(given), rowwise.axes_along(given, "s")
-        t = rowwise.count_of_queries(self.function, given)
-        shapes[name], keys[name] = jax.ShapeDtypeStruct((t, s), bool), 1
-
-        def call(arrays: Arrays) -> Any:
-            return self.block(arguments | row_maps, arrays | {name: given_mask(arrays[name])})
-
-        sizes = unused_sizes(s, shapes, arguments)
-        return axes_of_keys(call, [resized(shapes, keys, n) for n in sizes], sizes, name)
+        call = functools.partial(self.block, arguments | row_maps)
+        seen = jax.ShapeDtypeStruct((self._queries(given), given.keys), bool)
+        keys = given.along("s") | {name: 1}
+        return axes_of_keys(call, given.shapes | {name: seen}, keys, arguments, name)
 
 
 _of_module = functools.cache(Chunks)

@@ -1,8 +1,7 @@
 """Shows from a function's jaxpr that keys which its mask hides change nothing in its results.
 
-The state of an array is the number that it has at every hidden key, `UNKNOWN` if that is none or
-not known, or `DEPENDS` if its other entries may depend on hidden keys, or on the positions or the
-number of the keys. An operation that is not listed here gives arrays that depend.
+The state of an array is the number that it has at every hidden key, or None. An operation that is
+not listed here, with entries of keys, counts as one by which hidden keys may matter.
 """
 
 import contextlib
@@ -10,16 +9,13 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jattn.engine.row_by_row import inner_of, walk
-from jattn.masks.algebra import Mask, array_rule
+from jattn.engine.row_by_row import BRANCHING, Arrays, Call, equations_of, jaxpr_of, traces, walk
 
-UNKNOWN, DEPENDS = "unknown", "depends"
-State = float | str
+State = float | None
 Shape = tuple[Any, ...]
 
 same = lambda x: x
@@ -33,48 +29,23 @@ NUMBERS: dict[str, Callable[..., Any]] = {
     "or": max,
     **dict.fromkeys(("name", "copy", "copy_p", "stop_gradient", "convert_element_type"), same),
 }
-# Numbers that decide the result, whatever the other operand is: (as the first, as the second).
-DECIDING: dict[str, tuple[dict[float, float], dict[float, float]]] = {
-    "mul": ({0.0: 0.0}, {0.0: 0.0}),
-    "and": ({0.0: 0.0}, {0.0: 0.0}),
-    "or": ({1.0: 1.0}, {1.0: 1.0}),
-    "div": ({0.0: 0.0}, {}),
-    "add": ({-np.inf: -np.inf}, {-np.inf: -np.inf}),
-    "sub": ({-np.inf: -np.inf}, {}),
-}
+# Numbers that are the result, whatever the other operand is: as one of two operands, as the first.
+DECIDING = {("mul", 0.0), ("and", 0.0), ("or", 1.0), ("add", -np.inf)}
+DECIDING_FIRST = {*DECIDING, ("div", 0.0), ("sub", -np.inf)}
 ELEMENTWISE = {
     *NUMBERS,
-    *DECIDING,
     *("select_n", "max", "min", "neg", "lt", "le", "gt", "ge", "eq", "ne", "xor", "is_finite"),
     *("exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "sqrt", "rsqrt", "abs"),
-    *("sign", "square", "pow", "integer_pow", "erf", "cbrt", "sinh", "cosh", "clamp"),
+    *("sign", "square", "pow", "integer_pow", "erf", "cbrt", "sinh", "cosh", "clamp", "div"),
 }
-NEUTRAL = {
-    "reduce_sum": 0.0,
-    "reduce_max": -np.inf,
-    "reduce_min": np.inf,
-    "reduce_or": 0.0,
-    "reduce_and": 1.0,
-}
-REFUSED = {"scan", "while", "cond", "custom_vjp_call", "custom_vjp_call_jaxpr"}
+# Numbers that change no result of a reduction.
+NEUTRAL = {"reduce_sum": 0.0, "reduce_max": -np.inf, "reduce_min": np.inf}
+NEUTRAL |= {"reduce_or": 0.0, "reduce_and": 1.0}
 MOVING = {"transpose", "reshape", "squeeze", "broadcast_in_dim", "slice", "concatenate"}
 
 
-class GivenMask(Mask):
-    """A mask that can be used as the array of all its queries and keys, and not otherwise."""
-
-    def at(self, queries: Any, keys: Any) -> Any:
-        raise NotImplementedError
-
-    def dense(self, t: int, s: int) -> Any:
-        if self.sizes != (t, s):
-            raise NotImplementedError
-        return self.operands[0]
-
-
-def given_mask(seen: Any) -> Mask:
-    """Returns the mask by which `axes_of_keys` calls a function."""
-    return GivenMask(array_rule, (seen,), seen.shape)
+class KeysMatter(Exception):
+    """Results may depend on hidden keys, or on the positions or the number of the keys."""
 
 
 def row_map(scores: Any, mask: Any) -> Any:
@@ -83,118 +54,113 @@ def row_map(scores: Any, mask: Any) -> Any:
 
 
 def axes_of_keys(
-    call: Callable[[Any], Any], shapes: list[dict[str, Any]], sizes: list[int], mask: str
+    call: Call, shapes: Arrays, keys: dict[str, int], arguments: Arrays, mask: str
 ) -> list[int | None] | None:
     """Returns the axis of keys of each result; None unless hidden keys are seen to change nothing.
 
     Args:
-        call: a function of arrays by name.
-        shapes: two sets of shapes of the arrays, which differ in the number of keys alone.
-        sizes: their numbers of keys, which are the size of no other axis.
+        call: a function of arrays by name, and of the first query's position.
+        shapes: shapes of the arrays; those in `keys` have an axis of keys there.
+        arguments: all arguments of the call.
         mask: the array by which no query may attend to a hidden key.
     """
+    states = [0.0 if path == mask else None for path in sorted(shapes)]
     with contextlib.suppress(Exception):  # What is wrong with a call, its blocks say.
-        first, second = (
-            _traced(call, arrays, mask, keys) for arrays, keys in zip(shapes, sizes, strict=True)
-        )
-        states, results, _ = first
-        axes = [shape.index("s") if "s" in shape else None for shape in results]
-        pairs = zip(states, axes, strict=True)
-        ignores = all(x != DEPENDS if axis is None else x == 0.0 for x, axis in pairs)
-        return axes if ignores and first == second else None
+        found = []
+        for s, closed in traces(call, shapes, keys, arguments, shapes[mask].shape[-1]):
+            rules, equations = HiddenKeys(s), list(equations_of(jaxpr_of(closed)))
+            if any(x.primitive.name in BRANCHING for x in equations):
+                return None
+            results = walk(rules, closed, [*states, None])
+            axes = [rules.axis(x) for x in jaxpr_of(closed).outvars]
+            found.append((results, axes, rules.constants, [rules.trail(x) for x in equations]))
+        results, axes, *_ = found[0]
+        ignores = all(x == 0.0 for x, axis in zip(results, axes, strict=True) if axis is not None)
+        return axes if ignores and found[0] == found[1] else None
     return None
 
 
-def _traced(call: Callable[[Any], Any], arrays: Any, mask: str, keys: int) -> Any:
-    closed, facts = jax.make_jaxpr(call)(arrays), Facts(keys)
-    states = [0.0 if name == mask else UNKNOWN for name in sorted(arrays)]
-    states = walk(closed, states, facts.constant, facts.through)
-    return states, [facts.shape(x.aval) for x in closed.jaxpr.outvars], facts.trail
-
-
-class Facts:
-    """Facts about a jaxpr of `keys` keys, and a trail of all in it that may show their number."""
+class HiddenKeys:
+    """Rules for a jaxpr of `keys` keys, and its constants, which may show their number."""
 
     def __init__(self, keys: int):
         self.keys = keys
-        self.trail: list[Any] = []
+        self.constants: list[Any] = []
 
     def shape(self, value: Any) -> Shape:
         return tuple("s" if size == self.keys else size for size in np.shape(value))
 
-    def through(self, equation: Any, operands: list[State]) -> list[State]:
-        """Returns the states of an equation's results."""
-        name, inner = equation.primitive.name, inner_of(equation)
-        self.trail += [name, *(self.shape(x.aval) for x in equation.outvars)]
-        self.trail += [x for x in equation.params.values() if isinstance(x, int | float)]
-        shapes = [self.shape(x.aval) for x in (*equation.invars, *equation.outvars)]
-        known = name not in REFUSED and all(x.count("s") < 2 for x in shapes)
-        if known and inner is not None:
-            return walk(inner, operands, self.constant, self.through)
-        is_free = known and DEPENDS not in operands
-        state = self.result(equation, operands, shapes) if is_free else DEPENDS
-        return [state] * len(equation.outvars)
+    def axis(self, atom: Any) -> int | None:
+        shape = self.shape(atom.aval)
+        return shape.index("s") if "s" in shape else None
+
+    def trail(self, equation: Any) -> list[Any]:
+        """Returns all in an equation that may show the number of keys, except constants."""
+        numbers = [x for x in equation.params.values() if isinstance(x, int | float)]
+        return [equation.primitive, *(self.shape(x.aval) for x in equation.outvars), *numbers]
 
     def constant(self, value: Any) -> State:
         if isinstance(value, Tracer):
-            self.trail.append(value)
-            return UNKNOWN
+            self.constants.append(value)
+            return None
         shape, value = self.shape(value), np.asarray(value)
-        self.trail += [shape, value.tobytes() if "s" not in shape else None]
-        uniform = value.size > 0 and value.dtype.kind in "bif" and (value == value.flat[0]).all()
-        return float(value.flat[0]) if uniform else DEPENDS if "s" in shape else UNKNOWN
+        self.constants += [shape, value.tobytes() if "s" not in shape else None]
+        if value.size > 0 and value.dtype.kind in "bif" and (value == value.flat[0]).all():
+            return float(value.flat[0])
+        if "s" in shape:
+            raise KeysMatter
+        return None
 
-    def result(self, equation: Any, states: list[State], shapes: list[Shape]) -> State:
+    def results(self, equation: Any, states: list[State]) -> list[State]:
         name, params = equation.primitive.name, equation.params
-        along = [shape.index("s") if "s" in shape else None for shape in shapes]
+        atoms = *equation.invars, *equation.outvars
+        shapes, axes = [self.shape(x.aval) for x in atoms], [self.axis(x) for x in atoms]
         if name in ("and", "or", "not") and equation.outvars[0].aval.dtype != bool:
             name = "xor"
+        state = None
         if name in ELEMENTWISE:
-            return DEPENDS if len({*along} - {None}) > 1 else _entry(name, states)
-        if name in NEUTRAL:
-            if along[0] in params["axes"]:
-                return UNKNOWN if states[0] == NEUTRAL[name] else DEPENDS
-            return states[0] if name != "reduce_sum" or states[0] == 0.0 else UNKNOWN
-        if name == "dot_general":
-            return _product(params["dimension_numbers"], states, along)
-        if name in MOVING and _keeps_keys(name, params, shapes, along):
-            return states[0] if len({*states}) == 1 else UNKNOWN
-        return UNKNOWN if {*along} == {None} else DEPENDS
+            matter, state = len({*axes} - {None}) > 1, _entry(name, states)
+        elif name in NEUTRAL:
+            joined, is_neutral = axes[0] in params["axes"], states[0] == NEUTRAL[name]
+            matter = joined and not is_neutral
+            state = states[0] if is_neutral and not joined else None
+        elif name == "dot_general":
+            joined = [
+                x in own for x, own in zip(axes, params["dimension_numbers"][0], strict=False)
+            ]
+            has_zero = any(
+                state == 0.0 and axis is not None for state, axis in zip(states, axes, strict=False)
+            )
+            matter = any(joined) and not (all(joined) and has_zero)
+            state = 0.0 if has_zero and not any(joined) else None
+        elif name in MOVING:
+            matter = not _keeps_keys(name, shapes, axes)
+            state = states[0] if len({*states}) == 1 else None
+        else:
+            matter = {*axes} != {None}
+        if matter or any(shape.count("s") > 1 for shape in shapes):
+            raise KeysMatter
+        return [state] * len(equation.outvars)
 
 
 def _entry(name: str, states: list[State]) -> State:
     """Returns the state of a function of entries at one place."""
     if name == "select_n":
         chosen, *cases = states
-        if chosen != UNKNOWN:
+        if chosen is not None:
             return cases[int(chosen)]
-        return cases[0] if len({*cases}) == 1 else UNKNOWN
-    if UNKNOWN not in states:
-        return float(NUMBERS[name](*states)) if name in NUMBERS else UNKNOWN
-    for state, table in zip(states, DECIDING.get(name, ()), strict=False):
-        if state in table:
-            return table[state]
-    return UNKNOWN
+        return cases[0] if len({*cases}) == 1 else None
+    if None not in states:
+        return float(NUMBERS[name](*states)) if name in NUMBERS else None
+    deciding = zip(states, (DECIDING_FIRST, DECIDING), strict=False)
+    return next((state for state, table in deciding if (name, state) in table), None)
 
 
-def _product(numbers: Any, states: list[State], along: list[int | None]) -> State:
-    (left, right), _ = numbers
-    joined = [along[0] in left, along[1] in right]
-    has_zero = any(x == 0.0 for x, axis in zip(states, along, strict=False) if axis is not None)
-    if any(joined):
-        return UNKNOWN if all(joined) and has_zero else DEPENDS
-    return 0.0 if has_zero else UNKNOWN
-
-
-def _keeps_keys(name: str, params: Any, shapes: list[Shape], along: list[int | None]) -> bool:
-    """Returns whether entries stay at their keys."""
-    *of_operands, of_result = along
-    if of_result is None or name == "concatenate":
-        return len({*along}) == 1 and params.get("dimension") != of_result
-    if name == "broadcast_in_dim":
-        axis = of_operands[0]
-        return axis is None or params["broadcast_dimensions"][axis] == of_result
-    if of_operands[0] is None:
+def _keeps_keys(name: str, shapes: list[Shape], axes: list[int | None]) -> bool:
+    """Returns whether entries stay at their keys, if an operation moves entries in order."""
+    if {*axes} == {None}:
+        return True
+    if axes[-1] is None or (None in axes and name != "broadcast_in_dim"):
         return False
-    before = {int(np.prod(x[:axis], dtype=int)) for x, axis in zip(shapes, along, strict=True)}
+    before = {int(np.prod(x[:axis], dtype=int)) for x, axis in zip(shapes, axes, strict=True)}
     return name != "reshape" or len(before) == 1

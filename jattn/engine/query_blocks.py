@@ -36,9 +36,7 @@ def runs_of(t: int, size: int, mask: Mask | None = None, s: int = 0) -> tuple[Ru
     keys = spans(mask, starts, stops, s)
     several = np.array_split(np.arange(full), MOST_RUNS - (full < len(starts)))
     runs: list[Run] = []
-    for blocks in (*several, np.arange(full, len(starts))):
-        if not len(blocks):
-            continue
+    for blocks in filter(len, (*several, np.arange(full, len(starts)))):
         width = max(1, int((keys.stop - keys.start)[blocks].max()))
         first, first_keys = blocks[0], keys.start[blocks].clip(0, max(s - width, 0)).tolist()
         queries = int(starts[first]), int(stops[first] - starts[first])
@@ -62,76 +60,69 @@ class Blocks(NamedTuple):
     keys: dict[str, int]
     s: int
     results: list[int]  # The axis of queries of each result.
-    columns: Columns
+    columns: Columns | None
 
     def all(self, runs: tuple[Run, ...], arrays: Arrays) -> Any:
         """Computes all queries."""
-        parts, structures = zip(
-            *(jax.tree.flatten(self._run(run, arrays)) for run in runs), strict=True
-        )
-        joined = map(partial(jnp.concatenate), zip(*parts, strict=True), self.results)
-        return structures[0].unflatten(joined)
+        parts = [jax.tree.flatten(self._run(run, arrays)) for run in runs]
+        joined = map(jnp.concatenate, zip(*(leaves for leaves, _ in parts), strict=True))
+        return parts[0][1].unflatten(map(_from_first, joined, self.results))
 
     def _run(self, run: Run, arrays: Arrays) -> Any:
-        count = len(run.first_keys)
-        moves = len(set(run.first_keys)) > 1
+        """Computes a run; the axis of queries of each result comes first."""
+        count, moves = len(run.first_keys), len({*run.first_keys}) > 1
+        after = run.first_query + count * run.size
         if run.width is not None and not moves:
             arrays = self._cut(arrays, run.first_keys[0], run.width)
-        after = run.first_query + count * run.size
-        chosen = {
-            path: lax.slice_in_dim(arrays[path], run.first_query, after, axis=axis)
-            for path, axis in self.queries.items()
-        }
-        shared = {path: x for path, x in arrays.items() if path not in chosen}
-        step = partial(self._block, run.width, moves, shared)
-        if count == 1:
-            return step((jnp.asarray(run.first_query), jnp.asarray(run.first_keys[0]), chosen))
-        starts = jnp.arange(run.first_query, after, run.size)
-        split = {path: _split(x, self.queries[path], run.size) for path, x in chosen.items()}
-        found = lax.map(step, (starts, jnp.asarray(run.first_keys), split))
-        leaves, structure = jax.tree.flatten(found)
-        return structure.unflatten(map(_join, leaves, self.results))
 
-    def _block(self, width: int | None, moves: bool, shared: Arrays, chosen: Any) -> Any:
         @partial(jax.checkpoint, prevent_cse=False)
-        def block(shared: Arrays, chosen: Any) -> Any:
+        def block(of_block: Any) -> Any:
             # Tied to the queries: JAX would hoist the masks of all blocks out of the loop.
-            start, first_key, rows = lax.optimization_barrier(chosen)
-            arrays = {**shared, **rows}
-            if width is None:
-                return self.call(arrays, start, None)
-            if moves:
-                arrays = self._cut(arrays, first_key, width)
-            leaves, structure = jax.tree.flatten(self.call(arrays, start, first_key))
-            place = lambda x, axis: x if axis is None else _placed(x, first_key, axis, self.s)
-            return structure.unflatten(map(place, leaves, self.columns))
+            start, first_key, rows = lax.optimization_barrier(of_block)
+            rows = {path: _from_first(x, self.queries[path]) for path, x in rows.items()}
+            inputs = self._cut({**arrays, **rows}, first_key, run.width if moves else None)
+            result = self.call(inputs, start, None if run.width is None else first_key)
+            leaves, structure = jax.tree.flatten(result)
+            if run.width is not None:
+                leaves = [
+                    self._placed(*x, first_key) for x in zip(leaves, self.columns, strict=True)
+                ]
+            return structure.unflatten(map(_to_first, leaves, self.results))
 
-        return block(shared, chosen)
+        def divided(array: Any, axis: int) -> Any:
+            rows = lax.slice_in_dim(_to_first(array, axis), run.first_query, after)
+            return rows.reshape(count, run.size, *rows.shape[1:])
 
-    def _cut(self, arrays: Arrays, first: Any, width: int) -> Arrays:
+        split = {path: divided(arrays[path], axis) for path, axis in self.queries.items()}
+        starts = run.first_query + run.size * jnp.arange(count)
+        blocks = starts, jnp.asarray(run.first_keys), split
+        if count == 1:
+            return block(jax.tree.map(lambda x: x[0], blocks))
+        return jax.tree.map(
+            lambda x: x.reshape(count * run.size, *x.shape[2:]), lax.map(block, blocks)
+        )
+
+    def _cut(self, arrays: Arrays, first: Any, width: int | None) -> Arrays:
+        """Returns the arrays with `width` keys, or all if that is None."""
+        if width is None:
+            return arrays
         cut = lambda path, axis: lax.dynamic_slice_in_dim(arrays[path], first, width, axis)
         return arrays | {path: cut(path, axis) for path, axis in self.keys.items()}
 
-
-def _placed(part: Any, first: Any, axis: int, size: int) -> Any:
-    """Returns `part` among zeros, with `size` entries along the axis."""
-    zeros = jnp.zeros((*part.shape[:axis], size, *part.shape[axis + 1 :]), part.dtype)
-    return lax.dynamic_update_slice_in_dim(zeros, part, first, axis)
-
-
-def _split(array: Any, axis: int, size: int) -> Any:
-    before, count, after = array.shape[:axis], array.shape[axis] // size, array.shape[axis + 1 :]
-    return jnp.moveaxis(array.reshape(*before, count, size, *after), axis, 0)
+    def _placed(self, part: Any, axis: int | None, first: Any) -> Any:
+        """Returns the part of a result from key `first` on among zeros for all other keys."""
+        if axis is None:
+            return part
+        zeros = jnp.zeros((*part.shape[:axis], self.s, *part.shape[axis + 1 :]), part.dtype)
+        return lax.dynamic_update_slice_in_dim(zeros, part, first, axis)
 
 
-def _join(blocks: Any, axis: int) -> Any:
-    blocks = jnp.moveaxis(blocks, 0, axis)
-    before, (count, size), after = (
-        blocks.shape[:axis],
-        blocks.shape[axis : axis + 2],
-        blocks.shape[axis + 2 :],
-    )
-    return blocks.reshape(*before, count * size, *after)
+def _to_first(array: Any, axis: int) -> Any:
+    return jnp.moveaxis(array, axis, 0)
+
+
+def _from_first(array: Any, axis: int) -> Any:
+    return jnp.moveaxis(array, 0, axis)
 
 
 def over_leading(one: Callable[[Arrays], Any], arrays: Arrays, leading: dict[str, int]) -> Any:
@@ -142,10 +133,9 @@ def over_leading(one: Callable[[Arrays], Any], arrays: Arrays, leading: dict[str
     depth = max(leading.values(), default=0)
     if depth == 0:
         return one(arrays)
-    own = [path for path, axes in leading.items() if axes == depth]
-    size = next((n for n in (arrays[path].shape[0] for path in own) if n != 1), 1)
-    mapped = {path: 0 for path in own if arrays[path].shape[0] == size}
-    single = {path: arrays[path][0] for path in own if path not in mapped}
+    own = {path: arrays[path].shape[0] for path, axes in leading.items() if axes == depth}
+    size = next((n for n in own.values() if n != 1), 1)
+    axes = {path: 0 if own.get(path) == size else None for path in arrays}
+    single = {path: arrays[path][0] for path in own if axes[path] is None}
     inner = {path: min(axes, depth - 1) for path, axes in leading.items()}
-    axes = {path: mapped.get(path) for path in arrays}
     return jax.vmap(lambda x: over_leading(one, x, inner), (axes,))(arrays | single)

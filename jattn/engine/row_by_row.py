@@ -1,7 +1,7 @@
 """Shows from a function's jaxpr that it does not compute each row from the same row alone.
 
 The function is traced for a number of queries that no other axis has, so that an axis of queries
-is known by its size. Facts about arrays are then carried from the inputs to the results.
+is known by its size.
 """
 
 import contextlib
@@ -10,224 +10,183 @@ from functools import reduce
 from itertools import count, islice
 from math import isqrt
 from operator import or_
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
-
-# Facts about an array: its rows are computed from rows, a row depends on other rows, it depends on
-# where in its block it is, it depends on where its block begins.
-ROWS, MIXED, PLACED, START = 1, 2, 4, 8
-
-CUMULATIVE = {"cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"}
-RANDOM = {"random_bits", "random_split", "rng_bit_generator"}
-COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxprs_in_params
 
 Arrays = dict[str, Any]
-Facts = list[int]
+Call = Callable[[Arrays, Any], Any]
 State = TypeVar("State")
+
+# Facts about an array: it depends on the places of rows in their block, or on the block's position.
+PLACED, START = 1, 2
+
+BRANCHING = {"scan", "while", "cond"}
+CUMULATIVE = {"cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"}
+RANDOM = {"random_bits", "random_split", "rng_bit_generator"}
+ADDED = {"add", "sub", "lt", "le", "gt", "ge", "eq", "ne"}
+# The axes of the first operand along which an equation puts entries together.
+JOINED_AXES: dict[str, Callable[[Any], Sequence[int]]] = {
+    **dict.fromkeys(("reduce_sum", "reduce_prod"), lambda equation: equation.params["axes"]),
+    **dict.fromkeys(CUMULATIVE, lambda equation: [equation.params["axis"]]),
+    "reduce": lambda equation: equation.params["dimensions"],
+    "sort": lambda equation: [equation.params["dimension"]],
+    "dot_general": lambda equation: equation.params["dimension_numbers"][0][0],
+    "conv_general_dilated": lambda equation: _convolved_axes(equation),
+}
 
 
 def complaint_of(
-    call: Callable[[Arrays, Any], Any],
-    arrays: Arrays,
-    along: dict[str, int],
-    counts: list[int],
-    trusts: bool,
+    call: Call, shapes: Arrays, queries: dict[str, int], arguments: Arrays, trusts: bool
 ) -> str:
     """Returns what makes `call(arrays, start)` no function of single rows; empty if nothing does.
 
     What is not understood counts as no objection.
 
     Args:
-        arrays: shapes of the arrays; those in `along` have an axis of queries there.
-        counts: two numbers of queries that are the size of no other axis.
+        shapes: shapes of the arrays; those in `queries` have an axis of queries there.
+        arguments: all arguments of the call.
         trusts: whether positions of rows are no objection.
     """
-    facts = MIXED if trusts else MIXED | PLACED
-    for t in counts:  # Twice, since an axis may have such a size by chance.
-        facts &= _facts_of_results(call, arrays, along, t)
-        if not facts:
-            return ""
-    if facts & MIXED:
-        return "is not row by row: a row of its result depends on other rows"
-    return (
-        "depends on the positions of its rows, expected an argument with the first one:"
-        " offset, query_offset, or one that is named in positions"
-    )
-
-
-def unused_sizes(least: int, *trees: Any) -> list[int]:
-    """Returns two primes from `least` on that divide the size of no axis in the trees."""
-    sizes = {size for x in jax.tree.leaves(trees) for size in np.shape(x) if size}
-    primes = (n for n in count(max(least, 2)) if all(n % d for d in range(2, isqrt(n) + 1)))
-    return list(islice((n for n in primes if all(size % n for size in sizes)), 2))
-
-
-def resized(arrays: Arrays, axes: dict[str, int], size: int) -> Arrays:
-    """Returns the shapes of the arrays with another size of the axes given by path."""
-
-    def shape(array: Any, axis: int) -> jax.ShapeDtypeStruct:
-        before, after = array.shape[:axis], array.shape[axis + 1 :]
-        return jax.ShapeDtypeStruct((*before, size, *after), array.dtype)
-
-    return arrays | {path: shape(arrays[path], axis) for path, axis in axes.items()}
-
-
-def _facts_of_results(
-    call: Callable[[Arrays, Any], Any], arrays: Arrays, along: dict[str, int], t: int
-) -> int:
-    shapes = resized(arrays, along, t)
-    facts = [ROWS * (path in along and shapes[path].dtype != bool) for path in sorted(shapes)]
+    mixed, placed = True, not trusts
     with contextlib.suppress(Exception):  # What is wrong with a call, its blocks say.
-        closed = jax.make_jaxpr(call)(shapes, jax.ShapeDtypeStruct((), jnp.arange(0).dtype))
-        return reduce(or_, _closed(closed, [*facts, START], t), 0)
-    return 0  # Also a new form of jaxpr.
+        for t, closed in traces(call, shapes, queries, arguments, 60):
+            mixed = mixed and any(_mixes_rows(t, x) for x in equations_of(jaxpr_of(closed)))
+            facts = walk(Positions(t), closed, [*(0 for _ in shapes), START])
+            placed = placed and any(fact & PLACED for fact in facts)
+        if mixed:
+            return "is not row by row: a row of its result depends on other rows"
+        if placed:
+            return (
+                "depends on the positions of its rows, expected an argument with the first one:"
+                " offset, query_offset, or one that is named in positions"
+            )
+    return ""  # Also for a new form of jaxpr.
 
 
-def walk(
-    closed: Any,
-    states: Sequence[State],
-    of_constant: Callable[[Any], State],
-    through: Callable[[Any, list[State]], list[State]],
-) -> list[State]:
-    """Returns the states of what a jaxpr returns.
+def traces(
+    call: Call, shapes: Arrays, axes: dict[str, int], arguments: Arrays, least: int
+) -> Iterator[tuple[int, Any]]:
+    """Yields two sizes for the axes, and the jaxprs of `call(arrays, start)` with them.
 
-    Args:
-        closed: a jaxpr, closed or not.
-        states: what is known of its arguments.
-        of_constant: what is known of an array.
-        through: maps an equation and the states of its operands to those of its results.
+    Two, since an axis may have such a size by chance. They are primes from `least` on that divide
+    no size in the shapes and the arguments.
     """
-    jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", [])
-    known = dict(zip(jaxpr.constvars, map(of_constant, constants), strict=False))
-    known |= dict(zip(jaxpr.invars, states, strict=True))
-    read = lambda x: of_constant(x.val) if isinstance(x, Literal) else known[x]
+    taken = {size for x in jax.tree.leaves((shapes, arguments)) for size in np.shape(x) if size}
+    primes = (n for n in count(max(least, 2)) if all(n % d for d in range(2, isqrt(n) + 1)))
+    start = jax.ShapeDtypeStruct((), jnp.arange(0).dtype)
+    for size in islice((n for n in primes if all(other % n for other in taken)), 2):
+        resized = dict(shapes)
+        for path, axis in axes.items():
+            shape = (*shapes[path].shape[:axis], size, *shapes[path].shape[axis + 1 :])
+            resized[path] = jax.ShapeDtypeStruct(shape, shapes[path].dtype)
+        yield size, jax.make_jaxpr(call)(resized, start)
+
+
+def equations_of(jaxpr: Any) -> Iterator[Any]:
+    """Yields the equations of a jaxpr, and of all within it."""
     for equation in jaxpr.eqns:
-        results = through(equation, [read(x) for x in equation.invars])
+        yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from equations_of(inner)
+
+
+class Rules(Protocol[State]):
+    """States of constants, and of an equation's results from those of its operands."""
+
+    def constant(self, value: Any) -> State: ...
+    def results(self, equation: Any, states: list[State]) -> list[State]: ...
+
+
+def walk(rules: Rules[State], closed: Any, states: list[State]) -> list[State]:
+    """Returns the states of what a jaxpr, closed or not, returns for arguments of these states.
+
+    The body of a loop is read once.
+    """
+    jaxpr, constants = jaxpr_of(closed), getattr(closed, "consts", [])
+    known = dict(zip(jaxpr.constvars, map(rules.constant, constants), strict=False))
+    known |= dict(zip(jaxpr.invars, states, strict=True))
+    read = lambda x: rules.constant(x.val) if isinstance(x, Literal) else known[x]
+    for equation in jaxpr.eqns:
+        operands = [read(x) for x in equation.invars]
+        called = [
+            walk(rules, x, operands[-len(jaxpr_of(x).invars) :]) for x in _called_by(equation)
+        ]
+        results = [reduce(or_, x) for x in zip(*called, strict=True)]
+        results = results or rules.results(equation, operands)
         known |= dict(zip(equation.outvars, results, strict=True))
     return [read(x) for x in jaxpr.outvars]
 
 
-def inner_of(equation: Any) -> Any:
-    """Returns the jaxpr that an equation calls with its operands; None if there is no such."""
-    for inner in equation.params.values():
+def jaxpr_of(closed: Any) -> Any:
+    return getattr(closed, "jaxpr", closed)
+
+
+def _called_by(equation: Any) -> Sequence[Any]:
+    """Returns the jaxprs of which an equation calls one with its last operands."""
+    name, params = equation.primitive.name, equation.params
+    if name in BRANCHING:
+        body = "body_jaxpr" if name == "while" else "jaxpr"
+        return params["branches"] if name == "cond" else [params[body]]
+    shapes = [np.shape(x.aval) for x in (*equation.invars, *equation.outvars)]
+    for inner in params.values():
         if isinstance(inner, ClosedJaxpr | Jaxpr):
-            jaxpr = getattr(inner, "jaxpr", inner)
-            counts = len(jaxpr.invars), len(jaxpr.outvars)
-            if counts == (len(equation.invars), len(equation.outvars)):
-                return inner
-    return None
+            jaxpr = jaxpr_of(inner)
+            if shapes == [np.shape(x.aval) for x in (*jaxpr.invars, *jaxpr.outvars)]:
+                return [inner]
+    return []
 
 
-def _closed(closed: Any, facts: Facts, t: int) -> Facts:
-    def through(equation: Any, facts: Facts) -> Facts:
-        # Which keys are read at all is asked of masks, and changes no value.
-        kinds = [str(getattr(x.aval, "dtype", None)) for x in equation.outvars]
-        pairs = zip(kinds, _through(equation, facts, t), strict=True)
-        return [fact & ~ROWS if kind == "bool" else fact for kind, fact in pairs]
-
-    return walk(closed, facts, lambda value: _of_constant(value, t), through)
-
-
-def _of_constant(value: Any, t: int) -> int:
-    """Returns whether a constant has a row for each query, and these differ."""
-    if isinstance(value, Tracer) or t not in np.shape(value):
-        return 0
-    axis = np.shape(value).index(t)
-    array = np.moveaxis(np.asarray(value), axis, 0)
-    return 0 if (array == array[:1]).all() else PLACED
-
-
-def _through(equation: Any, facts: Facts, t: int) -> Facts:
+def _mixes_rows(t: int, equation: Any) -> bool:
+    """Returns whether an equation puts numbers of several of `t` rows together."""
     name, params = equation.primitive.name, equation.params
-    if name == "scan":
-        return _scan(equation, facts, t)
-    if name == "while":
-        first = params["cond_nconsts"] + params["body_nconsts"]
-        return _loop(params["body_jaxpr"], facts[params["cond_nconsts"] : first], facts[first:], t)
-    if name == "cond":
-        branches = [_closed(branch, facts[1:], t) for branch in params["branches"]]
-        return [reduce(or_, results) | facts[0] for results in zip(*branches, strict=True)]
-    inner = inner_of(equation)
-    if inner is not None:
-        return _closed(inner, facts, t)
-    shapes = [np.shape(atom.aval) for atom in equation.invars]
-    if name in ("gather", "dynamic_slice", "dynamic_update_slice") and t in shapes[0]:
-        # Rows that are picked by their index, mostly each its own.
-        facts = [facts[0], *(fact & ~PLACED for fact in facts[1:])]
-    fact = reduce(or_, facts, 0)
-    if name in {"add", "sub", *COMPARISONS} and _are_apart(*facts):
-        fact &= ~PLACED
-    if any(t == shapes[i][axis] for i, axis in _joined_axes(equation)):
-        fact |= MIXED if fact & ROWS else PLACED * (name in CUMULATIVE)
-    counted = name == "iota" and params["shape"][params["dimension"]] == t
-    drawn = name in RANDOM and t not in sum(shapes, ()) and t in equation.outvars[-1].aval.shape
-    return [fact | PLACED * (counted or drawn)] * len(equation.outvars)
+    is_number = lambda x: jnp.issubdtype(x.aval.dtype, jnp.inexact)
+    if name in JOINED_AXES:
+        operand = equation.invars[0]
+        is_joined = any(operand.aval.shape[axis] == t for axis in JOINED_AXES[name](equation))
+        return is_joined and is_number(operand)
+    if name != "scan" or params["length"] != t:
+        return False
+    # A state that is carried from row to row, if it has no rows of its own that may be filled.
+    jaxpr = jaxpr_of(params["jaxpr"])
+    pairs = zip(equation.outvars, jaxpr.outvars, strict=True)
+    states = [inner for outer, inner in pairs if np.ndim(outer.aval) == np.ndim(inner.aval)]
+    return any(is_number(x) and t not in x.aval.shape and x not in jaxpr.invars for x in states)
 
 
-def _are_apart(one: int, other: int) -> bool:
-    """Returns whether a place in the block and the block's beginning make a position."""
-    both = PLACED | START
-    return (one | other) & both == both and both not in (one & both, other & both)
+def _convolved_axes(equation: Any) -> Sequence[int]:
+    numbers, kernel = equation.params["dimension_numbers"], np.shape(equation.invars[1].aval)
+    axes = zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], strict=True)
+    return [axis for axis, kernel_axis in axes if kernel[kernel_axis] > 1]
 
 
-def _joined_axes(equation: Any) -> Iterator[tuple[int, int]]:
-    """Yields the axes of operands along which entries are put together, each as (operand, axis)."""
-    name, params = equation.primitive.name, equation.params
-    if name in ("reduce_sum", "reduce_prod"):
-        yield from ((0, axis) for axis in params["axes"])
-    elif name in CUMULATIVE:
-        yield 0, params["axis"]
-    elif name == "sort":
-        yield 0, params["dimension"]
-    elif name == "dot_general":
-        (left, right), _ = params["dimension_numbers"]
-        yield from ((0, axis) for axis in left)
-        yield from ((1, axis) for axis in right)
-    elif name == "conv_general_dilated":
-        numbers = params["dimension_numbers"]
-        kernel = np.shape(equation.invars[1].aval)
-        for axis, kernel_axis in zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], strict=True):
-            if kernel[kernel_axis] > 1:
-                yield 0, axis
+class Positions:
+    """Rules for facts about the positions of `t` rows."""
 
+    def __init__(self, t: int):
+        self.t = t
 
-def _scan(equation: Any, facts: Facts, t: int) -> Facts:
-    """Returns the facts of a scan; a state carried from query to query depends on those before."""
-    body = equation.params["jaxpr"]
-    inner = getattr(body, "jaxpr", body)
-    # Constants, the state and a row of each array come in, the state and a row of each result out.
-    # A row has an axis less than its array, by which these are known in every version of JAX.
-    states = sum(_is_whole(*pair) for pair in zip(equation.outvars, inner.outvars, strict=True))
-    after = sum(_is_whole(*pair) for pair in zip(equation.invars, inner.invars, strict=True))
-    first = after - states
-    # A state that has rows of its own may be filled row by row.
-    is_mixing = [
-        equation.params["length"] == t and t not in np.shape(x.aval)
-        for x in equation.invars[first:after]
-    ]
-    return _loop(body, facts[:first], facts[first:after], t, facts[after:], is_mixing)
+    def constant(self, value: Any) -> int:
+        """Returns whether a constant has a row for each query, and these differ."""
+        if isinstance(value, Tracer) or self.t not in np.shape(value):
+            return 0
+        array = np.moveaxis(np.asarray(value), np.shape(value).index(self.t), 0)
+        return 0 if (array == array[:1]).all() else PLACED
 
-
-def _loop(
-    body: Any, constants: Facts, state: Facts, t: int, rows: Sequence[int] = (), mixing: Any = None
-) -> Facts:
-    """Returns the facts of a loop's results, once those of its state do not change."""
-    mixing = mixing or [False] * len(state)
-    while True:
-        results = _closed(body, [*constants, *state, *rows], t)
-        moved = [
-            old | new | MIXED * bool(mixes and new & ~old & ROWS)
-            for old, new, mixes in zip(state, results, mixing, strict=False)
-        ]
-        if moved == state:
-            return results
-        state = moved
-
-
-def _is_whole(outside: Any, inside: Any) -> bool:
-    return np.ndim(outside.aval) == np.ndim(inside.aval)
+    def results(self, equation: Any, facts: list[int]) -> list[int]:
+        t, name, params = self.t, equation.primitive.name, equation.params
+        shapes = [np.shape(x.aval) for x in equation.invars]
+        if name in ("gather", "dynamic_slice", "dynamic_update_slice") and t in shapes[0]:
+            # Rows that are picked by their index, mostly each its own.
+            facts = [facts[0], *(fact & ~PLACED for fact in facts[1:])]
+        fact, both = reduce(or_, facts, 0), PLACED | START
+        if name in ADDED and fact == both and both not in facts:
+            fact = START  # A place in the block and the block's beginning make a position.
+        counted = name == "iota" and params["shape"][params["dimension"]] == t
+        summed = name in CUMULATIVE and shapes[0][params["axis"]] == t
+        drawn = name in RANDOM and t not in sum(shapes, ()) and t in equation.outvars[-1].aval.shape
+        return [fact | PLACED * (counted or summed or drawn)] * len(equation.outvars)
