@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
 from types import FunctionType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +131,7 @@ class Chunks:
         is_option = lambda x: isinstance(x, Option)
         arguments = jax.tree.map(lambda x: x.value if is_option(x) else x, tree, is_leaf=is_option)
         given, call = self.given(arguments), functools.partial(self.block, arguments)
-        t, queries, keys = self._queries(given), given.along("t"), given.along("s")
+        t, queries, keys = given.queries, given.along("t"), given.along("s")
         results = axes_of_results(self.function, jax.eval_shape(call, given.shapes), t)
         complaint = complaint_of(call, given.shapes, queries, arguments, bool(self.trusted))
         if complaint:
@@ -166,13 +166,6 @@ class Chunks:
             return value[()]  # Static, since it may be read as a Python integer.
         return value
 
-    def _queries(self, given: Given) -> int:
-        counts = given.sizes("t")
-        if len({*counts.values()}) != 1:
-            name = name_of(self.function)
-            raise ValueError(f"{name}: arrays have these numbers of queries: {counts}")
-        return next(iter(counts.values()))
-
     def _mask(self, arguments: Arrays) -> str | None:
         """Returns the name of the only mask of a call, if it is one of queries and keys."""
         names = [name for name, x in arguments.items() if isinstance(x, Mask)]
@@ -180,7 +173,7 @@ class Chunks:
         return names[0] if is_of_pairs else None
 
     def _runs(self, given: Given, arguments: Arrays, is_traced: bool) -> tuple[Run, ...]:
-        t, s, name = self._queries(given), given.keys, self._mask(arguments)
+        t, s, name = given.queries, given.keys, self._mask(arguments)
         if name is None or s is None:
             return runs_of(t, self.size)
         # Numbers in arrays are not read, since other numbers would make another program.
@@ -192,9 +185,13 @@ class Chunks:
         """Returns the axis of keys of each result; None if blocks have to get every key."""
         name = self._mask(arguments)
         assert name is not None
-        row_maps = {n: row_map for n, x in arguments.items() if _is_row_map(x)}
+        row_maps = {
+            name: row_map
+            for name, x in arguments.items()
+            if _is_of_module(x) and x.__module__ == softmax.__module__
+        }
         call = functools.partial(self.block, arguments | row_maps)
-        seen = jax.ShapeDtypeStruct((self._queries(given), given.keys), bool)
+        seen = jax.ShapeDtypeStruct((given.queries, given.keys), bool)
         keys = given.along("s") | {name: 1}
         return axes_of_keys(call, given.shapes | {name: seen}, keys, arguments, name)
 
@@ -217,18 +214,9 @@ def _is_constant(option: Any) -> bool:
     return isinstance(option, str | int | float | complex | np.generic | np.dtype | Enum)
 
 
-def _is_row_map(value: Any) -> bool:
-    return _is_of_module(value) and value.__module__ == softmax.__module__
-
-
-class Later(NamedTuple):
+def _later(queries: Any, keys: Any, at: Any, start: Any, first_key: Any) -> Any:
     """Rule of a mask whose first query and first key are those at `start` and `first_key`."""
-
-    structure: Any
-
-    def __call__(self, queries: Any, keys: Any, start: Any, first_key: Any, *leaves: Any) -> Any:
-        keys = keys if first_key is None else keys + first_key
-        return self.structure.unflatten(leaves).at(queries + start, keys)
+    return at(queries + start, keys if first_key is None else keys + first_key)
 
 
 def _moved(positions: set[str], starts: tuple[Any, Any], name: str, value: Any) -> Any:
@@ -244,9 +232,9 @@ def _moved(positions: set[str], starts: tuple[Any, Any], name: str, value: Any) 
     def later(mask: Any) -> Any:
         if not isinstance(mask, Mask):
             return mask
-        # As leaves, since lengths and sizes of all queries are not those of a block.
-        leaves, structure = jax.tree.flatten(mask)
+        # No mask within a mask, since lengths of all queries are not those of a block.
+        at = jax.tree_util.Partial(Mask.at, mask)
         sizes = (None, mask.sizes[1] if first_key is None else None)
-        return Mask(Later(structure), (start, first_key, *leaves), sizes)
+        return Mask(_later, (at, start, first_key), sizes)
 
     return jax.tree.map(later, value, is_leaf=lambda x: isinstance(x, Mask))

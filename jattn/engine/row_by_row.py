@@ -10,7 +10,7 @@ from functools import reduce
 from itertools import count, islice
 from math import isqrt
 from operator import or_
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -95,17 +95,11 @@ def equations_of(jaxpr: Any) -> Iterator[Any]:
             yield from equations_of(inner)
 
 
-class Rules(Protocol[State]):
-    """States of constants, and of an equation's results from those of its operands."""
-
-    def constant(self, value: Any) -> State: ...
-    def results(self, equation: Any, states: list[State]) -> list[State]: ...
-
-
-def walk(rules: Rules[State], closed: Any, states: list[State]) -> list[State]:
+def walk(rules: Any, closed: Any, states: list[State]) -> list[State]:
     """Returns the states of what a jaxpr, closed or not, returns for arguments of these states.
 
-    The body of a loop is read once.
+    `rules.constant(value)` is the state of a constant, `rules.results(equation, states)` are those
+    of an equation's results. The body of a loop is read once.
     """
     jaxpr, constants = jaxpr_of(closed), getattr(closed, "consts", [])
     known = dict(zip(jaxpr.constvars, map(rules.constant, constants), strict=False))

@@ -67,6 +67,7 @@ def names_of_positions(function: Callable[..., Any], positions: Iterable[str]) -
 class Given(NamedTuple):
     """Arrays of a call by path, how many leading axes each has, and the names of the others."""
 
+    function: Callable[..., Any]
     arrays: Arrays
     leading: dict[str, int]
     axes: dict[str, Axes]
@@ -86,6 +87,15 @@ class Given(NamedTuple):
         return {path: self.shapes[path].shape[axis] for path, axis in self.along(name).items()}
 
     @property
+    def queries(self) -> int:
+        """Number of queries; raises ValueError unless it is the same in all arrays along them."""
+        counts = self.sizes("t")
+        if len({*counts.values()}) != 1:
+            name = name_of(self.function)
+            raise ValueError(f"{name}: arrays have these numbers of queries: {counts}")
+        return next(iter(counts.values()))
+
+    @property
     def keys(self) -> int | None:
         """Number of keys, None if no array or two arrays tell."""
         counts = {*self.sizes("s").values()}
@@ -98,7 +108,7 @@ def given_to(function: Callable[..., Any], forms: Forms, arguments: Arrays) -> G
     Raises:
         ValueError: if leading axes do not broadcast.
     """
-    given = Given({}, {}, {})
+    given = Given(function, {}, {}, {})
     for path, options in forms.items():
         name, _, field = path.partition(".")
         value: Any = arguments.get(name)
