@@ -12,9 +12,10 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call, check
+from jattn.engine.block import Settings
 from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
 from jattn.engine.merge import merge_attention
-from jattn.engine.slots import BLOCK, Attended, Static, block_size, in_blocks, softmax_of_group
+from jattn.engine.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.masks import window
 from jattn.masks.algebra import Mask
 
@@ -108,10 +109,10 @@ def attend_to_cache(
             are more queries than a chunk may have, or `is_causal` is False for a rolling cache.
     """
     layer, batch = check_cache("attend_to_cache", cache, layer)
+    returned = {"return_residual": return_residual, "return_weights": return_weights}
+    flags = {"is_causal": is_causal, **returned}
     with named("attend_to_cache"):
-        flags = (is_causal, return_residual, return_weights)
-        names = ("is_causal", "return_residual", "return_weights")
-        check_options(dict.fromkeys(names, bool), dict(zip(names, flags, strict=True)))
+        check_options(dict.fromkeys(flags, bool), flags)
     _check_query(query, cache, batch, is_causal)
     for name, array in (("query", query), ("mask", mask), ("bias", bias), ("sinks", sinks)):
         check_array(f"attend_to_cache: {name}", array)
@@ -134,9 +135,10 @@ def attend_to_cache(
             shapes_alone=True,
         )
     mesh_size = jax.typeof(cache.key).sharding.mesh.size
+    cap = None if logits_soft_cap is None else float(logits_soft_cap)
     static = Static(
+        Settings(query.shape[-2] // cache.key.shape[-3], cap, 0.0),
         is_causal,
-        None if logits_soft_cap is None else float(logits_soft_cap),
         cache.slots if return_weights else block_size(cache, batch, chunk_size, max(mesh_size, 1)),
         mesh_size <= 1,  # What one example may read would have to be sent to the other devices.
         mesh_size <= 1 and layer is None and chunk_size is None,
@@ -154,8 +156,8 @@ def attend_to_cache(
         layer,
         static=static,
     )
-    results = [context, *([lse] if return_residual else []), *([weights] if return_weights else [])]
-    return results[0] if len(results) == 1 else tuple(results)
+    extra = [x for x, is_asked in zip((lse, weights), returned.values(), strict=True) if is_asked]
+    return (context, *extra) if extra else context
 
 
 @functools.partial(jax.jit, static_argnames="static")
@@ -173,7 +175,7 @@ def _attend(
     static: Static,
 ) -> Attended:
     t, heads, size = query.shape[-3:]
-    groups, lead = cache.key.shape[-3], query.ndim - 3
+    r, lead = static.settings.heads, query.ndim - 3
     length, chunk_start, chunk_size, furthest = (
         in_layer(x, layer)
         for x in (cache.length, cache.chunk_start, cache.chunk_size, cache.furthest)
@@ -187,65 +189,59 @@ def _attend(
     visible = functools.partial(_visible, cache, t, patterns, static.is_causal)
     allowed, lost = over_axes(visible, lead)(length, furthest, offset)
     allowed = jnp.expand_dims(allowed, -3)
-    ranked = lambda array: jnp.asarray(array).reshape(
-        (1,) * (allowed.ndim - array.ndim) + array.shape
-    )
+    ranked = lambda x: jnp.asarray(x).reshape((1,) * (allowed.ndim - x.ndim) + x.shape)
     if mask is not None and not isinstance(mask, Mask):
         allowed = allowed & ranked(mask)
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(query, cache.key, cache.value)
         inner = jnp.promote_types(dtype, jnp.float32)
-    if bias is not None:
-        bias = ranked(bias)
-        allowed = allowed & (bias != -jnp.inf)
+    allowed = allowed if bias is None else allowed & (ranked(bias) != -jnp.inf)
     shared = allowed.shape[-3] == 1
     if not shared:  # Sharded as the heads of the queries are.
         allowed = allowed | jnp.swapaxes(jnp.zeros_like(query, bool).any(-1, keepdims=True), -3, -2)
-    bias = None if bias is None else jnp.where(allowed, bias, 0.0).astype(inner)
+    bias = None if bias is None else jnp.where(allowed, ranked(bias), 0.0).astype(inner)
     # A loop's carry varies over the mesh axes of `jax.shard_map` that any of its inputs does.
     arrays = varying_as((query.astype(inner), cache.key, cache.value, allowed, bias), sinks)
     query, keys, values, allowed, bias = arrays
-    query = query * jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
-    query = query.reshape(*query.shape[:-2], groups, heads // groups, size)
-    query = jnp.moveaxis(query, -4, -2)  # [*b g r t k]
+    in_groups = lambda x, axis: x.reshape(*x.shape[:axis], heads // r, r, *x.shape[axis + 1 :])
     if not shared:
-        split = lambda x: x.reshape(*x.shape[:-3], groups, heads // groups, *x.shape[-2:])
-        allowed, bias = jax.tree.map(split, (allowed, bias))
-    pairs = None if shared else 0
+        allowed, bias = jax.tree.map(lambda x: in_groups(x, lead), (allowed, bias))
+    arrays = in_groups(query, lead + 1), keys, values, allowed, bias  # Queries [*b t g r k].
+    scale = jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
 
-    def softmax(*arrays: Array | None, all_read: bool = False) -> Attended:
-        of_group = functools.partial(softmax_of_group, static.cap, all_read)
-        of_heads = jax.vmap(of_group, (0, 0, 0, pairs, pairs))
+    def attend(*arrays: Array | None, all_read: bool = False) -> Attended:
+        of_group = functools.partial(attend_to_all, static.settings, scale, all_read=all_read)
+        pairs = None if shared else 0
+        of_heads = jax.vmap(of_group, (1, 0, 0, pairs, pairs), Attended(1, 1, 0))
         return over_axes(of_heads, lead)(*arrays)
 
-    arrays = query, keys, values, allowed, bias
-    blocks = lambda: in_blocks(static, softmax, layer, *arrays)
+    blocks = lambda: in_blocks(static, attend, layer, *arrays)
     if static.block >= cache.slots:
-        key, value = in_layer(keys, layer), in_layer(values, layer)
-        found = softmax(query, key, value, allowed, bias)
+        found = attend(arrays[0], in_layer(keys, layer), in_layer(values, layer), allowed, bias)
     elif static.in_place and query[..., 0].size * cache.slots <= BLOCK and keys.dtype == inner:
         # Keys that are all read need not be zeroed, which would copy them.
-        whole = lambda: softmax(*arrays, all_read=True)._replace(weights=None)
+        whole = lambda: attend(*arrays, all_read=True)._replace(weights=None)
         found = lax.cond(allowed.any((-3, -2)).all(), whole, blocks)
     else:
         found = blocks()
     output, lse, weights = found
     weights = weights if static.returns_weights else None
     if sinks is not None:  # One more key for each head, whose value is zero.
-        sinks = sinks.astype(inner).reshape(groups, heads // groups, 1)
-        sinks = jnp.zeros_like(lse) + sinks.reshape((1,) * lead + sinks.shape)
-        output, lse = merge_attention(output, lse, jnp.zeros_like(output), sinks)
-        weights = None if weights is None else weights * jnp.exp(found.lse - lse)[..., None]
+        sinks = sinks.astype(inner).reshape((1,) * (lead + 1) + (heads // r, r))
+        output, lse = merge_attention(
+            output, lse, jnp.zeros_like(output), jnp.zeros_like(lse) + sinks
+        )
+        factor = jnp.moveaxis(jnp.exp(found.lse - lse), lead, -1)[..., None]
+        weights = None if weights is None else weights * factor
     # NaN by division, since `jax_debug_nans` notices a constant that is nowhere taken.
     zero = jnp.zeros((), inner)
-    spoil = jnp.expand_dims(zero / jnp.where(lost, zero, 1.0), (-3, -2))
-    output = jnp.moveaxis(output + spoil[..., None], -2, -4)
-    lse = jnp.moveaxis(lse + spoil, -1, -3)
+    spoil = zero / jnp.where(lost, zero, 1.0)
+    output = output.reshape(*query.shape[:-1], output.shape[-1]) + spoil[..., None, None]
+    lse = lse.reshape(query.shape[:-1]) + spoil[..., None]
     if weights is not None:
-        weights = (weights + spoil[..., None]).astype(dtype)
-        weights = weights.reshape(*weights.shape[:-4], heads, t, cache.slots)
-    output = output.reshape(*output.shape[:-3], heads, output.shape[-1])
-    return Attended(output.astype(dtype), lse.reshape(*lse.shape[:-2], heads), weights)
+        weights = weights.reshape(*query.shape[:-3], heads, t, cache.slots)
+        weights = (weights + jnp.expand_dims(spoil, (-3, -1))).astype(dtype)
+    return Attended(output.astype(dtype), lse, weights)
 
 
 def _visible(

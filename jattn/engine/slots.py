@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
+from jattn.engine.block import Hidden, Operands, Place, Settings, read, weights_of
 from jattn.engine.cache import KeyValueCache
 from jattn.engine.merge import MergedAttention, merge_attention
 
@@ -21,8 +22,8 @@ BLOCK = 2**20
 class Static(NamedTuple):
     """Numbers that are known before the run."""
 
+    settings: Settings
     is_causal: bool
-    cap: float | None
     block: int
     skips: bool
     in_place: bool
@@ -37,11 +38,37 @@ class Attended(NamedTuple):
     weights: Float[Array, "*b h t s"] | None
 
 
+def attend_to_all(
+    settings: Settings,
+    scale: Float[Array, ""],
+    query: Float[Array, "t r k"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    allowed: Bool[Array, "#r t s"],
+    bias: Float[Array, "#r t s"] | None,
+    *,
+    all_read: bool = False,
+) -> Attended:
+    """Computes attention of a group's heads; nothing that `allowed` hides is seen, not even NaN.
+
+    `all_read` says that some query may read each key, so none is zeroed, which would copy it.
+    """
+    query = jnp.where(jnp.moveaxis(allowed.any(-1), 0, 1)[..., None], query, 0.0)
+    if not all_read:
+        readable = allowed.any((0, 1))[:, None]
+        key, value = (jnp.where(readable, x, 0.0) for x in (key, value))
+    key, value = key.astype(query.dtype), value.astype(query.dtype)
+    tile = Operands(query, key, value, bias, None, scale), Hidden(array=allowed), Place()
+    context, lse = read(settings, *tile)
+    weights = weights_of(settings, *tile, lse).reshape(*query.shape[:2], len(key))
+    return Attended(context, lse, weights.swapaxes(0, 1))
+
+
 def in_blocks(
     static: Static,
-    softmax: Callable[..., Attended],
+    attend: Callable[..., Attended],
     layer: Int[Array, ""] | None,
-    query: Float[Array, "*b g r t k"],
+    query: Float[Array, "*b t g r k"],
     keys: Float[Array, "... g s k"],
     values: Float[Array, "... g s v"],
     allowed: Bool[Array, "... t s"],
@@ -61,65 +88,23 @@ def in_blocks(
         start = jnp.minimum(first, slots - size)  # The last block may overlap the one before.
         cut = lambda x: lax.dynamic_slice_in_dim(x, start, size, -1)
         mine = start + jnp.arange(size, dtype=jnp.int32) >= first
-        mine = mine.reshape((1,) * (allowed.ndim - 1) + (size,))
-        kept = cut(allowed) & mine
+        kept = cut(allowed) & mine.reshape((1,) * (allowed.ndim - 1) + (size,))
 
         def rows(stored: Float[Array, "... g s n"]) -> Float[Array, "*b g c n"]:
-            shape = (*query.shape[:-3], size, stored.shape[-1])
             if layer is None:
                 return lax.dynamic_slice_in_dim(stored, start, size, -2)
-            zero = jnp.zeros_like(start)
+            shape, zero = (*stored.shape[1:-2], size, stored.shape[-1]), jnp.zeros_like(start)
             place = (layer, *(zero for _ in shape[:-2]), start, zero)
             return lax.dynamic_slice(stored, place, (1, *shape)).reshape(shape)
 
-        def read() -> MergedAttention:
-            part = softmax(query, rows(keys), rows(values), kept, jax.tree.map(cut, bias))
-            return MergedAttention(part.output, part.lse)
+        def part() -> MergedAttention:
+            mine = attend(query, rows(keys), rows(values), kept, jax.tree.map(cut, bias))
+            return MergedAttention(mine.output, mine.lse)
 
-        part = lax.cond(kept.any(), read, lambda: nothing) if static.skips else read()
-        return merge_attention(*found, *part), None
+        found_here = lax.cond(kept.any(), part, lambda: nothing) if static.skips else part()
+        return merge_attention(*found, *found_here), None
 
     return Attended(*lax.scan(add, nothing, firsts)[0], None)
-
-
-def softmax_of_group(
-    cap: float | None,
-    all_read: bool,
-    query: Float[Array, "r t k"],
-    key: Float[Array, "s k"],
-    value: Float[Array, "s v"],
-    allowed: Bool[Array, "#r t s"],
-    bias: Float[Array, "#r t s"] | None,
-) -> Attended:
-    """Softmax attention to the keys that `allowed` keeps; nothing else is seen, not even NaN.
-
-    `all_read` says that some query may read each key, so none is zeroed, which would copy it.
-    """
-    r, t, k = query.shape
-    query = jnp.where(allowed.any(-1)[..., None], query, 0.0)
-    if not all_read:
-        readable = allowed.any((0, 1))[:, None]
-        key, value = (jnp.where(readable, x, 0.0) for x in (key, value))
-    key, value = key.astype(query.dtype), value.astype(query.dtype)
-    # Products have one axis of rows: with two, XLA takes a slower loop on a CPU.
-    scores = (query.reshape(r * t, k) @ key.T).reshape(r, t, len(key))
-    if cap is not None:
-        scores = cap * jnp.tanh(scores / cap)
-    scores = scores if bias is None else scores + bias
-    # Rounded once here, since XLA might else contract `x * c - maximum`.
-    lowest = jnp.finfo(scores.dtype).min
-    scores = jnp.maximum(scores, lowest)
-    allowed = jnp.broadcast_to(allowed, scores.shape)
-    maximum = scores.max(-1, initial=lowest, where=allowed, keepdims=True)
-    maximum = lax.stop_gradient(maximum)  # No result depends on it.
-    # Masked scores take the maximum before the exponential, so that no gradient is NaN.
-    exponentials = jnp.exp(jnp.where(allowed, scores, maximum) - maximum)
-    exponentials = jnp.where(allowed, exponentials, 0.0)
-    total = exponentials.sum(-1, keepdims=True)
-    safe = jnp.where(total == 0.0, 1.0, total)
-    output = (exponentials.reshape(r * t, len(key)) @ value).reshape(r, t, -1) / safe
-    lse = jnp.where(total == 0.0, -jnp.inf, maximum + jnp.log(safe))
-    return Attended(output, lse[..., 0], exponentials / safe)
 
 
 def block_size(
