@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jattn._axes import named_axes
 from jattn._options import Count, Size, check_array
+from jattn.masks.algebra import Mask
 
 
 @jax.tree_util.register_dataclass
@@ -104,10 +105,7 @@ def init_rolling_cache(
         first_tokens: tokens at the beginning that are kept for good.
         longest_chunk: tokens that can be stored at once. A chunk of c tokens needs c - 1 slots in
             addition to the window, or it would overwrite what its first token attends to.
-        key_value_heads: heads of the keys and values, `g`.
-        key_size: features of a key, `k`.
-        value_size: features of a value, `v`; by default as many.
-        dtype: of the keys and values.
+        key_value_heads, key_size, value_size, dtype: as in `init_cache`.
 
     Raises:
         ValueError: if the window or the chunk is less than 1, `first_tokens` is negative, a size is
@@ -142,6 +140,52 @@ def positions_of(
     position = jnp.where(slot < first, slot, latest - age)
     kept = (position < length) & ((position >= first) | (slot < first))
     return jnp.where(kept, position, -1)
+
+
+def is_overwritten(
+    cache: KeyValueCache,
+    position: Int[Array, "..."],
+    length: Int[Array, "..."],
+    furthest: Int[Array, "..."],
+) -> Bool[Array, "..."]:
+    """Returns whether the ring has lost a key that a query at `position` should attend to."""
+    if cache.window is None:
+        return jnp.zeros_like(position, bool)
+    earliest = jnp.maximum(position - cache.window + 1, cache.first_tokens)
+    oldest = jnp.maximum(length, furthest) - (cache.slots - cache.first_tokens)
+    return earliest < jnp.minimum(oldest, length)
+
+
+def visible_slots(
+    cache: KeyValueCache,
+    t: int,
+    patterns: list[Mask],
+    is_causal: bool,
+    length: Int[Array, ""],
+    furthest: Int[Array, ""],
+    first_query: Int[Array, ""],
+) -> tuple[Bool[Array, "t s"], Bool[Array, " t"]]:
+    """Returns the slots that each query may see, and the queries whose keys are lost."""
+    queries = first_query + jnp.arange(t, dtype=jnp.int32)
+    query, key = queries[:, None], positions_of(cache, length, furthest)[None]
+    allowed = jnp.broadcast_to(key >= 0, (t, cache.slots))
+    if is_causal:
+        allowed &= (key <= query) & (query < length)
+    if cache.window is None:
+        lost = jnp.broadcast_to(length > cache.slots, (t,))
+    else:
+        allowed &= (key > query - cache.window) | (key < cache.first_tokens)
+        lost = (queries >= cache.first_tokens) & (queries < length)
+        lost &= is_overwritten(cache, queries, length, furthest)
+    for pattern in patterns:
+        if pattern.sizes != (None, None):
+            raise ValueError(
+                f"attend_to_cache: mask is made for (t, s)={pattern.sizes}, expected a pattern of"
+                " positions; a mask of slots is an array"
+            )
+        with jax.numpy_rank_promotion("allow"):
+            allowed &= pattern.at(query, jnp.maximum(key, 0))
+    return allowed, lost
 
 
 def over_axes(function: Callable[..., Any], count: int, in_axes: Any = 0, out_axes: Any = 0) -> Any:

@@ -13,7 +13,7 @@ from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call, check
 from jattn.engine.block import Settings
-from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
+from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, visible_slots
 from jattn.engine.merge import merge_attention
 from jattn.engine.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.masks import window
@@ -186,7 +186,7 @@ def _attend(
     offset = jnp.zeros_like(length) + offset  # Sharded as the lengths are.
     patterns = [mask] if isinstance(mask, Mask) else []
     patterns += [] if sides is None else [window(*sides)]
-    visible = functools.partial(_visible, cache, t, patterns, static.is_causal)
+    visible = functools.partial(visible_slots, cache, t, patterns, static.is_causal)
     allowed, lost = over_axes(visible, lead)(length, furthest, offset)
     allowed = jnp.expand_dims(allowed, -3)
     ranked = lambda x: jnp.asarray(x).reshape((1,) * (allowed.ndim - x.ndim) + x.shape)
@@ -242,39 +242,6 @@ def _attend(
         weights = weights.reshape(*query.shape[:-3], heads, t, cache.slots)
         weights = (weights + jnp.expand_dims(spoil, (-3, -1))).astype(dtype)
     return Attended(output.astype(dtype), lse, weights)
-
-
-def _visible(
-    cache: KeyValueCache,
-    t: int,
-    patterns: list[Mask],
-    is_causal: bool,
-    length: Int[Array, ""],
-    furthest: Int[Array, ""],
-    first_query: Int[Array, ""],
-) -> tuple[Bool[Array, "t s"], Bool[Array, " t"]]:
-    """Returns the slots that each query may see, and the queries whose keys are lost."""
-    queries = first_query + jnp.arange(t, dtype=jnp.int32)
-    query, key = queries[:, None], positions_of(cache, length, furthest)[None]
-    allowed = jnp.broadcast_to(key >= 0, (t, cache.slots))
-    lost = jnp.broadcast_to(length > cache.slots, (t,))
-    if is_causal:
-        allowed &= (key <= query) & (query < length)
-    if cache.window is not None:
-        first = cache.first_tokens
-        allowed &= (key > query - cache.window) | (key < first)
-        oldest = jnp.maximum(length, furthest) - (cache.slots - first)
-        earliest = jnp.maximum(queries - cache.window + 1, first)
-        lost = (queries >= first) & (queries < length) & (earliest < oldest)
-    for pattern in patterns:
-        if pattern.sizes != (None, None):
-            raise ValueError(
-                f"attend_to_cache: mask is made for (t, s)={pattern.sizes}, expected a pattern of"
-                " positions; a mask of slots is an array"
-            )
-        with jax.numpy_rank_promotion("allow"):
-            allowed &= pattern.at(query, jnp.maximum(key, 0))
-    return allowed, lost
 
 
 def _check_query(

@@ -11,7 +11,14 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._options import check_array, check_length
-from jattn.engine.cache import KeyValueCache, check_cache, check_integers, in_layer, over_axes
+from jattn.engine.cache import (
+    KeyValueCache,
+    check_cache,
+    check_integers,
+    in_layer,
+    is_overwritten,
+    over_axes,
+)
 
 
 def extend_cache(
@@ -83,14 +90,11 @@ def rollback_cache(cache: KeyValueCache, count: int | Int[Array, "*b"]) -> KeyVa
         if ((given < 0) | (given > cache.length)).any():
             expected = f"0 to the length, {cache.length}"
             raise ValueError(f"rollback_cache: count is {count}, expected {expected}")
-        if cache.window is not None:
-            earliest = jnp.maximum(length - cache.window + 1, cache.first_tokens)
-            overwritten = furthest - (cache.slots - cache.first_tokens)
-            if (earliest < jnp.minimum(overwritten, length)).any():
-                raise ValueError(
-                    f"rollback_cache: count is {count}, expected at most {cache.longest_chunk}"
-                    " (longest_chunk) from the largest length of a rolling cache"
-                )
+        if is_overwritten(cache, length, length, furthest).any():
+            raise ValueError(
+                f"rollback_cache: count is {count}, expected at most {cache.longest_chunk}"
+                " (longest_chunk) from the largest length of a rolling cache"
+            )
     # Queries of a chunk of which some tokens are left are placed as those of a padded chunk.
     size = jnp.where(length < cache.chunk_start, 0, cache.chunk_size)
     return dataclasses.replace(cache, length=length, chunk_size=size, furthest=furthest)
@@ -107,9 +111,8 @@ def _store(
     def place(length: Int[Array, ""], added: Int[Array, ""]) -> tuple[Array, Array]:
         order = jnp.arange(chunk, dtype=jnp.int32)
         position, is_stored = length + order, order < added
-        if cache.window is None:
-            return position % max(slots, 1), is_stored & (position < slots)
-        ring = first + (position - first) % (slots - first)
+        ring = first + (position - first) % max(slots - first, 1)
+        is_stored = is_stored & (position < slots) if cache.window is None else is_stored
         return jnp.where(position < first, position, ring), is_stored
 
     slot, is_stored = over_axes(place, before.ndim)(before, added)
