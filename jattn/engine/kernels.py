@@ -69,22 +69,14 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
         told = Call(
             *(query, key, value, None, mask, None, is_causal, *lengths), local_window_size=sides
         )
-        (pairs, of_pairs), (own, of_own) = (
-            pairs_of(mask, [b], g, r, bool),
-            mask_of(told, jnp.asarray),
-        )
+        pairs, of_pairs = pairs_of(mask, [b], g, r, bool)
+        own, of_own = mask_of(told, jnp.asarray)
         found, axes = visible_of((own, pairs, None), (of_own, of_pairs, None), 1, t, s)
         if found is not None:
-
-            def by_head(array: Any, *shape: int) -> Any:
-                missing = [*([] if axes.batch[0] else [0]), *([] if axes.group == 0 else [1])]
-                return jnp.expand_dims(array, missing).reshape(
-                    *(size if i not in missing else 1 for i, size in enumerate((b, g))), *shape
-                )
-
-            sees = jnp.moveaxis(by_head(found.queries, t, -1), 2, 1)  # [b t g r]
+            sizes = b if axes.batch[0] else 1, g if axes.group == 0 else 1
+            sees = jnp.moveaxis(found.queries.reshape(*sizes, t, -1), 2, 1)  # [b t g r]
             reads = jnp.broadcast_to(sees, (b, t, g, r)).reshape(b, t, h, 1)
-            read = by_head(found.keys, s, 1).swapaxes(1, 2)
+            read = found.keys.reshape(*sizes, s, 1).swapaxes(1, 2)
             query = jnp.where(reads, query, 0.0)
             key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
     cap = {} if call.logits_soft_cap is None else {"logits_soft_cap": call.logits_soft_cap}
