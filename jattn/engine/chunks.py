@@ -58,7 +58,7 @@ def in_chunks(function: Function, chunk_size: int, *, positions: Iterable[str] =
     Blocks of keys that such a mask hides from a block of queries are skipped if the numbers in the
     mask are known before the run, arrays along the keys are annotated with an axis s, and the
     function's operations show that hidden keys change nothing. All other functions get every key.
-    A rule of `jax.custom_jvp` is taken to be the derivative of its function.
+    Rules of `jax.custom_jvp` and `jax.custom_vjp` are taken to be derivatives of their functions.
 
     Arrays may have leading axes in addition to those of their annotation. They broadcast as NumPy's
     do, are mapped by `jax.vmap`, and the results have them too. Arrays without them, and masks of

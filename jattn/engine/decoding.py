@@ -212,7 +212,7 @@ def _attend(
     def attend(*arrays: Array | None, all_read: bool = False) -> Attended:
         of_group = functools.partial(attend_to_all, static.settings, scale, all_read=all_read)
         pairs = None if shared else 0
-        of_heads = jax.vmap(of_group, (1, 0, 0, pairs, pairs), Attended(1, 1, 0))
+        of_heads = jax.vmap(of_group, (1, 0, 0, pairs, pairs), Attended._make((1, 1, 0)))
         return over_axes(of_heads, lead)(*arrays)
 
     blocks = lambda: in_blocks(static, attend, layer, *arrays)

@@ -60,7 +60,7 @@ class Blocks(NamedTuple):
     keys: dict[str, int]
     s: int
     results: list[int]  # The axis of queries of each result.
-    columns: Columns | None
+    columns: Columns
 
     def all(self, runs: tuple[Run, ...], arrays: Arrays) -> Any:
         """Computes all queries."""

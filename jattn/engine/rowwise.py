@@ -150,7 +150,7 @@ def axes_of_results(function: Callable[..., Any], output: Any, t: int) -> list[i
     fields = get_type_hints(hint) if hasattr(hint, "_fields") else {"": hint}
     found = []
     for field, hint in fields.items():
-        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        options: Any = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         axes = next((x.dim_str.split() for x in options if hasattr(x, "dim_str")), ["t"])
         axis = axes.index("t") if "t" in axes else -1
         for leaf in jax.tree.leaves(getattr(output, field) if field else output):
