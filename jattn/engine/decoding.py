@@ -144,36 +144,25 @@ def attend_to_cache(
         mesh_size <= 1 and layer is None and chunk_size is None,
         return_weights,
     )
-    context, lse, weights = _attend(
-        call.query,
-        cache,
-        None if query_offset is None else call.query_offset,
-        mask if isinstance(mask, Mask) else call.mask,
-        call.bias,
-        scale,
-        call.sinks,
-        call.local_window_size,
-        layer,
-        static=static,
-    )
+    # Arrays alone: all else is static.
+    others: Any = dict.fromkeys(("is_causal", "logits_soft_cap", "dropout_rate", "chunk_size"))
+    call = call._replace(key=None, value=None, **others)
+    call = call._replace(mask=mask) if isinstance(mask, Mask) else call
+    offset = None if query_offset is None else call.query_offset
+    context, lse, weights = _attend(call, offset, cache, layer, static)
     extra = [x for x, is_asked in zip((lse, weights), returned.values(), strict=True) if is_asked]
     return (context, *extra) if extra else context
 
 
 @functools.partial(jax.jit, static_argnames="static")
 def _attend(
-    query: Float[Array, "*b t h k"],
-    cache: KeyValueCache,
+    call: Call,
     offset: Int[Array, "*b"] | int | None,
-    mask: Bool[Array, "..."] | Mask | None,
-    bias: Float[Array, "..."] | None,
-    scale: Float[Array, ""] | float | None,
-    sinks: Float[Array, " h"] | None,
-    sides: tuple[Any, Any] | None,
+    cache: KeyValueCache,
     layer: Int[Array, ""] | None,
-    *,
     static: Static,
 ) -> Attended:
+    query, mask, bias, sinks = call.query, call.mask, call.bias, call.sinks
     t, heads, size = query.shape[-3:]
     r, lead = static.settings.heads, query.ndim - 3
     length, chunk_start, chunk_size, furthest = (
@@ -185,7 +174,7 @@ def _attend(
     offset = jnp.asarray(0 if offset is None else offset).astype(jnp.int32)
     offset = jnp.zeros_like(length) + offset  # Sharded as the lengths are.
     patterns = [mask] if isinstance(mask, Mask) else []
-    patterns += [] if sides is None else [window(*sides)]
+    patterns += [] if call.local_window_size is None else [window(*call.local_window_size)]
     visible = functools.partial(visible_slots, cache, t, patterns, static.is_causal)
     allowed, lost = over_axes(visible, lead)(length, furthest, offset)
     allowed = jnp.expand_dims(allowed, -3)
@@ -207,7 +196,7 @@ def _attend(
     if not shared:
         allowed, bias = jax.tree.map(lambda x: in_groups(x, lead), (allowed, bias))
     arrays = in_groups(query, lead + 1), keys, values, allowed, bias  # Queries [*b t g r k].
-    scale = jnp.asarray(max(size, 1) ** -0.5 if scale is None else scale, inner)
+    scale = jnp.asarray(max(size, 1) ** -0.5 if call.scale is None else call.scale, inner)
 
     def attend(*arrays: Array | None, all_read: bool = False) -> Attended:
         of_group = functools.partial(attend_to_all, static.settings, scale, all_read=all_read)

@@ -165,8 +165,8 @@ MUTANTS = (
     Mutant(
         "a window of a cache that is one token wider",
         "jattn.engine.decoding",
-        "[window(*sides)]",
-        "[window(sides[0] + 1, None)]",
+        "[window(*call.local_window_size)]",
+        "[window(call.local_window_size[0] + 1, None)]",
         "test_cache.test_masks_windows_and_biases_are_those_of_a_full_pass",
     ),
     Mutant(
