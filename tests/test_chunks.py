@@ -585,6 +585,10 @@ OTHER_ROWS = {
     "a recurrence in a branch": lambda query: jax.lax.cond(
         query[0, 0] > 0, recurrent, lambda query: query, query
     ),
+    "a sum beside a branch without operands": lambda query: (
+        query.sum(0, keepdims=True) * jax.lax.cond(query[0, 0] > 0, lambda: 1.0, lambda: 2.0)
+        + query
+    ),
     "a sum in a loop": lambda query: jax.lax.while_loop(
         lambda state: state[0] < 3,
         lambda state: (state[0] + 1, query * jnp.sum(state[1])),
