@@ -107,8 +107,10 @@ def walk(rules: Any, closed: Any, states: list[State]) -> list[State]:
     read = lambda x: rules.constant(x.val) if isinstance(x, Literal) else known[x]
     for equation in jaxpr.eqns:
         operands = [read(x) for x in equation.invars]
-        last = lambda inner: operands[len(operands) - len(jaxpr_of(inner).invars) :]
-        called = [walk(rules, x, last(x)) for x in _called_by(equation)]
+        called = [
+            walk(rules, x, operands[len(operands) - len(jaxpr_of(x).invars) :])
+            for x in _called_by(equation)
+        ]
         results = [reduce(or_, x) for x in zip(*called, strict=True)]
         results = results or rules.results(equation, operands)
         known |= dict(zip(equation.outvars, results, strict=True))
