@@ -123,6 +123,7 @@ def test_masks_are_those_of_the_options():
     inputs = draw(by_name["padded"])
     is_causal, mask = causal_or_dense(by_name["padded"], inputs)
     assert not is_causal
+    assert mask is not None
     for example, length in zip(mask, inputs["lengths"], strict=True):
         np.testing.assert_array_equal(example, [(key <= query) & (key < length)])
     assert causal_or_dense(by_name["dense"], {}) == (False, None)

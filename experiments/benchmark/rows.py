@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 FORWARD, GRADIENT = BOTH = ("forward", "gradient")  # The gradient's time includes the result's.
+LONG = ("jattn", "jax.nn", "torch", "tokamax")
 SHARDED: dict[str, Any] = {"devices": 4, "peers": ("jattn", "jax.nn")}
 MODEL: dict[str, Any] = {"directions": (GRADIENT,), "peers": ("jattn", "jax.nn", "torch")}
 
@@ -57,12 +58,10 @@ def table() -> Iterator[Row]:
         "dense", "attention",
         (1, 4096, 8, 64), (8, 512, 12, 64), (32, 128, 8, 64), (64, 32, 4, 32), (2, 1024, 16, 128),
     )  # fmt: skip
-    yield from named(
-        "causal", "attention", (1, 4096, 8, 64), (4, 1024, 8, 64), (1, 16384, 8, 64), causal=True
-    )
-    yield from named(
-        "window", "attention", (1, 4096, 8, 64), (1, 16384, 8, 64), causal=True, window=256
-    )
+    yield from named("causal", "attention", (1, 4096, 8, 64), (4, 1024, 8, 64), causal=True)
+    yield from named("causal", "attention", (1, 16384, 8, 64), causal=True, peers=LONG)
+    yield from named("window", "attention", (1, 4096, 8, 64), causal=True, window=256)
+    yield from named("window", "attention", (1, 16384, 8, 64), causal=True, window=256, peers=LONG)
     yield from named("padded", "attention", (4, 1024, 8, 64), causal=True, padded=True)
     yield from named("documents", "attention", (1, 4096, 8, 64), documents=8)
     yield from named("grouped", "attention", (1, 2048, 32, 64), key_value_heads=8)

@@ -48,6 +48,7 @@ CLOSING = """## Limits
 
 - One machine, two threads, one run. On a GPU none of these ratios holds.
 - PyTorch is not compiled. Its FlexAttention is left out, since it has no backward pass on a CPU.
+- Flax nnx, Keras and ONNX Runtime are not measured at 16,384, where a mask alone takes 256 MiB.
 - Tokamax is its implementation `xla_chunked`, the one for a CPU that has linear memory.
 - ONNX Runtime has no gradients. It runs without its arena, which a program that calls it often
   would keep.

@@ -50,7 +50,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
         bias = jnp.moveaxis(bias[0], 1, 0)
         mask = jnp.broadcast_to(mask, (row.shape[0], steps, keys))
         return jax.lax.map(
-            lambda one: example(*one, bias),
+            lambda arrays: example(*arrays, bias=bias),
             (arrays["query"], arrays["key"][:, :, 0], arrays["value"][:, :, 0], mask),
         )
 

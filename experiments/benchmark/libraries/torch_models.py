@@ -2,18 +2,20 @@
 
 # pyright: reportMissingImports=false
 
+from typing import Any
+
 import jax
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import jattn
 from experiments.benchmark.inputs import PHONES, WORDS, Arrays
 from experiments.benchmark.libraries import torch_calls
 from experiments.benchmark.libraries.jattn_functions import SMOOTHING
 from experiments.benchmark.prepared import Prepared
 from experiments.benchmark.rows import Row
+from jattn import convert
 
 
 class Model(nn.Module):
@@ -81,12 +83,12 @@ def training(row: Row, inputs: Arrays, direction: str) -> Prepared:
     return made._replace(result=result)
 
 
-def encoder_to_torch(params: jattn.TransformerEncoderParams) -> torch_calls.Tensors:
-    """Returns the state dict of `torch.nn.TransformerEncoder`."""
+def encoder_to_torch(params: Any) -> torch_calls.Tensors:
+    """Returns the state dict of `torch.nn.TransformerEncoder`, from jattn's parameters."""
     state = {}
     for index, block in enumerate(params.blocks):
         at = f"layers.{index}."
-        heads = jattn.convert.multi_head_to_torch(block.attention)
+        heads = convert.multi_head_to_torch(block.attention)
         state |= {f"{at}self_attn.{name}": array for name, array in heads.items()}
         for number, norm in ((1, block.attention_norm), (2, block.feed_forward_norm)):
             state |= {f"{at}norm{number}.weight": norm.scale, f"{at}norm{number}.bias": norm.bias}
@@ -97,7 +99,6 @@ def encoder_to_torch(params: jattn.TransformerEncoderParams) -> torch_calls.Tens
             f"{at}linear2.weight": network.output_weight,
             f"{at}linear2.bias": network.output_bias,
         }
-    assert params.norm is not None
     return torch_calls.tensors(
         state | {"norm.weight": params.norm.scale, "norm.bias": params.norm.bias}
     )
