@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmark`: times, errors and memory of jattn beside other libraries."""
+"""`python -m experiments.benchmark`: times, errors and memory of jattn and of other libraries."""
 
 import argparse
 import sys

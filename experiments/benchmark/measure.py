@@ -1,4 +1,4 @@
-"""One row: its peers checked, timed in turns, and each one's memory in a process of its own."""
+"""Measures a row: errors, times in turns, and the memory of each peer in a process of its own."""
 
 import statistics
 import time

@@ -25,23 +25,23 @@ READING = """How to read it:
   `jax.nn.dot_product_attention` as `attend`. PyTorch's is `nn.TransformerEncoder`.
 - `training-step` is the loss and the gradient of [the main job's model](pronunciation.md) with its
   default sizes, for 256 words of at most 12 letters.
-- An error is the largest difference from float64, over the last key-value head. That of the output
-  is relative to the largest entry of the same row (the output of one query in one head). That of a
-  gradient is relative to the largest entry of the gradient. The second number is the largest error
-  of any gradient. PyTorch's attention uses an approximate exponential on processors with AVX-512,
-  which is off by up to 20 units in the last place.
-- float64 is a plain formula for attention. For the other rows it is jattn's functions without the
-  engine, which the tests compare with NumPy oracles.
+- An error is the largest difference from float64, for attention over the last key-value head. The
+  first number is the error of the output, relative to the largest entry of the same row (the output
+  of one query in one head). The second number is the largest error of any gradient, relative to the
+  largest entry of that gradient. PyTorch's attention on a CPU uses an exponential, `exp_u20` in its
+  source, that may be off by 20 units in the last place.
+- The float64 results are those of a plain formula for attention, and those of jattn's functions
+  without the engine for the other rows. The tests compare these functions with NumPy oracles.
 - The best peer is the fastest library whose errors are at most 1e-3. (wrong) marks other results,
   – functions that a library lacks.
 """
 
-VERSIONS = """The same command with Python 3.11, whose newest JAX is 0.10.2. Ratios are within each
-run; times of two runs differ by noise too.
+VERSIONS = """The newest JAX for Python 3.11 is 0.10.2. The same command measured both. Each ratio
+is that of one run; times of two runs also differ by noise.
 """
 
-COLLECTIVES = """Four CPU devices share the two cores. A collective is an operation of the compiled
-program that exchanges data between devices. A batch needs none.
+COLLECTIVES = """Four CPU devices share two cores. A collective is an operation of the compiled
+program that exchanges data between devices. Attention over a sharded batch needs none.
 """
 
 CLOSING = """## Limits
