@@ -42,8 +42,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
             scores = jnp.where(mask[:, None], scores + bias, -jnp.inf)
             return jnp.einsum("tgs,sk->tgk", jax.nn.softmax(scores), value)
 
-        blocks = jax.lax.map(block, (split(query), split(mask), split(bias)))
-        return blocks.reshape(query.shape)
+        return jax.lax.map(block, (split(query), split(mask), split(bias))).reshape(query.shape)
 
     def called(arrays, mask):
         bias = arrays.get("bias", jnp.zeros((1, 1, steps, 1)))

@@ -41,11 +41,10 @@ def prepared(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
-    held = feeds["mask"].nbytes if "mask" in feeds else 0
     return Prepared(
         lambda: session.run(None, feeds)[0],
         lambda output: {"output": finished(output)},
-        held=held,
+        held=feeds["mask"].nbytes if "mask" in feeds else 0,
     )
 
 
