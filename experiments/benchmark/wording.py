@@ -36,8 +36,8 @@ READING = """How to read it:
   – functions that a library lacks.
 """
 
-VERSIONS = """The newest JAX for Python 3.11 is 0.10.2. The same command measured both. Each ratio
-is that of one run; times of two runs also differ by noise.
+VERSIONS = """The newest JAX for Python 3.11 is 0.10.2. A ratio compares two libraries in one run.
+Times of different runs also differ by noise.
 """
 
 COLLECTIVES = """Four CPU devices share two cores. A collective is an operation of the compiled
