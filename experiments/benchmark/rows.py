@@ -8,7 +8,7 @@ FORWARD, GRADIENT = BOTH = ("forward", "gradient")  # The gradient's time includ
 LONG = ("jattn", "jax.nn", "torch", "tokamax")
 SHARDED: dict[str, Any] = {"devices": 4, "peers": ("jattn", "jax.nn")}
 MODEL: dict[str, Any] = {"directions": (GRADIENT,), "peers": ("jattn", "jax.nn", "torch")}
-STEP = MODEL | {"peers": ("jattn", "torch")}
+STEP: dict[str, Any] = MODEL | {"peers": ("jattn", "torch")}
 
 
 @dataclasses.dataclass(frozen=True)
