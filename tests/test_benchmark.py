@@ -1,5 +1,6 @@
-"""The benchmark on tiny sizes: what it writes, that it goes on, what it refuses; nothing timed."""
+"""The benchmark on tiny sizes: its record and page, continued runs, refusals; nothing is timed."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 from experiments.benchmark import __main__ as command
-from experiments.benchmark import checks, masks, rows, scaling, summary
-from experiments.benchmark.inputs import draw
+from experiments.benchmark import checks, page, rows, summary, tables, worker
+from experiments.benchmark.inputs import causal_or_dense, draw
 from experiments.benchmark.prepared import PEERS
+from experiments.benchmark.record import newest_first
 
 COMMAND = [sys.executable, "-m", "experiments.benchmark", "--smoke"]
-FEW = ["matrix-product", "dense", "additive", "scaling-dense-16"]
+FEW = ["dense", "sharded", "additive", "transformer"]
+FILE = f"benchmark-jax-{importlib.metadata.version('jax')}.json"
 
 
 def run(*options):
@@ -30,34 +33,35 @@ def folder(tmp_path_factory):
 
 
 def read(folder):
-    return json.loads((folder / "results" / "benchmark.json").read_text())
+    return json.loads((folder / "results" / FILE).read_text())
 
 
 def test_it_writes_what_it_measured(folder):
     record = read(folder)
     assert list(record["rows"]) == [
-        "matrix-product",
         "dense-2x16x3x8",
+        "sharded-4x16x3x8",
         "additive-2x8x16x8x5",
-        "scaling-dense-16",
+        "transformer-2x16x2x3x8",
     ]
     for row in record["rows"].values():
-        for cells in row["cells"].values():
+        for direction, cells in row["cells"].items():
             for peer, cell in cells.items():
                 if row["kind"] == "additive" and peer == "jax.nn":
-                    assert cell == {"reason": "has no function for additive attention"}
-                elif row["kind"] != "product" or peer == "jax.nn":
-                    assert cell["median"] > 0
-                    assert cell["first"] > 0
-                    assert cell["memory"] >= 0
-                    assert cell["error"] < 1e-5
-    page = (folder / "performance.md").read_text()
-    for name in [*record["rows"]][1:3]:
-        assert f"| {name} |" in page
-    assert "jax.nn: has no function for additive attention (additive)" in page
-    for picture in ("benchmark-time.png", "benchmark-memory.png"):
-        assert f"](pictures/{picture})" in page
-        assert (folder / "pictures" / picture).read_bytes().startswith(b"\x89PNG")
+                    assert cell == {"reason": "has no such function"}
+                    continue
+                assert cell["median"] > 0
+                assert cell["first"] > 0
+                assert cell["memory"] >= 0
+                assert cell["error"] < 1e-5
+                assert ("gradient_error" in cell) == (direction == "gradient")
+                assert cell.get("gradient_error", 0.0) < 1e-5
+                assert cell.get("collectives") == (0 if row["family"] == "sharded" else None)
+    text = (folder / "performance.md").read_text()
+    for name in record["rows"]:
+        assert f"| {name} |" in text
+    assert "jax.nn: has no such function (additive)" in text
+    assert "0 collectives" in text
 
 
 def test_finished_rows_stay_and_others_are_added(folder, monkeypatch):
@@ -91,7 +95,7 @@ def test_a_record_of_another_run_is_not_continued(folder, capsys):
         (["--rows", "dense", "thick"], "--rows: thick is no row"),
         (["--peers", "numpy"], "--peers: numpy is none of jattn, jax.nn"),
         (["--budget", "0"], "--budget is 0, expected more than 0"),
-        (["--markdown", "--out", "{tmp}"], "benchmark.json: No such file or directory"),
+        (["--markdown", "--out", "{tmp}"], "results holds no benchmark-jax-*.json"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_code_2(options, complaint, tmp_path, capsys):
@@ -105,54 +109,81 @@ def test_the_list_has_every_row_and_peer(capsys):
     assert command.main(["--list"]) == 0
     printed = capsys.readouterr().out
     names = [row.name for row in rows.table()]
-    assert len(set(names)) == len(names) > 40
+    assert len(set(names)) == len(names) > 25
     for name in [*names, *PEERS]:
         assert name in printed
 
 
-ATTENTION = [row for row in rows.smoke_table() if row.kind == "attention"]
+def test_masks_are_those_of_the_options():
+    by_name = {row.family: row for row in rows.smoke_table()}
+    query, key = np.arange(16)[:, None], np.arange(16)
+    is_causal, mask = causal_or_dense(by_name["grouped"], {})
+    assert not is_causal
+    np.testing.assert_array_equal(mask, [[(key <= query) & (query - key <= 3)]])
+    inputs = draw(by_name["padded"])
+    is_causal, mask = causal_or_dense(by_name["padded"], inputs)
+    assert not is_causal
+    assert mask is not None
+    for example, length in zip(mask, inputs["lengths"], strict=True):
+        np.testing.assert_array_equal(example, [(key <= query) & (key < length)])
+    assert causal_or_dense(by_name["dense"], {}) == (False, None)
+    causal = next(row for row in rows.table() if row.family == "causal")
+    assert causal_or_dense(causal, {}) == (True, None)
 
 
-@pytest.mark.parametrize("row", ATTENTION, ids=lambda row: row.name)
-def test_pairs_are_those_that_the_mask_allows(row):
-    inputs = draw(row)
-    allowed = masks.dense(row, inputs)
-    if allowed is None:
-        allowed = np.ones((1, row.shape[1], row.shape[1]), bool)
-    allowed = np.broadcast_to(allowed, (row.shape[0], *allowed.shape[1:]))
-    if row.padded:
-        allowed = allowed & (np.arange(row.shape[1]) < inputs["lengths"][:, None])[..., None]
-    assert masks.pairs(row, inputs) == allowed.sum()
+def test_collectives_of_a_program_are_counted():
+    program = """
+      %all-gather = f32[8]{0} all-gather(%a), replica_groups=[1,4]<=[4]
+      %start = f32[8]{0} all-reduce-start(%b), to_apply=%add
+      %done = f32[8]{0} all-reduce-done(%start)
+      ROOT %fusion = f32[8]{0} fusion(%all-gather, %done)
+    """
+    assert len(worker.COLLECTIVE.findall(program)) == 2
 
 
-def test_a_wrong_result_is_seen_and_never_the_best():
-    truth = {"output": np.arange(6.0), "d_query": np.ones(3)}
-    close = {"output": truth["output"] * (1 + 1e-7), "d_query": truth["d_query"]}
-    assert checks.error(close, truth)[0] < 1e-6
-    off = {**close, "d_query": np.array([1.0, 1.0, 1.01])}
-    assert checks.error(off, truth) == (pytest.approx(0.01), "d_query")
-    assert checks.error({"output": truth["output"] * np.nan}, truth)[0] == np.inf
-    with pytest.raises(ValueError, match=r"output has shape \(5,\), expected \(6,\)"):
-        checks.error({"output": np.arange(5.0)}, truth)
+def test_errors_are_relative_to_a_row_and_to_a_gradient():
+    truth = {"output": np.array([[4.0, 1.0], [0.01, 0.0], [0.0, 0.0]]), "d_query": np.ones(3)}
+    close = {"output": truth["output"].copy(), "d_query": np.array([1.0, 1.0, 1.01])}
+    close["output"][1, 1] = 1e-4
+    assert checks.errors(close, truth) == {
+        "error": pytest.approx(0.01),
+        "gradient_error": pytest.approx(0.01),
+        "gradient_error_in": "d_query",
+    }
+    assert checks.errors({"output": np.array(1.0)}, {"output": np.array(2.0)}) == {"error": 0.5}
+    lost = {"output": truth["output"] * np.nan}
+    assert checks.errors(lost, truth)["error"] == np.inf
+    with pytest.raises(ValueError, match=r"output has shape \(5,\), expected \(3, 2\)"):
+        checks.errors({"output": np.arange(5.0)}, truth)
 
+
+def test_a_wrong_result_is_never_the_best():
     cells = {
         "jattn": {"median": 2.0, "error": 1e-7},
         "torch": {"median": 1.0, "error": 0.01},
+        "tokamax": {"median": 1.0, "error": 1e-7, "gradient_error": np.nan},
         "keras": {"median": 5.0, "error": 1e-7},
-        "haiku": {"reason": "raises"},
+        "flax-nnx": {"reason": "raises"},
     }
-    line = summary.Line("dense", "forward", {"products": {"forward": 8.0}}, cells)
+    line = summary.Line("dense", "forward", {}, cells)
     assert line.best() == "keras"
     assert line.best_ratio() == 2.5
-    assert line.share(16.0) == 0.25
+    assert tables.ratio_of(line, "torch") == "0.50 (wrong)"
+    assert tables.error_of(line, "tokamax") == "1.0e-07 / nan"
 
 
-def test_a_curve_ends_where_a_point_cannot_be():
-    assert scaling.hopeless([], 120.0) is None
-    assert scaling.hopeless([{"median": 2.0}], 120.0) is None
-    assert scaling.hopeless([{"median": 31.0}], 120.0) == "would take about 124 s"
-    assert scaling.hopeless([{"median": 20.0}, {"median": 61.0}], 190.0) is None
-    ended = [{"reason": "needs more than 20 GiB"}]
-    assert scaling.hopeless(ended, 120.0) == "needs more than 20 GiB, at a shorter length"
-    again = [{"reason": "needs more than 20 GiB, at a shorter length"}]
-    assert scaling.hopeless(again, 120.0) == "needs more than 20 GiB, at a shorter length"
+def test_the_page_compares_the_records_of_its_folder(folder, tmp_path):
+    """The newest JAX comes first, by number: 0.10 is older than 0.12 and newer than 0.9."""
+    record = read(folder)
+    (tmp_path / "results").mkdir()
+    for version, seconds in (("0.9", 4.0), ("0.12.0.1", 1.0), ("0.10.2", 2.0)):
+        record["versions"]["jax"] = version
+        for cells in record["rows"]["dense-2x16x3x8"]["cells"].values():
+            cells["jattn"]["median"], cells["jax.nn"]["median"] = seconds, 3.0
+        path = tmp_path / "results" / f"benchmark-jax-{version}.json"
+        path.write_text(json.dumps(record))
+    records = newest_first(tmp_path)
+    assert [each["versions"]["jax"] for _, each in records] == ["0.12.0.1", "0.10.2", "0.9"]
+    text = page.write(records, tmp_path).read_text()
+    assert "**Every row, jax 0.12.0.1**" in text
+    assert "| dense-2x16x3x8 | forward | 1 s | 2 s | 4 s | 3.00 | 1.50 | 0.75 |" in text

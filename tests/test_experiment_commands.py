@@ -59,7 +59,7 @@ def test_numbers_out_of_range_are_refused_by_name(name, capsys):
     if part:
         own = list(parsers(whole))[1 + list(fine_tuning.PARTS).index(part[0])]
     options = [action.option_strings[0] for action in own._actions if action.metavar == "N"]
-    assert len(options) >= 4
+    assert len(options) >= 3
     shares = ("--warmup", "--dropout", "--label-smoothing")
     for option in options:
         for text in ("nan", "inf", "-1", "many", "1e400", *(["3"] if option in shares else [])):

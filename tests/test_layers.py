@@ -81,8 +81,7 @@ ALLOWED = {
     "experiments.differences": ANY_OF_JATTN | COMPARED,
     "experiments.benchmark": ANY_OF_JATTN
     | PLOTTING
-    | {"attnax", "experiments.command", "experiments.machine", "onnxruntime", "optax", "tqdm"}
-    | {"experiments.both_themes"}
+    | {"experiments.command", "experiments.machine", "experiments.results", "onnxruntime", "tqdm"}
     | COMPARED,
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from experiments.benchmark.inputs import Arrays, valid
 from experiments.benchmark.rows import Row
 
-WRONG = 1e-3  # Of the largest entry: float32 stays far below, another function far above.
+WRONG = 1e-3  # float32 stays far below, another function is far above.
 Result = Mapping[str, Any]
 
 
@@ -32,18 +32,31 @@ def last_head(row: Row, name: str, array: np.ndarray) -> np.ndarray:
     return array[:, :, -group if name in ("query", "output", "d_query", "cotangent") else -1 :]
 
 
-def error(result: Result, truth: Result) -> tuple[float, str]:
-    """Returns the largest difference relative to the array's largest entry, and the array's name.
+def errors(result: Result, truth: Result) -> dict[str, Any]:
+    """Returns the largest errors of the output and of the gradients.
+
+    The output is compared by its rows, since long averages are smaller than short ones: the error
+    is relative to the largest entry of the same row. A gradient may have rows that are zero but for
+    rounding: the error is relative to its largest entry.
+
+    Returns:
+        `error` of the output. Where there are gradients, `gradient_error` and the name of the
+        gradient, `gradient_error_in`.
 
     Raises:
         ValueError: if an array has another shape, or the output is missing.
     """
-    errors = {}
+    found = {}
     for name in ("output", *(name for name in result if name != "output")):
-        actual, expected = np.asarray(result[name], np.float64), truth[name]
+        actual, expected = np.asarray(result[name], np.float64), np.asarray(truth[name])
         if actual.shape != expected.shape:
             raise ValueError(f"{name} has shape {actual.shape}, expected {expected.shape}")
-        scale = abs(expected).max() or 1.0
-        errors[name] = float(np.nan_to_num(abs(actual - expected), nan=np.inf).max() / scale)
-    name = max(errors, key=lambda name: errors[name])
-    return errors[name], name
+        by_row = name == "output" and expected.ndim > 0
+        scale = abs(expected).max(axis=-1 if by_row else None, keepdims=True)
+        difference = np.nan_to_num(abs(actual - expected), nan=np.inf)
+        found[name] = float((difference / np.where(scale == 0, 1.0, scale)).max())
+    cell = {"error": found.pop("output")}
+    if found:
+        name = max(found, key=lambda name: found[name])
+        cell |= {"gradient_error": found[name], "gradient_error_in": name}
+    return cell

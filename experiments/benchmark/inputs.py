@@ -1,7 +1,8 @@
-"""The inputs of a row, the same for every library, and the part of a result that is checked."""
+"""The inputs of a row, the same for every library, and its mask as a Boolean array."""
 
 from typing import Any
 
+import jax
 import numpy as np
 
 import jattn
@@ -38,14 +39,17 @@ def attention(row: Row, rng, normal) -> Arrays:
     return made
 
 
+def params_of(normal, init, **sizes) -> Any:
+    """Draws parameters in the form of those of `init`, by NumPy."""
+    form = jax.eval_shape(lambda: init(jax.random.key(0), **sizes, dtype=np.float32))
+    return jax.tree.map(lambda leaf: normal(*leaf.shape) * leaf.shape[-1] ** -0.5, form)
+
+
 def additive(row: Row, rng, normal) -> Arrays:
     batch, queries, keys, size, units = row.shape
+    sizes = {"query_size": size, "key_size": size, "units": units}
     return {
-        "params": jattn.AdditiveParams(
-            normal(units, size) * size**-0.5,
-            normal(units, size) * size**-0.5,
-            normal(units) * units**-0.5,
-        ),
+        "params": params_of(normal, jattn.init_additive, **sizes),
         "query": normal(batch, queries, size),
         "key": normal(batch, keys, size),
         "value": normal(batch, keys, size),
@@ -55,63 +59,40 @@ def additive(row: Row, rng, normal) -> Arrays:
 
 def gru_params(normal, inputs: int, units: int) -> jattn.GRUParams:
     """Draws weights; the hidden bias is zero, since not every library has one."""
-    shapes = ((3, units, inputs), inputs), ((3, units, units), units), ((3, units), 1)
-    drawn = [normal(*shape) * fan_in**-0.5 for shape, fan_in in shapes]
-    return jattn.GRUParams._make([*drawn, np.zeros((3, units), np.float32)])
+    params = params_of(normal, jattn.init_gru, input_size=inputs, units=units)
+    return params._replace(hidden_bias=np.zeros((3, units), np.float32))
 
 
 def gru(row: Row, rng, normal) -> Arrays:
+    """Draws a GRU with an initial state, or two of them and lengths."""
     batch, steps, inputs, units = row.shape
-    return {
-        "params": (gru_params(normal, inputs, units),),
-        "inputs": normal(batch, steps, inputs),
-        "initial": normal(batch, units),
-        "cotangent": normal(batch, steps, units),
-    }
-
-
-def bidirectional(row: Row, rng, normal) -> Arrays:
-    batch, steps, inputs, units = row.shape
-    lengths = rng.integers(steps // 4, steps, batch, endpoint=True, dtype=np.int32)
-    return {
-        "params": (gru_params(normal, inputs, units), gru_params(normal, inputs, units)),
-        "inputs": normal(batch, steps, inputs),
-        "lengths": lengths,
-        "cotangent": normal(batch, steps, 2 * units) * valid(lengths, steps)[..., None],
-    }
+    made: Arrays = {"inputs": normal(batch, steps, inputs)}
+    if not row.padded:
+        made |= {"params": (gru_params(normal, inputs, units),), "initial": normal(batch, units)}
+        return made | {"cotangent": normal(batch, steps, units)}
+    made["params"] = (gru_params(normal, inputs, units), gru_params(normal, inputs, units))
+    made["lengths"] = rng.integers(steps // 4, steps, batch, endpoint=True, dtype=np.int32)
+    used = valid(made["lengths"], steps)[..., None]
+    return made | {"cotangent": normal(batch, steps, 2 * units) * used}
 
 
 def training(row: Row, rng, normal) -> Arrays:
-    """Draws params in the form of `jattn.EncoderParams` and `jattn.LuongDecoderParams`."""
+    """Draws the parameters of the main job's model, and words as numbers."""
     batch, letters, phones, embedded, units, score_units = row.shape
-    linear = lambda outputs, inputs: jattn.LinearParams(
-        normal(outputs, inputs) * inputs**-0.5, normal(outputs)
-    )
-    encoder = jattn.EncoderParams(
-        jattn.EmbeddingParams(normal(WORDS, embedded)),
-        (
-            jattn.BidirectionalGRUParams(
-                gru_params(normal, embedded, units), gru_params(normal, embedded, units)
-            ),
-        ),
-    )
-    fed = embedded + (units if row.input_feeding else 0)
-    decoder = jattn.LuongDecoderParams(
-        jattn.EmbeddingParams(normal(PHONES, embedded)),
-        linear(units, 2 * units),
-        gru_params(normal, fed, units),
-        linear(units, 3 * units),
-        linear(PHONES, units),
-        jattn.AdditiveParams(
-            normal(score_units, units) * units**-0.5,
-            normal(score_units, 2 * units) * (2 * units) ** -0.5,
-            normal(score_units) * score_units**-0.5,
-            normal(score_units),
-        ),
-    )
+    both = {"embedding_size": embedded, "units": units}
+
+    def decoder(key, **options):
+        sizes = {"query_size": units, "key_size": 2 * units, "units": score_units}
+        read = jattn.init_additive(key, **sizes, bias=True, **options)
+        return jattn.init_luong_decoder(
+            key, words=PHONES, value_size=2 * units, summary_size=2 * units, attention=read,
+            **both, **options,
+        )  # fmt: skip
+
+    encoder = params_of(normal, jattn.init_encoder, words=WORDS, bidirectional=True, **both)
     integers = lambda low, high, shape: rng.integers(low, high, shape, dtype=np.int32)
     return {
-        "params": (encoder, decoder),
+        "params": (encoder, params_of(normal, decoder)),
         "letters": integers(0, WORDS, (batch, letters)),
         "letters_length": integers(letters // 3, letters + 1, batch),
         "before": integers(1, PHONES, (batch, phones)),
@@ -120,20 +101,53 @@ def training(row: Row, rng, normal) -> Arrays:
     }
 
 
-def product(row: Row, rng, normal) -> Arrays:
-    rows, inner, columns = row.shape
-    return {"left": normal(rows, inner), "right": normal(inner, columns)}
+def transformer(row: Row, rng, normal) -> Arrays:
+    """Draws the parameters of a stack of blocks, whose networks are four times as wide as it."""
+    batch, steps, layers, heads, head_size = row.shape
+    size = heads * head_size
+    params = jattn.init_transformer_encoder(
+        jax.random.key(0), layers=layers, size=size, heads=heads, hidden_size=4 * size,
+        dtype=np.float32,
+    )  # fmt: skip
+    return {
+        "params": jax.tree.map(np.asarray, params),
+        "inputs": normal(batch, steps, size),
+        "cotangent": normal(batch, steps, size),
+    }
 
 
 DRAWN = {
     "attention": attention,
     "additive": additive,
     "gru": gru,
-    "bidirectional": bidirectional,
+    "bidirectional": gru,
     "training": training,
-    "product": product,
+    "transformer": transformer,
 }
 
 
 def valid(lengths: np.ndarray, steps: int) -> np.ndarray:
     return np.arange(steps) < lengths[:, None]
+
+
+def dense(row: Row, inputs: Arrays) -> np.ndarray | None:
+    """Returns Bool `[1 or b, t, s]`, True where a query may attend to a key, or None for all."""
+    queries, keys = row.shape[1], row.keys or row.shape[1]
+    allowed = None
+    if row.causal:
+        allowed = np.tri(queries, keys, dtype=bool)[None]
+    if row.window is not None:
+        allowed = allowed & ~np.tri(queries, keys, -row.window - 1, dtype=bool)
+    if row.padded:
+        allowed = allowed & valid(inputs["lengths"], keys)[:, None]
+    if row.documents:
+        allowed = (inputs["documents"][:, None] == inputs["documents"])[None]
+    return allowed
+
+
+def causal_or_dense(row: Row, inputs: Arrays) -> tuple[bool, np.ndarray | None]:
+    """Returns whether an option for causal masks is enough, and `[1 or b, 1, t, s]` otherwise."""
+    if row.causal and row.window is None and not row.padded:
+        return True, None
+    mask = dense(row, inputs)
+    return False, None if mask is None else mask[:, None]

@@ -19,10 +19,11 @@ def parser() -> Parser:
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="rows or families of rows")
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="libraries, jattn in any case")
     parser.add_argument("--list", action="store_true", help="print rows and peers")
-    parser.add_argument("--check", action="store_true", help="compare with float64, time nothing")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, jattn and jax.nn")
     parser.add_argument("--fresh", action="store_true", help="measure again what is finished")
-    parser.add_argument("--markdown", action="store_true", help="make the page alone")
+    parser.add_argument(
+        "--markdown", action="store_true", help="make the page from the records, measure nothing"
+    )
     parser.add_argument(
         "--repeats", type=whole(), metavar="N", help="turns of each library (default: 7)"
     )
@@ -31,16 +32,11 @@ def parser() -> Parser:
         type=more_than_0,
         default=900.0,
         metavar="N",
-        help="seconds of timing, without compiling, checks, memory and curves (default: 900)",
+        help="seconds of timing, without compiling, errors and memory (default: 900)",
     )
-    for name, default, text in (
-        ("--limit", 120.0, "seconds that a call may take (default: 120)"),
-        ("--memory", 20.0, "GiB that a process may hold (default: 20)"),
-    ):
-        parser.add_argument(name, type=more_than_0, default=default, metavar="N", help=text)
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of page, pictures and results"
-    )
+    text = "seconds that a call may take (default: 120)"
+    parser.add_argument("--limit", type=more_than_0, default=120.0, metavar="N", help=text)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of page and results")
     return parser
 
 

@@ -1,107 +1,95 @@
-"""The text of docs/performance.md, made from a record alone."""
+"""The text of docs/performance.md, made from records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.benchmark import pictures, summary, tables
-from experiments.benchmark.results import Record
-from experiments.benchmark.wording import CLOSING, OPENING, READING
+from experiments.benchmark import summary, tables
+from experiments.benchmark.record import Record
+from experiments.benchmark.rows import BOTH, GRADIENT
+from experiments.benchmark.wording import CLOSING, COLLECTIVES, OPENING, READING, VERSIONS
+from experiments.results import Table, markdown
 from jattn.atomic import write_atomically
 
-RATIOS = "jattn's time, then the other libraries' ratios."
 
+def write(records: Sequence[tuple[Path, Record]], folder: Path) -> Path:
+    """Writes performance.md into `folder`; returns the page's path.
 
-def write(record: Record, file: Path, folder: Path) -> Path:
-    """Writes performance.md and its pictures into `folder`; returns the page's path."""
-    if summary.curves(record):
-        pictures.draw(record, folder / "pictures")
+    Args:
+        records: each file with its record. The first is measured with the newest JAX.
+    """
     page = folder / "performance.md"
-    write_atomically(page, text(record, file.relative_to(folder).as_posix()).encode())
+    names = {file.relative_to(folder).as_posix(): record for file, record in records}
+    write_atomically(page, text(names).encode())
     return page
 
 
-def text(record: Record, file: str) -> str:
-    limit = summary.rate(record)
-    said = f"{limit[0] / 1e9:.0f} GFLOP/s, {summary.title(limit[1])}" if limit else "not measured"
-    parts = [OPENING.format(file=file), setting(record), "## In short\n", means(record)]
-    if summary.measured(record):
-        parts += ["## Rows\n", tables.markdown(tables.ratios(record)) + "\n"]
-        parts += [READING.format(limit=said), *details(record)]
-    parts += scaling(record)
-    reasons = tables.reasons(record)
+def text(records: dict[str, Record]) -> str:
+    """Returns the page of records by the paths of their files."""
+    first, *others = records.values()
+    files = " and ".join(f"[{name}]({name})" for name in records)
+    parts = [OPENING.format(files=files), setting([first, *others])]
+    parts += ["## In short\n", means(first), "## Rows\n", shown(tables.rows(first)), READING]
+    if others:
+        parts += ["## Versions of JAX\n", VERSIONS, shown(tables.versions_of_jax([first, *others]))]
+    parts += details(first)
+    sharded = [line for line in summary.lines(first) if line.row["family"].startswith("sharded")]
+    if sharded:
+        table = tables.every_peer("Times and collectives", sharded, tables.collectives_of)
+        parts += ["## Sharded batch\n", COLLECTIVES, shown(table)]
+    reasons = tables.reasons(first)
     if reasons:
         parts += ["## Missing results, and reasons\n", "\n".join(reasons) + "\n"]
     return "\n".join([*parts, CLOSING])
 
 
-def setting(record: Record) -> str:
-    held, versions = record["machine"], record["versions"]
-    installed = [
-        f"{name} {version}" for name, version in versions.items() if version != "not installed"
-    ]
-    absent = [name for name, version in versions.items() if version == "not installed"]
-    kind = "{cores} cores, {architecture}, {vectors}, {memory_gib} GiB".format(**held)
-    table = [
-        ["what", "value"],
-        [
-            "machine",
-            kind,
-        ],
-        ["versions", ", ".join(installed)],
-        ["absent", ", ".join(absent) or "nothing"],
-        ["date", f"{record['began']} to {record.get('ended', record['began'])}"],
-        *(["command", f"`{command}`"] for command in record["commands"]),
-    ]
-    return "## Where and when\n\n" + tables.markdown(table) + "\n"
+def shown(table: Table) -> str:
+    return markdown(table) + "\n"
+
+
+def setting(records: Sequence[Record]) -> str:
+    """Returns the machine, versions, dates and commands of each record."""
+    columns = [f"jax {record['versions']['jax']}" for record in records]
+    kind = "{cores} cores, {architecture}, {vectors}, {memory_gib} GiB"
+    facts = {
+        "machine": lambda record: kind.format(**record["machine"]),
+        "versions": lambda record: ", ".join(
+            f"{name} {version}"
+            for name, version in record["versions"].items()
+            if version != "not installed"
+        ),
+        "date": lambda record: f"{record['began']} to {record.get('ended', record['began'])}",
+        "commands": lambda record: "<br>".join(f"`{line}`" for line in record["commands"]),
+    }
+    rows = [[name, *map(fact, records)] for name, fact in facts.items()]
+    return "## Machine and versions\n\n" + shown(Table("Each run", ["", *columns], rows))
 
 
 def means(record: Record) -> str:
-    table = [["geometric mean of ratios", "ratio", "rows"]]
-    table += [[name, f"**{mean:.2f}**", str(count)] for name, mean, count in summary.means(record)]
-    behind = summary.slowest(summary.measured(record))
-    said = "; ".join(
-        f"{line.name} {summary.direction_title(line.direction)} ({ratio:.2f})"
-        for line, ratio in behind
+    rows = [[name, f"**{mean:.2f}**", str(count)] for name, mean, count in summary.means(record)]
+    behind = "; ".join(
+        f"{line.name} {tables.direction_title(line.direction)} ({ratio:.2f})"
+        for line, ratio in summary.slowest(summary.lines(record))
     )
-    return f"{tables.markdown(table)}\n\nRows where another library is faster: {said or 'none'}.\n"
+    note = f"Rows where another library is faster: {behind or 'none'}."
+    columns = ["rows", "geometric mean", "number"]
+    return shown(Table("Times of others over jattn's", columns, rows, [note]))
 
 
 def details(record: Record) -> list[str]:
-    """Returns tables of every library's ratios, first calls and memory."""
+    """Returns tables of every library's ratios, errors, first calls and memory."""
     parts = []
-    for direction in ("forward", "gradient"):
-        lines = [line for line in summary.measured(record) if line.direction == direction]
+    for direction in BOTH:
+        lines = [line for line in summary.lines(record) if line.direction == direction]
         if not lines:
             continue
-        name = summary.direction_title(direction)
+        name = tables.direction_title(direction)
+        compared = "output / gradients" if direction == GRADIENT else "output"
+        parts.append(f"## Every library, {name}\n")
         for heading, show in (
-            (
-                f"## Every library, {name}\n\njattn's time, then the other libraries' ratios.\n",
-                tables.ratio_or_reason,
-            ),
-            (f"### First call, {name}\n\nSeconds, with compilation.\n", tables.first_call),
-            (f"### Memory, {name}\n\nMiB, without the inputs.\n", tables.memory),
+            ("jattn's time, then the other libraries' times over it", tables.ratio_of),
+            (f"Largest relative error against float64: {compared}", tables.error_of),
+            ("Seconds of the first call, with compilation", tables.first_call_of),
+            ("Memory in MiB, without the inputs", tables.memory_of),
         ):
-            parts += [heading, tables.markdown(tables.every_peer(lines, show)) + "\n"]
-    return parts
-
-
-def scaling(record: Record) -> list[str]:
-    """Returns curves of time and memory, as pictures and as tables."""
-    families = summary.curves(record)
-    if not families:
-        return []
-    parts = ["## Scaling with length\n\nOne example of 8 heads of 64, forward + backward.\n"]
-    parts += [
-        f"![{label}, against length](pictures/{name})\n"
-        for name, (*_, label) in pictures.PICTURES.items()
-    ]
-    for family in families:
-        lines = summary.curve(record, family)
-        name = family.removeprefix("scaling-")
-        for what, show in (
-            ("time", tables.median_or_reason),
-            ("MiB without the inputs", tables.memory),
-        ):
-            table = tables.every_peer(lines, show, first="t")
-            parts += [f"### {name.capitalize()}, {what}\n", tables.markdown(table) + "\n"]
+            parts.append(shown(tables.every_peer(heading, lines, show)))
     return parts

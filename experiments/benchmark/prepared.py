@@ -14,23 +14,28 @@ class Unsupported(Exception):
 
 
 class Prepared(NamedTuple):
-    """`call` has finished what it does when it returns; `result` names the arrays it returned.
+    """A row that is ready to run.
 
-    compile: what can be done before the first call.
-    held: bytes of masks and the like that the library needs beside the row's own inputs.
+    call: returns when its work is finished.
+    result: names the arrays that `call` returned.
+    compile: the work that can be done before the first call.
+    held: bytes of masks and the like that the library needs in addition to the row's own inputs.
+    program: returns the text of the compiled program.
     """
 
     call: Callable[[], Any]
     result: Callable[[Any], Result]
     compile: Callable[[], Any] = lambda: None
     held: int = 0
+    program: Callable[[], str] = lambda: ""
 
 
 class Peer(NamedTuple):
-    """A library or one of its functions; `module` has a function a kind, which makes a `Prepared`.
+    """A library.
 
-    distribution: what carries the version.
-    title: how it is called on the page.
+    module: the beginning of the name of its module, which has a function for each kind of row.
+    distribution: the package that has the version.
+    title: its name on the page.
     """
 
     module: str
@@ -41,27 +46,11 @@ class Peer(NamedTuple):
 PEERS = {
     "jattn": Peer("jattn", "jattn", "jattn"),
     "jax.nn": Peer("jax", "jax", "jax.nn"),
-    "jnp": Peer("formula", "jax", "plain jnp"),
-    "flax-nnx": Peer("flax_nnx", "flax", "Flax nnx"),
-    "flax-linen": Peer("flax_linen", "flax", "Flax linen"),
-    "equinox": Peer("equinox", "equinox", "Equinox"),
-    "haiku": Peer("haiku", "dm-haiku", "Haiku"),
-    "keras": Peer("keras", "keras", "Keras on JAX"),
-    "tokamax-xla": Peer("tokamax_xla", "tokamax", "tokamax, xla"),
-    "tokamax-chunked": Peer("tokamax_chunked", "tokamax", "tokamax, xla_chunked"),
-    "attnax": Peer("attnax", "attnax", "attnax, standard"),
-    "attnax-chunked": Peer("attnax_chunked", "attnax", "attnax, memory-efficient"),
     "torch": Peer("torch", "torch", "PyTorch"),
-    "torch-flex": Peer("torch_flex", "torch", "PyTorch FlexAttention"),
+    "flax-nnx": Peer("flax", "flax", "Flax nnx"),
+    "tokamax": Peer("tokamax", "tokamax", "tokamax"),
+    "keras": Peer("keras", "keras", "Keras on JAX"),
     "onnxruntime": Peer("onnxruntime", "onnxruntime", "ONNX Runtime"),
-}
-KINDS = {
-    "attention": "attention",
-    "additive": "additive attention",
-    "gru": "a GRU",
-    "bidirectional": "a GRU both ways",
-    "training": "this, nor a model written for it here",
-    "product": "a matrix product",
 }
 OWN, TRUTH = "jattn", "float64"
 
@@ -77,7 +66,7 @@ def offered(peer: str, row: Any) -> Callable[..., Prepared]:
     module = importlib.import_module(f"experiments.benchmark.libraries.{name}_functions")
     function = getattr(module, row.kind, None)
     if function is None:
-        raise Unsupported(f"has no function for {KINDS[row.kind]}")
+        raise Unsupported("has no such function")
     return function
 
 

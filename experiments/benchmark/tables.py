@@ -1,132 +1,141 @@
-"""The tables of the page, as Markdown."""
+"""The tables of the page."""
 
 from collections.abc import Callable, Sequence
 
 from experiments.benchmark import summary
 from experiments.benchmark.measure import Cell
 from experiments.benchmark.prepared import OWN, PEERS
-from experiments.benchmark.results import Record
-from experiments.benchmark.rows import FORWARD
-from experiments.benchmark.summary import Line, title
-
-Table = list[list[str]]
-
-
-def markdown(table: Table) -> str:
-    head, *rows = table
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+from experiments.benchmark.record import Record
+from experiments.benchmark.rows import GRADIENT
+from experiments.benchmark.summary import Line
+from experiments.results import Table
 
 
-def text(table: Table) -> str:
-    """Formats a table for a terminal."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )
-
-
-def ratios(record: Record) -> Table:
-    """Returns a line for each row and direction: jattn's time, best peer, share of the limit."""
-    head = ["row", "direction", "jattn", "best peer", "its time", "best / jattn", "jax.nn / jattn"]
-    head.append("share of the limit")
-    table, limit = [head], summary.rate(record)
-    for line in summary.measured(record):
+def rows(record: Record) -> Table:
+    """Returns a line for each row and direction: time and error of jattn and of the best peer."""
+    columns = ["row", "direction", "jattn", "error", "best peer", "its time", "its error"]
+    columns += ["best / jattn", "jax.nn / jattn"]
+    lines = []
+    for line in summary.lines(record):
         best = line.best()
-        ratio, share = line.best_ratio(), line.share(limit[0] if limit else None)
-        table.append(
-            [
-                line.name,
-                summary.direction_title(line.direction),
-                figure(line.own),
-                "" if best is None else title(best),
-                "" if best is None else figure(line.cells[best]),
-                "" if ratio is None else f"**{ratio:.2f}**",
-                number(line.ratio("jax.nn")),
-                "" if share is None else f"{share:.0%}".replace("%", " %"),
-            ]
+        other = None if best is None else line.cells[best]
+        cells = [direction_title(line.direction), time(line.own), error(line.own)]
+        cells += ["" if best is None else title(best), time(other), error(other)]
+        ratio = number(line.best_ratio())
+        lines.append(
+            [line.name, *cells, f"**{ratio}**" if ratio else "", number(line.ratio("jax.nn"))]
         )
-    return table
+    return Table(f"Every row, jax {record['versions']['jax']}", columns, lines)
+
+
+def versions_of_jax(records: Sequence[Record]) -> Table:
+    """Returns jattn's time and jax.nn's ratio to it for each version of JAX."""
+    names = [f"jax {record['versions']['jax']}" for record in records]
+    by_place = [
+        {(line.name, line.direction): line for line in summary.lines(record)} for record in records
+    ]
+    lines = []
+    for place in by_place[0]:
+        found = [lines_of[place] for lines_of in by_place if place in lines_of]
+        if len(found) == len(records):
+            lines.append(
+                [
+                    place[0],
+                    direction_title(place[1]),
+                    *(time(line.own) for line in found),
+                    *(number(line.ratio("jax.nn")) for line in found),
+                ]
+            )
+    columns = ["row", "direction", *(f"jattn, {name}" for name in names)]
+    columns += [f"jax.nn / jattn, {name}" for name in names]
+    return Table("jattn's time, and jax.nn's time over it in the same run", columns, lines)
+
+
+def every_peer(name: str, lines: Sequence[Line], show: Callable[[Line, str], str]) -> Table:
+    """Returns a table with a line for each row and a column for each peer."""
+    peers = summary.peers_of(list(lines))
+    cells = [[line.name, *(show(line, peer) for peer in peers)] for line in lines]
+    return Table(name, ["row", *map(title, peers)], cells)
+
+
+def ratio_of(line: Line, peer: str) -> str:
+    """Formats a peer's time over jattn's, or jattn's time."""
+    if peer == OWN:
+        return time(line.own)
+    cell, ratio = line.cells.get(peer), line.ratio(peer)
+    if cell is None or ratio is None:
+        return "" if cell is None else "–"
+    return f"{ratio:.2f}{wrong_mark(cell)}"
+
+
+def collectives_of(line: Line, peer: str) -> str:
+    cell = line.cells.get(peer, {})
+    if "collectives" not in cell:
+        return "–" if cell else ""
+    return f"{time(cell)} {direction_title(line.direction)}, {cell['collectives']} collectives"
+
+
+def error_of(line: Line, peer: str) -> str:
+    return error(line.cells.get(peer))
+
+
+def first_call_of(line: Line, peer: str) -> str:
+    cell = line.cells.get(peer, {})
+    return f"{cell['first']:.2f}" if "first" in cell else "–" if cell else ""
+
+
+def memory_of(line: Line, peer: str) -> str:
+    cell = line.cells.get(peer, {})
+    if "memory" not in cell:
+        return "–" if cell else ""
+    return f"{cell['memory'] / 2**20:.0f}" if cell["memory"] >= 2**20 else "< 1"
+
+
+def title(peer: str) -> str:
+    return PEERS[peer].title if peer in PEERS else peer
+
+
+def direction_title(direction: str) -> str:
+    return "forward + backward" if direction == GRADIENT else "forward"
 
 
 def number(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
-def figure(cell: Cell | None) -> str:
-    """Formats a time, or a dash without one."""
-    if cell is None:
-        return ""
-    if "median" not in cell:
-        return "–"
-    return summary.seconds(cell["median"]) + (" (wrong)" if summary.is_wrong(cell) else "")
+def error(cell: Cell | None) -> str:
+    """Formats the error of the output, and of the gradients where there are some."""
+    names = [name for name in ("error", "gradient_error") if name in (cell or {})]
+    return " / ".join(f"{(cell or {})[name]:.1e}" for name in names)
 
 
-def every_peer(
-    lines: Sequence[Line], show: Callable[[Line, str], str], first: str = "row"
-) -> Table:
-    """Returns a table with a line for each row and a column for each peer."""
-    peers = summary.peers_of(list(lines))
-    table = [[first, *map(title, peers)]]
-    for line in lines:
-        name = str(line.row["length"]) if line.row["length"] else line.name
-        table.append([name, *(show(line, peer) for peer in peers)])
-    return table
+def time(cell: Cell | None) -> str:
+    """Formats a time with three digits, or a dash without one."""
+    if cell is None or "median" not in cell:
+        return "–" if cell else ""
+    value = cell["median"]
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
+        if value >= size or unit == "ns":
+            number = f"{value / size:.3g}" if value < 1000 * size else f"{value / size:.0f}"
+            return f"{number} {unit}{wrong_mark(cell)}"
+    raise AssertionError("the last unit fits any time")
 
 
-def ratio_or_reason(line: Line, peer: str) -> str:
-    """Formats a peer's time over jattn's, or jattn's time."""
-    cell = line.cells.get(peer)
-    if peer == OWN:
-        return figure(cell)
-    ratio = line.ratio(peer)
-    if cell is None or ratio is None:
-        return "" if cell is None else "–"
-    return f"{ratio:.2f}" + (" (wrong)" if summary.is_wrong(cell) else "")
-
-
-def median_or_reason(line: Line, peer: str) -> str:
-    return figure(line.cells.get(peer))
-
-
-def first_call(line: Line, peer: str) -> str:
-    cell = line.cells.get(peer, {})
-    return f"{cell['first']:.2f}" if "first" in cell else "–" if cell else ""
-
-
-def memory(line: Line, peer: str) -> str:
-    cell = line.cells.get(peer, {})
-    return summary.mebibytes(cell["memory"]) if "memory" in cell else "–" if cell else ""
+def wrong_mark(cell: Cell) -> str:
+    return " (wrong)" if summary.is_wrong(cell) else ""
 
 
 def reasons(record: Record) -> list[str]:
-    """Returns a line for each peer and reason, with the families or points that it concerns."""
-    by_reason: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for line in summary.lines(record, lambda row: row["family"] != "limit"):
-        place = line.name if line.row["length"] else line.row["family"]
+    """Returns a line for each peer and reason, with the families and directions of its rows."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for line in summary.lines(record):
         for peer, cell in line.cells.items():
-            for reason in (cell.get("reason"), cell.get("memory_reason"), wrong(cell)):
-                if reason is not None:
-                    places = by_reason.setdefault((peer, reason), {})
-                    places.setdefault(place, set()).add(line.direction)
-    order = [*PEERS]
+            for kind in cell.keys() & {"reason", "memory_reason"}:
+                same = [cells[peer].get(kind) == cell[kind] for cells in line.row["cells"].values()]
+                place = line.row["family"]
+                place += "" if all(same) else f" {direction_title(line.direction)}"
+                places.setdefault((peer, cell[kind]), []).append(place)
     return [
-        f"- {title(peer)}: {reason} ({', '.join(map(where, places.items()))})"
-        for (peer, reason), places in sorted(
-            by_reason.items(), key=lambda item: order.index(item[0][0])
-        )
+        f"- {title(peer)}: {reason} ({', '.join(dict.fromkeys(places[peer, reason]))})"
+        for peer, reason in sorted(places, key=lambda place: [*PEERS].index(place[0]))
     ]
-
-
-def where(place: tuple[str, set[str]]) -> str:
-    """Formats a family, with the direction if it is one of two."""
-    name, directions = place
-    one_of_two = len(directions) == 1 and not name.startswith(("scaling", "training", "decode"))
-    words = [FORWARD if FORWARD in directions else "backward"] if one_of_two else []
-    return " ".join([name, *words])
-
-
-def wrong(cell: Cell) -> str | None:
-    if "median" not in cell or not summary.is_wrong(cell):
-        return None
-    return f"its {cell['error_in']} is off by {cell['error']:.1e} of the largest entry"

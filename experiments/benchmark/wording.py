@@ -2,45 +2,60 @@
 
 OPENING = """# Performance
 
-Made by `python -m experiments.benchmark` from [{file}]({file}); not edited by hand.
+Made by `python -m experiments.benchmark` from {files}; not edited by hand.
 
 Every row is measured for all libraries in one run. Each library has its own process, and the
 processes take turns, so that all meet the same noise. Times are medians of single calls, compiled
 if the library compiles, with float32 inputs in the library's own layout. Forward + backward is the
 result and the gradient of every float input. A ratio is a library's time over jattn's: above 1,
-jattn is faster.
+jattn is faster. Every result is compared with a float64 computation.
 """
 
 READING = """How to read it:
 
 - Names give the family and the sizes: `b t h k` for attention, `b t s q p` for additive attention,
-  `b t i n` for the GRU. `window` has the query's own position and 256 before it, causally
+  `b t i n` for the GRU, and `b t`, layers, heads and the size of a head for the transformer.
+- `window` has the query's own position and 256 before it, causally
   (`local_window_size=(256, 0)`). `padded` is causal with a length drawn for each example.
   `documents` packs eight documents into one sequence. `grouped` has 8 key-value heads. `soft-cap`
-  is 50. `decode` is one query against 4,096 keys, for jattn in its cache. `bidirectional` has a
-  length drawn for each example.
-- `training-step` is a step of [the main job's model](pronunciation.md) with its default sizes: 256
-  words of at most 12 letters, loss, gradient, clipping and Adam. The other one feeds each
-  attentional vector to the next step.
-- The best peer is the fastest library whose result is right: within 1e-3 of float64, relative to
-  the largest entry, in the output and in each gradient. (wrong) marks other results, – functions
-  that a library lacks.
-- The limit is the float32 product of two 2048 × 2048 matrices, the faster of JAX's and PyTorch's
-  in the same run: {limit}. The share of the limit counts only products over pairs that may attend
-  to each other, forward once and backward twice.
+  is 50. `decode` is one query against 4,096 keys, for jattn in its cache. `sharded` has its batch
+  on four CPU devices. `bidirectional` has a length drawn for each example.
+- `transformer` is the gradient of every parameter of a stack of pre-norm blocks with GELU. jattn's
+  is `transformer_encoder` with `attend=jattn.engine.attend`. jax.nn is the same model with
+  `jax.nn.dot_product_attention` as `attend`. PyTorch's is `nn.TransformerEncoder`.
+- `training-step` is the loss and the gradient of [the main job's model](pronunciation.md) with its
+  default sizes, for 256 words of at most 12 letters.
+- An error is the largest difference from float64, for attention over the last key-value head. The
+  first number is the error of the output, relative to the largest entry of the same row (the output
+  of one query in one head). The second number is the largest error of any gradient, relative to the
+  largest entry of that gradient. PyTorch's attention on a CPU uses an exponential, `exp_u20` in its
+  source, that may be off by 20 units in the last place.
+- The float64 results are those of a plain formula for attention, and those of jattn's functions
+  without the engine for the other rows. The tests compare these functions with NumPy oracles.
+- The best peer is the fastest library whose errors are at most 1e-3. (wrong) marks other results,
+  – functions that a library lacks.
+"""
+
+VERSIONS = """The newest JAX for Python 3.11 is 0.10.2. A ratio compares two libraries in one run.
+Times of different runs also differ by noise.
+"""
+
+COLLECTIVES = """Four CPU devices share two cores. A collective is an operation of the compiled
+program that exchanges data between devices. Attention over a sharded batch needs none.
 """
 
 CLOSING = """## Limits
 
 - One machine, two threads, one run. On a GPU none of these ratios holds.
-- Equinox's and Haiku's attention has four projections, which are set to the identity; their time
-  counts. PyTorch is not compiled, except FlexAttention, which has no backward pass on a CPU.
+- PyTorch is not compiled. Its FlexAttention is left out, since it has no backward pass on a CPU.
+- Flax nnx, Keras and ONNX Runtime are not measured at 16,384, where a mask alone takes 256 MiB.
+- Tokamax is its implementation `xla_chunked`, the one for a CPU that has linear memory.
+- ONNX Runtime has no gradients. It runs without its arena, which a program that calls it often
+  would keep.
 - Masks that a library takes as an array are made before timing; they count as memory.
-- ONNX Runtime runs without its arena, which a program that calls it often would keep.
 - A ratio near 1 is a draw: repeat the row before drawing conclusions from a few per cent.
-- Memory is the peak of one call in a fresh process, without inputs and compiled code. Values far
-  below 10 MiB are mostly the libraries' own buffers.
-- Points of a curve longer than 4,096 are not compared with float64.
+- Memory is the peak of one call in a fresh process, without inputs and compiled code. Values below
+  10 MiB are mostly the libraries' own buffers.
 
 ## Reproduction
 
@@ -51,6 +66,6 @@ python -m experiments.benchmark
 ```
 
 The machine should be idle otherwise. The same command continues an interrupted run. `--fresh`
-starts anew, `--rows` and `--peers` select rows and libraries, `--check` compares results without
-timing, and `--markdown` makes this page from the record.
+starts anew, `--rows` and `--peers` select rows and libraries, and `--markdown` makes this page from
+the records. Each version of JAX has its own record, and the page compares those in the folder.
 """

@@ -5,11 +5,15 @@ import ctypes
 import gc
 import os
 import pickle
+import re
 import sys
 import time
 from typing import Any
 
 THREADS = 2
+COLLECTIVE = re.compile(
+    r" (?:all-gather|all-reduce|all-to-all|reduce-scatter|collective-[a-z]+)(?:-start)?\("
+)
 
 
 def main() -> None:
@@ -80,6 +84,10 @@ class Measuring:
         returned = self.prepared.call()
         seconds = time.perf_counter() - began
         return seconds, checked(self.row, self.inputs, self.prepared.result(returned))
+
+    def collectives(self) -> int:
+        """Returns the number of operations of the program that exchange data between devices."""
+        return len(COLLECTIVE.findall(self.prepared.program()))
 
     def time(self, seconds: float, calls: int) -> list[float]:
         """Returns durations of single calls: as many as fit into `seconds`, from one to `calls`."""

@@ -1,99 +1,74 @@
-"""Plain formulas in float64, differentiated by JAX: what every library's result is compared with.
+"""The results that every library is compared with: float64, differentiated by JAX.
 
-They share no code with jattn. Attention goes over the queries in blocks, for its memory alone.
+Attention is a plain formula in blocks of queries, which shares no code with jattn. The other rows
+are jattn's functions, which its tests compare with NumPy oracles.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark.checks import last_head
-from experiments.benchmark.inputs import Arrays
-from experiments.benchmark.libraries import jax_calls
-from experiments.benchmark.libraries.float64_recurrent import (
-    both_ways,
-    cross_entropy,
-    double,
-    in_blocks,
-    read,
-    unroll,
-)
-from experiments.benchmark.masks import dense
+from experiments.benchmark.inputs import Arrays, dense
+from experiments.benchmark.libraries import jattn_functions, jax_calls
+from experiments.benchmark.prepared import Prepared
 from experiments.benchmark.rows import Row
 
 jax.config.update("jax_enable_x64", True)  # This module is imported in a process of its own.
+BLOCK = 256  # Queries.
 
 
-def attention(row: Row, inputs: Arrays, direction: str):
+def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
+    """Prepares the last key-value head and its queries."""
+    steps, keys = row.shape[1], row.keys or row.shape[1]
+    mask = dense(row, inputs)
+    mask = np.ones((1, steps, keys), bool) if mask is None else mask
     inputs = {
         name: last_head(row, name, array) if array.dtype == np.float32 else array
         for name, array in inputs.items()
     }
-    mask = dense(row, inputs)
-    if mask is None:
-        mask = np.ones((1, row.shape[1], row.keys or row.shape[1]), bool)
-    mask = np.broadcast_to(mask, (row.shape[0], *mask.shape[1:]))
+    size = BLOCK if steps % BLOCK == 0 else steps
+    split = lambda array: array.reshape(-1, size, *array.shape[1:])
 
-    def one(example, bias):
-        query, key, value, mask = example
-
-        def block(query, mask, bias):
+    def example(query, key, value, mask, bias):
+        @jax.checkpoint
+        def block(arrays):
+            query, mask, bias = arrays
             scores = jnp.einsum("tgk,sk->tgs", query, key) * query.shape[-1] ** -0.5
             if row.soft_cap is not None:
                 scores = row.soft_cap * jnp.tanh(scores / row.soft_cap)
             scores = jnp.where(mask[:, None], scores + bias, -jnp.inf)
             return jnp.einsum("tgs,sk->tgk", jax.nn.softmax(scores), value)
 
-        return in_blocks(block, query, mask, bias)
+        return jax.lax.map(block, (split(query), split(mask), split(bias))).reshape(query.shape)
 
-    def all_examples(arrays, mask):
-        bias = arrays.get("bias")
-        if bias is None:
-            bias = jnp.zeros((1, 1, mask.shape[1], 1))
+    def called(arrays, mask):
+        bias = arrays.get("bias", jnp.zeros((1, 1, steps, 1)))
         bias = jnp.moveaxis(bias[0], 1, 0)
+        mask = jnp.broadcast_to(mask, (row.shape[0], steps, keys))
         return jax.lax.map(
-            lambda example: one(example, bias),
+            lambda arrays: example(*arrays, bias=bias),
             (arrays["query"], arrays["key"][:, :, 0], arrays["value"][:, :, 0], mask),
         )
 
     arrays = double(jax_calls.differentiated(inputs))
-    return jax_calls.prepared(all_examples, arrays, mask, double(inputs["cotangent"]), direction)
+    return jax_calls.prepared(called, arrays, mask, double(inputs["cotangent"]), direction)
 
 
-def additive(row: Row, inputs: Arrays, direction: str):
-    def all_examples(arrays, mask):
-        params = arrays["params"]
-        one = lambda query, key, value: read(params, query, key, value, mask)
-        return jax.lax.map(
-            lambda example: one(*example), (arrays["query"], arrays["key"], arrays["value"])
-        )
-
-    arrays = double({name: inputs[name] for name in ("params", "query", "key", "value")})
-    return jax_calls.prepared(
-        all_examples, arrays, np.ones(row.shape[2], bool), double(inputs["cotangent"]), direction,
-        named=jax_calls.additive_gradients,
-    )  # fmt: skip
+def double(tree):
+    """Returns a tree with float64 in place of float32."""
+    is_float = lambda leaf: leaf.dtype == np.float32
+    return jax.tree.map(lambda leaf: np.float64(leaf) if is_float(leaf) else leaf, tree)
 
 
-def gru(row: Row, inputs: Arrays, direction: str):
-    run = lambda params, inputs, initial, lengths: unroll(params[0], inputs, initial, lengths)[0]
-    return jax_calls.gru(run, row, double(inputs), direction)
+def reference(function):
+    return lambda row, inputs, direction: function(row, double(inputs), direction)
 
 
-def bidirectional(row: Row, inputs: Arrays, direction: str):
-    run = lambda params, inputs, initial, lengths: both_ways(params, inputs, lengths)[0]
-    return jax_calls.gru(run, row, double(inputs), direction)
-
-
-def training(row: Row, inputs: Arrays, direction: str):
-    batch = {name: array for name, array in inputs.items() if name != "params"}
-    return jax_calls.prepared(
-        lambda params, batch: cross_entropy(params, batch, row.input_feeding),
-        double(inputs["params"]), batch, np.float64(1), direction,
-        named=lambda slopes: jax_calls.gradients(jax_calls.leaves(slopes)),
-    )  # fmt: skip
-
-
-def product(row: Row, inputs: Arrays, direction: str):
-    multiply = lambda both, _fixed: both["left"] @ both["right"]
-    return jax_calls.prepared(multiply, double(inputs), None, None, direction)
+additive = reference(jattn_functions.additive)
+gru = reference(jattn_functions.gru)
+bidirectional = reference(jattn_functions.bidirectional)
+training = reference(jattn_functions.training)
+transformer = reference(partial(jax_calls.transformer, None))  # The dense form.

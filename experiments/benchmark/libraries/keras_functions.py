@@ -3,6 +3,7 @@
 # pyright: reportMissingImports=false
 
 import os
+from functools import partial
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Read when keras is imported.
 
@@ -14,37 +15,20 @@ from experiments.benchmark.libraries import jax_calls
 from experiments.benchmark.prepared import Prepared
 from experiments.benchmark.rows import Row
 
-
-def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    def called(*arrays, **options):
-        return keras.ops.dot_product_attention(
-            *arrays, attn_logits_soft_cap=row.soft_cap, **options
-        )
-
-    return jax_calls.attention(called, row, inputs, direction)
+attention = partial(jax_calls.attention, keras.ops.dot_product_attention)
 
 
 def additive(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """Prepares the layer, which scores projected queries and keys."""
     layer = keras.layers.AdditiveAttention()
-    layer.build(
-        [(row.shape[0], size, row.shape[4]) for size in (row.shape[1], *[row.shape[2]] * 2)]
-    )
+    layer.build([(*row.shape[:2], row.shape[4])] * 3)  # The last size is the one that matters.
 
-    def called(arrays, _fixed):
-        params = arrays["params"]
-        projected = (
-            arrays["query"] @ params.query_weight.T,
-            arrays["value"],
-            arrays["key"] @ params.key_weight.T,
-        )
+    def called(params, query, key, value):
+        projected = [query @ params.query_weight.T, value, key @ params.key_weight.T]
         state = [variable.value for variable in layer.non_trainable_variables]
-        return layer.stateless_call([params.score_weight], state, list(projected))[0]
+        return layer.stateless_call([params.score_weight], state, projected)[0]
 
-    arrays = {name: inputs[name] for name in ("params", "query", "key", "value")}
-    return jax_calls.prepared(
-        called, arrays, None, inputs["cotangent"], direction, named=jax_calls.additive_gradients
-    )
+    return jax_calls.additive(called, inputs, direction)
 
 
 def run(layer, params, inputs, **options):

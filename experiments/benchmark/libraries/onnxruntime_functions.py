@@ -10,13 +10,10 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 import jattn
-from experiments.benchmark.inputs import Arrays
-from experiments.benchmark.masks import dense_unless_causal, only_causal
+from experiments.benchmark.inputs import Arrays, causal_or_dense
 from experiments.benchmark.prepared import Prepared, Unsupported
 from experiments.benchmark.rows import FORWARD, Row
 from jattn import convert
-
-TYPES = {"float32": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
 
 
 def prepared(
@@ -27,7 +24,9 @@ def prepared(
         raise Unsupported("has no gradients")
     feeds = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
     given = [
-        helper.make_tensor_value_info(name, TYPES[str(array.dtype)], array.shape)
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
         for name, array in feeds.items()
     ]
     made = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
@@ -42,22 +41,21 @@ def prepared(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
-    held = feeds["mask"].nbytes if "mask" in feeds else 0
     return Prepared(
         lambda: session.run(None, feeds)[0],
         lambda output: {"output": finished(output)},
-        held=held,
+        held=feeds["mask"].nbytes if "mask" in feeds else 0,
     )
 
 
 def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
     feeds = {name: inputs[name].swapaxes(1, 2) for name in ("query", "key", "value")}
-    mask = dense_unless_causal(row, inputs)
+    is_causal, mask = causal_or_dense(row, inputs)
     if row.biased:
         feeds["mask"] = inputs["bias"]
     elif mask is not None:
-        feeds["mask"] = mask[:, None]
-    options: Arrays = {"is_causal": int(only_causal(row)), "softcap": row.soft_cap or 0.0}
+        feeds["mask"] = mask
+    options: Arrays = {"is_causal": int(is_causal), "softcap": row.soft_cap or 0.0}
     names = ["query", "key", "value", "mask"]
     return prepared(
         "Attention", feeds, names, direction, lambda output: output.swapaxes(1, 2), **options
@@ -67,11 +65,9 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
 def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """Prepares a GRU; time is the first axis, and outputs have an axis for the directions."""
     both = len(inputs["params"]) == 2
-    weights = (
-        convert.bidirectional_gru_to_onnx(jattn.BidirectionalGRUParams(*inputs["params"]))
-        if both
-        else convert.gru_to_onnx(*inputs["params"])
-    )
+    one, two = convert.gru_to_onnx, convert.bidirectional_gru_to_onnx
+    params = inputs["params"]
+    weights = two(jattn.BidirectionalGRUParams(*params)) if both else one(*params)
     feeds = {"X": inputs["inputs"].swapaxes(0, 1), **weights}
     if "initial" in inputs:
         feeds["initial_h"] = inputs["initial"][None]

@@ -47,7 +47,7 @@ def prepared(
 
     if direction == FORWARD:
         return Prepared(forward, result, held=held)
-    against = torch.tensor(np.ascontiguousarray(cotangent))
+    against = torch.tensor(np.array(cotangent, order="C"))
     for array in arrays.values():
         array.requires_grad_()
     return Prepared(with_gradient, result, held=held)

@@ -5,10 +5,10 @@
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from experiments.benchmark.inputs import Arrays
+from experiments.benchmark.inputs import Arrays, causal_or_dense
 from experiments.benchmark.libraries import jax_calls, torch_calls
-from experiments.benchmark.libraries.torch_training import training as training
-from experiments.benchmark.masks import dense_unless_causal, only_causal
+from experiments.benchmark.libraries.torch_models import training as training
+from experiments.benchmark.libraries.torch_models import transformer as transformer
 from experiments.benchmark.prepared import Prepared, Unsupported
 from experiments.benchmark.rows import Row
 from jattn import BidirectionalGRUParams, convert
@@ -18,9 +18,9 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
     """Prepares a row; windows, lengths and documents are a Boolean mask, made before timing."""
     if row.soft_cap is not None:
         raise Unsupported("has no soft cap")
-    mask = dense_unless_causal(row, inputs)
+    is_causal, mask = causal_or_dense(row, inputs)
     held = 0 if mask is None else mask.nbytes
-    mask = None if mask is None else torch.tensor(mask)[:, None]
+    mask = None if mask is None else torch.tensor(mask)
 
     def called(arrays):
         return torch.nn.functional.scaled_dot_product_attention(
@@ -28,7 +28,7 @@ def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
             arrays["key"],
             arrays["value"],
             attn_mask=arrays.get("bias", mask),
-            is_causal=only_causal(row),
+            is_causal=is_causal,
             enable_gqa=bool(row.key_value_heads),
         )
 
@@ -58,11 +58,9 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
     _, steps, size, units = row.shape
     both = len(inputs["params"]) == 2
     module = torch.nn.GRU(size, units, batch_first=True, bidirectional=both)
-    weights = (
-        convert.bidirectional_gru_to_torch(BidirectionalGRUParams(*inputs["params"]))
-        if both
-        else convert.gru_to_torch(*inputs["params"])
-    )
+    one, two = convert.gru_to_torch, convert.bidirectional_gru_to_torch
+    params = inputs["params"]
+    weights = two(BidirectionalGRUParams(*params)) if both else one(*params)
     module.load_state_dict(torch_calls.tensors(weights))
     arrays = torch_calls.tensors(
         {name: inputs[name] for name in ("inputs", "initial") if name in inputs}
@@ -85,23 +83,13 @@ def gru(row: Row, inputs: Arrays, direction: str) -> Prepared:
         """Returns gradients under common names."""
         named = made.result(returned)
         slopes = {name: named.pop(f"d_{name}") for name in weights if f"d_{name}" in named}
-        if not slopes:
-            return named
-        read = (
-            convert.bidirectional_gru_from_torch(slopes)
-            if both
-            else (convert.gru_from_torch(slopes),)
-        )
-        return {**named, **jax_calls.gru_gradients({"params": read})}
+        if slopes:
+            one, two = convert.gru_from_torch, convert.bidirectional_gru_from_torch
+            params = two(slopes) if both else (one(slopes),)
+            named |= jax_calls.gru_gradients({"params": params})
+        return named
 
     return made._replace(result=result)
 
 
 bidirectional = gru
-
-
-def product(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    arrays = torch_calls.tensors(inputs)
-    return torch_calls.prepared(
-        lambda arrays: arrays["left"] @ arrays["right"], arrays, None, direction
-    )

@@ -1,19 +1,17 @@
-"""Flax, its newer interface."""
+"""Flax nnx."""
 
 # pyright: reportMissingImports=false
+
+from functools import partial
 
 from flax import nnx
 
 from experiments.benchmark.inputs import Arrays
 from experiments.benchmark.libraries import jax_calls
-from experiments.benchmark.prepared import Prepared, Unsupported
+from experiments.benchmark.prepared import Prepared
 from experiments.benchmark.rows import Row
 
-
-def attention(row: Row, inputs: Arrays, direction: str) -> Prepared:
-    if row.soft_cap is not None:
-        raise Unsupported("has no soft cap")
-    return jax_calls.attention(nnx.dot_product_attention, row, inputs, direction)
+attention = partial(jax_calls.attention, nnx.dot_product_attention)
 
 
 def unrolled(row: Row, weights):

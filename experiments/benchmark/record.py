@@ -1,26 +1,43 @@
 """The file of results: finished rows are kept, so an interrupted run continues."""
 
 import datetime
+import hashlib
+import importlib.metadata
 import json
+import platform
+import re
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmark import masks
-from experiments.benchmark.inputs import draw
-from experiments.benchmark.machine import versions
+import jattn
+from experiments import results
 from experiments.benchmark.measure import Cells
-from experiments.benchmark.rows import Row, products
+from experiments.benchmark.prepared import PEERS
+from experiments.benchmark.rows import Row
 from experiments.machine import machine
-from jattn.atomic import write_atomically
 
 Record = dict[str, Any]
 
 
-class Mismatch(ValueError):
-    """A file of another machine, other versions or other settings."""
+def path_in(folder: Path) -> Path:
+    """Returns the file of this environment's JAX, so that environments do not share a file."""
+    return folder / "results" / f"benchmark-jax-{version('jax')}.json"
 
 
-class Results:
+def newest_first(folder: Path) -> list[tuple[Path, Record]]:
+    """Returns the records of a folder and their files, the newest JAX first.
+
+    Raises:
+        ValueError: there is no record, or a file is none.
+    """
+    number = lambda path: [int(digits) for digits in re.findall(r"\d+", path.stem)]
+    files = sorted((folder / "results").glob("benchmark-jax-*.json"), key=number, reverse=True)
+    if not files:
+        raise ValueError(f"{folder / 'results'} holds no benchmark-jax-*.json")
+    return [(file, read(file)) for file in files]
+
+
+class Recorder:
     """Rows by name, with the cells of each direction, as `path` holds them."""
 
     def __init__(self, path: Path, settings: Record):
@@ -37,8 +54,7 @@ class Results:
         """Reads the record of the file, if there is one.
 
         Raises:
-            Mismatch: naming what differs.
-            ValueError: the file is no record.
+            ValueError: the file is no record, or is of another machine, versions or settings.
         """
         if not self.path.exists():
             return
@@ -47,7 +63,7 @@ class Results:
             for name in {**record[part], **self.record[part]}:
                 held, here = (one[part].get(name) for one in (record, self.record))
                 if held != here:
-                    raise Mismatch(
+                    raise ValueError(
                         f"{self.path}: holds a run with {name} {held}, here it is {here}; "
                         "--fresh without --rows starts anew, --out goes elsewhere"
                     )
@@ -74,20 +90,15 @@ class Results:
 
     def put(self, row: Row, cells: dict[str, Cells]) -> None:
         """Adds a row and writes the file."""
-        inputs = draw(row) if row.padded or row.documents else {}
-        pairs = masks.pairs(row, inputs)
         self.record["rows"][row.name] = {
             "family": row.family,
             "kind": row.kind,
             "shape": list(row.shape),
-            "length": row.length,
             "date": now(),
-            "products": {name: products(row, name, pairs) for name in row.directions},
             "cells": cells,
         }
         self.record["ended"] = now()
-        text = json.dumps(self.record, indent=1, default=float)
-        write_atomically(self.path, text.encode() + b"\n")
+        results.write(self.path, self.record)
 
 
 def read(path: Path) -> Record:
@@ -108,3 +119,25 @@ def read(path: Path) -> Record:
 
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    names = ["jaxlib", "numpy", *dict.fromkeys(peer.distribution for peer in PEERS.values())]
+    found = {name: version(name) for name in names}
+    return {"python": platform.python_version(), **found, "jattn sources": sources()}
+
+
+def version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "of the checkout" if distribution == "jattn" else "not installed"
+
+
+def sources() -> str:
+    """Returns a digest of jattn's modules, so that no run is continued with other code."""
+    digest = hashlib.sha256()
+    root = Path(jattn.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
