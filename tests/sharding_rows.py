@@ -239,7 +239,7 @@ def transformer_rows() -> Iterator[Row]:
         state = jattn.transformer_start(params, cached, capacity=T)
         for row in inputs[:2]:
             outputs, state = jattn.transformer_step(params, state, row, cached)
-        return outputs, state.keys
+        return outputs, [cache.key for cache in state.caches]
 
     yield mapped("transformer_encoder", encode, encoder, memory, LENGTHS, SEEDS, axes=".bbb")
     yield mapped("transformer_decoder", decode, decoder, inputs, memory, LENGTHS, axes=".bbb")

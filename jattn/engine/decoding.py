@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
+from jattn.caches.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
 from jattn.engine.arguments import Call, check
-from jattn.engine.cache import KeyValueCache, check_cache, in_layer, over_axes, positions_of
 from jattn.engine.merge import merge_attention
 from jattn.engine.slots import BLOCK, Attended, Static, block_size, in_blocks, softmax_of_group
 from jattn.masks import window

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
-from jattn.engine.cache import KeyValueCache
+from jattn.caches.cache import KeyValueCache
 from jattn.engine.merge import MergedAttention, merge_attention
 
 # Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's

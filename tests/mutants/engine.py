@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "a chunk that begins where it ends",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "chunk_start=put(cache.chunk_start, before),",
         "chunk_start=put(cache.chunk_start, before + added),",
         PADDED,
@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         "padding that counts as tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "length=put(cache.length, before + added),",
         "length=put(cache.length, before + chunk),",
         "test_cache.test_R1_sequences_of_different_lengths",
@@ -194,7 +194,7 @@ MUTANTS = (
     ),
     Mutant(
         "a token that is written to the first layer",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "jnp.zeros_like(slot) + layer, slot",
         "jnp.zeros_like(slot) + 0 * layer, slot",
         LAYER,
@@ -202,7 +202,7 @@ MUTANTS = (
     ),
     Mutant(
         "a layer that counts no tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "every, row, layer, 0)",
         "every, 0 * row, layer, 0)",
         LAYER,
@@ -218,14 +218,14 @@ MUTANTS = (
     ),
     Mutant(
         "a ring that is rolled back as if nothing were overwritten",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "latest = jnp.maximum(length, furthest) - 1",
         "latest = length - 1",
         OVERWRITTEN,
     ),
     Mutant(
         "a roll back that keeps the tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "length = cache.length - jnp.clip(",
         "length = cache.length - 0 * jnp.clip(",
         ROLLED_BACK,
@@ -256,7 +256,7 @@ MUTANTS = (
     ),
     Mutant(
         "a ring that forgets its first slots",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "% max(cache.slots - first, 1)",
         "% max(cache.slots, 1)",
         "test_cache.test_positions_of_a_rolling_cache",
