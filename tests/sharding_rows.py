@@ -256,6 +256,7 @@ def engine_rows() -> Iterator[Row]:
     every, attend = ("b t h", "b s h", "b s h"), jattn.dot_product_attention
     bias, sinks = draw(BATCH, 2 * HEADS, T, S), jnp.asarray(draw(2 * HEADS))
     lengths, offset = np.array([2, 0, S, 5]), np.array([0, 3, 1, 2])
+    ids = np.sort(np.random.default_rng(2).integers(0, 3, (BATCH, S)))
 
     def with_all(query, key, value, bias, lengths, offset):
         return attend(
@@ -267,6 +268,9 @@ def engine_rows() -> Iterator[Row]:
             logits_soft_cap=2.0,
             return_residual=True,
         )
+
+    def documents(query, key, value, ids):
+        return attend(query, key, value, mask=jattn.masks.segments(ids[:, :T], ids))
 
     def dropped(query, key, value):
         rng = jax.random.key(0)
@@ -287,6 +291,8 @@ def engine_rows() -> Iterator[Row]:
     yield Row("dot_product_attention, causal in blocks", causal, heads, every, "b t h")
     arguments, axes = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
     yield Row("dot_product_attention, all options", with_all, arguments, axes, "b t h")
+    by_ids = (*heads, ids), (*every, "b")
+    yield Row("dot_product_attention, segments", documents, *by_ids, "b t h")
     yield Row("dot_product_attention, dropout", dropped, heads, every, "b t h")
     yield Row("dot_product_attention, weights", weights, heads[:2], every[:2], "b h")
     yield Row("attention_statistics", statistics, heads[:2], every[:2], "b t h")

@@ -123,6 +123,14 @@ MUTANTS = (
         "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
     ),
     Mutant(
+        "a plan for the segments of the first element",
+        "jattn.masks.spans",
+        "np.flatnonzero(np.any(seen, axis=0))",
+        "np.flatnonzero(seen[0])",
+        "test_batched_masks.test_V1_G1_values_and_gradients_are_the_oracle_s",
+        given={"name": "segments", "path": "banded", "when": "known"},
+    ),
+    Mutant(
         "segments without their last key",
         "jattn.masks.spans",
         "keys[-1] + 1 if",
