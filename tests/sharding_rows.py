@@ -139,9 +139,7 @@ def recurrent_rows() -> Iterator[Row]:
         rates = {"dropout_rate": 0.3, "recurrent_dropout_rate": 0.3, "rng": jax.random.key(seed)}
         return jattn.stacked_gru(params, inputs, length=length, **rates)
 
-    def tag(params, tokens, valid):
-        return jattn.attentive_gru(params, tokens, valid=valid)
-
+    tag = lambda params, tokens, valid: jattn.attentive_gru(params, tokens, valid=valid)
     yield mapped("gru", gru, one, inputs, LENGTHS, axes=".bb")
     yield mapped(
         "gru of one's own cell", of_own_cell, one, inputs, VALID, axes=".bb", adds_up_in_loops=True
@@ -197,11 +195,9 @@ def search_rows() -> Iterator[Row]:
         state = jattn.bahdanau_start(params, memory, read)
         return search(step, state, start=start, **options, **more)
 
-    def greedy(*arguments):
-        return searching(jattn.greedy_search, *arguments, min_length=2)
-
-    def beam(*arguments):
-        return searching(jattn.beam_search, *arguments, beam_size=3, length_penalty=0.6)
+    more = {"beam_size": 3, "length_penalty": 0.6}
+    greedy = functools.partial(searching, jattn.greedy_search, min_length=2)
+    beam = functools.partial(searching, jattn.beam_search, **more)
 
     def sample(*arguments):
         *arguments, seed = arguments
@@ -239,7 +235,7 @@ def transformer_rows() -> Iterator[Row]:
         state = jattn.transformer_start(params, cached, capacity=T)
         for row in inputs[:2]:
             outputs, state = jattn.transformer_step(params, state, row, cached)
-        return outputs, state.keys
+        return outputs, [cache.key for cache in state.caches]
 
     yield mapped("transformer_encoder", encode, encoder, memory, LENGTHS, SEEDS, axes=".bbb")
     yield mapped("transformer_decoder", decode, decoder, inputs, memory, LENGTHS, axes=".bbb")
@@ -256,6 +252,7 @@ def engine_rows() -> Iterator[Row]:
     every, attend = ("b t h", "b s h", "b s h"), jattn.dot_product_attention
     bias, sinks = draw(BATCH, 2 * HEADS, T, S), jnp.asarray(draw(2 * HEADS))
     lengths, offset = np.array([2, 0, S, 5]), np.array([0, 3, 1, 2])
+    ids = np.sort(np.random.default_rng(2).integers(0, 3, (BATCH, S)))
 
     def with_all(query, key, value, bias, lengths, offset):
         return attend(
@@ -268,29 +265,29 @@ def engine_rows() -> Iterator[Row]:
             return_residual=True,
         )
 
-    def dropped(query, key, value):
-        rng = jax.random.key(0)
-        return attend(query, key, value, dropout_rate=0.5, dropout_rng=rng, chunk_size=2)
+    def documents(query, key, value, ids):
+        return attend(query, key, value, mask=jattn.masks.segments(ids[:, :T], ids))
 
     def weights(query, key):
         _, found = attend(query, key, key, mask=jattn.masks.window(2, 1), return_weights=True)
         return found
 
-    def statistics(query, key):
-        return jattn.attention_statistics(query, key, is_causal=True)[:2]
-
-    def rows(query, key):
-        return jattn.attention_rows(query, key, jnp.array([3, 1]))
-
-    yield Row("dot_product_attention", attend, heads, every, "b t h")
     causal = functools.partial(attend, is_causal=True, chunk_size=2)
-    yield Row("dot_product_attention, causal in blocks", causal, heads, every, "b t h")
-    arguments, axes = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
-    yield Row("dot_product_attention, all options", with_all, arguments, axes, "b t h")
-    yield Row("dot_product_attention, dropout", dropped, heads, every, "b t h")
-    yield Row("dot_product_attention, weights", weights, heads[:2], every[:2], "b h")
-    yield Row("attention_statistics", statistics, heads[:2], every[:2], "b t h")
-    yield Row("attention_rows", rows, heads[:2], every[:2], "b h")
+    rate = {"dropout_rate": 0.5, "chunk_size": 2}
+    dropped = lambda *heads: attend(*heads, **rate, dropout_rng=jax.random.key(0))
+    statistics = lambda *pair: jattn.attention_statistics(*pair, is_causal=True)[:2]
+    rows = lambda *pair: jattn.attention_rows(*pair, jnp.array([3, 1]))
+    pair, of_pair = heads[:2], every[:2]
+    with_rest = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
+    name = "dot_product_attention"
+    yield Row(name, attend, heads, every, "b t h")
+    yield Row(f"{name}, causal in blocks", causal, heads, every, "b t h")
+    yield Row(f"{name}, all options", with_all, *with_rest, "b t h")
+    yield Row(f"{name}, segments", documents, (*heads, ids), (*every, "b"), "b t h")
+    yield Row(f"{name}, dropout", dropped, heads, every, "b t h")
+    yield Row(f"{name}, weights", weights, pair, of_pair, "b h")
+    yield Row("attention_statistics", statistics, pair, of_pair, "b t h")
+    yield Row("attention_rows", rows, pair, of_pair, "b h")
 
 
 ROWS = (

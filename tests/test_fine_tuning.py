@@ -88,6 +88,8 @@ def test_embeddings_are_those_of_the_equations_in_numpy(original_weights):
     weights, heads = two_layers.weights, two_layers.heads
     theirs = np.array([original.embed(weights, one, heads) for one in sentences])
     assert_close(np.asarray(ours, np.float64), theirs, 3e-6)
+    on_engine = encoders.normalize(embeddings.encoded(params, batch, attend_by="engine"))
+    assert_close(np.asarray(on_engine, np.float64), theirs, 3e-6)
 
     renamed = {**weights, "encoder.layer.2.more": np.zeros(1)}
     with pytest.raises(ValueError, match=r"encoder.layer.2.more is left over"):

@@ -55,10 +55,14 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.mechanism"},
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
-    "jattn.transformer": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.layers"},
+    "jattn.caches": ARRAYS | BOTTOM,
+    "jattn.transformer": ARRAYS
+    | BOTTOM
+    | ROW_MAPS
+    | {"jattn.attention", "jattn.caches", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.search": ARRAYS | BOTTOM,
-    "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.recurrent"},
+    "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.caches", "jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn._sizes", "jattn.engine", "tokamax"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},

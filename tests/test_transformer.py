@@ -89,7 +89,7 @@ def whole_pass(options, memory_mask, params, inputs, memory):
     return jattn.transformer_decoder(params, inputs, memory, **{**options, "memory_mask": given})
 
 
-def by_step(options, memory_mask, params, inputs, memory):
+def by_step(options, memory_mask, params, inputs, memory, attend=None):
     """Outputs and weights of one step after another."""
     of_memory = jattn.transformer_memory(params, memory, memory_mask=memory_mask)
     start = jattn.transformer_start(params, of_memory, capacity=T)
@@ -101,7 +101,7 @@ def by_step(options, memory_mask, params, inputs, memory):
             if name in options
         }
         outputs, state = jattn.transformer_step(
-            params, state, row, of_memory, **{**options, **biases}
+            params, state, row, of_memory, attend=attend, **{**options, **biases}
         )
         return state, (outputs, state.weights)
 
@@ -119,17 +119,23 @@ def padded(name):
     return inputs, memory
 
 
+ATTENDS = {"dense": None, "engine": jattn.engine.attend_with_cache}
+
+
+@pytest.mark.parametrize("attend", ATTENDS)
 @pytest.mark.parametrize("name", WHOLE)
-def test_S1_steps_are_the_full_pass(name):
+def test_S1_steps_are_the_full_pass(name, attend):
     run = lambda way: jax.jit(functools.partial(way, *WHOLE[name]))(DECODER, *padded(name))
-    (outputs, weights), full = run(by_step), run(whole_pass)
+    steps = functools.partial(by_step, attend=ATTENDS[attend])
+    (outputs, weights), full = run(steps), run(whole_pass)
     testing.assert_close(outputs, full.outputs, 1e-14)
     testing.assert_close([jnp.swapaxes(x, 0, 1) for x in weights], list(full.cross_weights), 1e-14)
     assert np.asarray(full.cross_weights[0]).any()
 
 
+@pytest.mark.parametrize("attend", ATTENDS)
 @pytest.mark.parametrize("name", [name for name, (_, mask) in WHOLE.items() if mask is not None])
-def test_S1_G1_C1_the_gradient_of_steps_is_that_of_the_full_pass(name):
+def test_S1_G1_C1_the_gradient_of_steps_is_that_of_the_full_pass(name, attend):
     """Padding of the memory and of the inputs reaches neither."""
     decoder = DECODER._replace(blocks=DECODER.blocks[:1])
     options, memory_mask = WHOLE[name]
@@ -140,7 +146,8 @@ def test_S1_G1_C1_the_gradient_of_steps_is_that_of_the_full_pass(name):
         loss = lambda *inputs: (way(options, memory_mask, *inputs)[0] * cotangent).sum()
         return jax.jit(jax.grad(loss, (0, 1, 2)))(decoder, *padded(name))
 
-    testing.assert_close(gradient(by_step), gradient(whole_pass), 1e-13)
+    steps = functools.partial(by_step, attend=ATTENDS[attend])
+    testing.assert_close(gradient(steps), gradient(whole_pass), 1e-13)
 
 
 def test_S1_a_state_has_room_for_more_positions_than_are_used():
@@ -152,11 +159,17 @@ def test_S1_a_state_has_room_for_more_positions_than_are_used():
 
 def test_a_cache_that_is_full_takes_no_more():
     of_memory = jattn.transformer_memory(DECODER, MEMORY)
-    state = jattn.transformer_start(DECODER, of_memory, capacity=0)
-    with pytest.raises(ValueError, match=r"^transformer_step: state holds 0 positions \(m\)"):
-        jattn.transformer_step(DECODER, state, INPUTS[0], of_memory)
-    outputs, _ = jax.jit(jattn.transformer_step)(DECODER, state, INPUTS[0], of_memory)
-    assert np.isnan(outputs).all()
+    for capacity in (0, 1):
+        state = jattn.transformer_start(DECODER, of_memory, capacity=capacity)
+        if capacity:
+            _, state = jattn.transformer_step(DECODER, state, INPUTS[0], of_memory)
+        message = rf"^transformer_step: state holds {capacity} positions \(m\)"
+        with pytest.raises(ValueError, match=message):
+            jattn.transformer_step(DECODER, state, INPUTS[0], of_memory)
+    for attend in ATTENDS.values():
+        step = jax.jit(functools.partial(jattn.transformer_step, attend=attend))
+        outputs, _ = step(DECODER, state, INPUTS[0], of_memory)
+        assert np.isnan(outputs).all()
 
 
 def test_beams_go_by_steps_of_the_decoder():
@@ -542,7 +555,7 @@ ERRORS = {
     "transformer_step: state is a TransformerMemory, expected TransformerState": (
         lambda: jattn.transformer_step(DECODER, OF_MEMORY, INPUTS[0], OF_MEMORY)
     ),
-    "transformer_step: state.keys has 2 blocks, expected 1 (from params)": (
+    "transformer_step: state.caches has 2 blocks, expected 1 (from params)": (
         lambda: jattn.transformer_step(SHORTER, STATE, INPUTS[0], OF_MEMORY)
     ),
     "transformer_step: memory is a Array": lambda: jattn.transformer_step(
@@ -570,10 +583,15 @@ ERRORS = {
     "transformer_step: inputs has shape (7,), expected (6,)": lambda: jattn.transformer_step(
         DECODER._replace(norm=None), STATE, np.zeros(7), OF_MEMORY
     ),
-    "transformer_step: state.keys[1] has shape (1, 3, 2), expected (1, 2, 2)": (
+    "transformer_step: state.caches[1].key has shape (1, 3, 2), expected (1, 2, 2)": (
         lambda: jattn.transformer_step(
             DECODER,
-            STATE._replace(keys=(STATE.keys[0], np.zeros((1, 3, 2)))),
+            STATE._replace(
+                caches=(
+                    STATE.caches[0],
+                    jattn.init_cache(capacity=3, key_value_heads=1, key_size=2),
+                )
+            ),
             INPUTS[0],
             OF_MEMORY,
         )

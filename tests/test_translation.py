@@ -29,7 +29,7 @@ from experiments.translation import (
 )
 from experiments.translation.config import ATTENTIONS, CORPORA, Config
 from experiments.weights import load_config
-from jattn import training
+from jattn import testing, training
 
 # A language whose words stand in the order of the English, but for the last two of a verse.
 LEXICON = {
@@ -172,6 +172,24 @@ def test_every_mechanism_fits_the_model(everyday, verses, options):
         batch["source_length"],
     )
     assert found[0].shape == (SMALL.batch_size, 5)
+
+
+def test_the_engine_gives_the_transformer_its_values_and_translations(verses):
+    """Dropout of weights and of features is the same too."""
+    dense = Config(**{**vars(SMALL), "attention": "transformer"})
+    engine = Config(**{**vars(dense), "attend": "engine"})
+    batch, learned = example_batch(verses, dense)
+    params = train.begin(jax.random.key(0), dense, learned)
+
+    def run(config):
+        loss = lambda params: model.loss(params, batch, jax.random.key(1), config=config)[0]
+        pairs = batch["source"], batch["source_length"]
+        translated = model.translate(params, *pairs, config=config, max_steps=5)
+        return jax.jit(jax.value_and_grad(loss))(params), translated
+
+    (found, translated), (wanted, expected) = run(engine), run(dense)
+    testing.assert_close(found, wanted, 1e-12)
+    np.testing.assert_array_equal(translated[0], expected[0])
 
 
 def test_weights_of_pieces_become_those_of_words():

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from experiments.attends import CHOICES, HELP
 from experiments.attentions import RENAMED
 from experiments.command import option
 from experiments.new_testament import BOOKS
@@ -61,6 +62,7 @@ class Config:
     half_width: int = option(10, "pieces that local attention sees on either side")
     layers: int = option(2, "layers of each stack of the transformer")
     heads: int = option(4, "heads of the transformer")
+    attend: str = option("dense", f"attention of the transformer; {HELP}", choices=CHOICES)
     batch_size: int = option(16, "sentences in a training step")
     steps: int = option(4200, "training steps", least=0)
     learning_rate: float = option(5e-3, "peak of Adam's rate, which falls by a cosine", above=0)

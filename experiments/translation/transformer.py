@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
+from experiments.attends import ATTENDS
 from experiments.translation.config import Config
 from jattn.layers import (
     EmbeddingParams,
@@ -61,14 +62,16 @@ def decode(
 ) -> jattn.DecoderOutput:
     """Computes scores as `gru.decode`, and the mean attention of the last but one block's heads.
 
-    Garg et al. (2019), arXiv:1909.02074, guide that block.
+    Garg et al. (2019), arXiv:1909.02074, guide that block. Attention that is guided or looked at
+    is computed by the dense form, which returns weights; others are None on the engine.
 
     Args:
         rng: the key that dropout is drawn from; None means no dropout.
     """
     rate = config.dropout if rng is not None else 0.0
     rngs = [None] * 3 if rng is None else list(jax.random.split(rng, 3))
-    memory = _encode(params, source, length, rate, rngs[0])
+    memory = _encode(params, source, length, config, rate, rngs[0])
+    needs_weights = rng is None or config.guided
     inputs = dropout(rngs[1], _placed(params.target, before), rate)
     decoded = jattn.transformer_decoder(
         params.decoder,
@@ -77,38 +80,51 @@ def decode(
         memory_mask=jattn.masks.lengths(length),
         dropout_rate=rate,
         rng=rngs[2],
+        attend=None if needs_weights else ATTENDS[config.attend][0],
     )
     weights = decoded.cross_weights[max(0, len(decoded.cross_weights) - 2)]
-    assert weights is not None
-    return jattn.DecoderOutput(linear(params.readout, decoded.outputs), jnp.mean(weights, axis=0))
+    mean: Any = None if weights is None else jnp.mean(weights, axis=0)
+    return jattn.DecoderOutput(linear(params.readout, decoded.outputs), mean)
 
 
 def stepping(
     params: Params, source: Array, length: Array, config: Config, max_steps: int
 ) -> tuple[Any, Any]:
     """Returns the decoder's first state and its step for a search."""
-    rows = _encode(params, source, length, 0.0, None)
+    rows = _encode(params, source, length, config, 0.0, None)
     mask = jattn.masks.lengths(length)
     memory = jattn.transformer_memory(params.decoder, rows, memory_mask=mask)
     places = jattn.sinusoidal_positions(max_steps, config.decoder_units, dtype=rows.dtype)
 
     def scored(state, token):
         inputs = _widened(params.target, token) + places[state.position]
-        outputs, state = jattn.transformer_step(params.decoder, state, inputs, memory)
+        outputs, state = jattn.transformer_step(
+            params.decoder, state, inputs, memory, attend=ATTENDS[config.attend][1]
+        )
         return jax.nn.log_softmax(linear(params.readout, outputs)), state
 
     return jattn.transformer_start(params.decoder, memory, capacity=max_steps), scored
 
 
 def _encode(
-    params: Params, source: Array, length: Array, rate: float, rng: Key[Array, ""] | None
+    params: Params,
+    source: Array,
+    length: Array,
+    config: Config,
+    rate: float,
+    rng: Key[Array, ""] | None,
 ) -> Float[Array, "s d"]:
     rngs = [None] * 2 if rng is None else list(jax.random.split(rng))
     inputs = dropout(rngs[0], _placed(params.source, source), rate)
     # Each position may attend to those before the padding.
     mask = jattn.masks.lengths(length)
     return jattn.transformer_encoder(
-        params.encoder, inputs, self_mask=mask, dropout_rate=rate, rng=rngs[1]
+        params.encoder,
+        inputs,
+        self_mask=mask,
+        dropout_rate=rate,
+        rng=rngs[1],
+        attend=ATTENDS[config.attend][0],
     ).outputs
 
 

@@ -111,7 +111,7 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
     pairs = (*lead, h, t, s)
     check_pairs("bias", call.bias, pairs)
     if isinstance(call.mask, Mask):
-        call.mask.check(t, s)
+        call.mask.check(t, s, lead)
     else:
         check_pairs("mask", call.mask, pairs)
     if call.sinks is not None:

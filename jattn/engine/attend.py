@@ -4,10 +4,10 @@ from typing import Any, Unpack
 
 from jaxtyping import Array, Bool, Float, Int
 
-from jattn.engine.cache import KeyValueCache
+from jattn.caches.cache import KeyValueCache
+from jattn.caches.extend import extend_cache
 from jattn.engine.decoding import attend_to_cache
 from jattn.engine.dot_product import Options, dot_product_attention
-from jattn.engine.extend import extend_cache
 from jattn.masks.algebra import Mask
 from jattn.normalizers import Normalizer, softmax
 

@@ -141,7 +141,7 @@ def dot_product_attention(
         bias: added to the scores; -inf is the same as a mask. Any axis may have size 1 and leading
             ones may be left out, as in `mask`.
         mask: True where a query may attend to a key, or a mask of `jattn.masks`. Blocks of keys
-            that such a mask hides are skipped.
+            that such a mask hides are skipped. Ids of segments may be those of each element [*b t].
         scale: multiplies the scores, 1 / √k by default; an array is differentiated.
         is_causal: masks keys after the query's own position, which is its index + query_offset.
         query_seq_lengths: queries from here on are padding. A traced length is not checked.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jattn._sizes import is_certain
 from jattn.engine.arguments import Call
 from jattn.engine.attention import pairs_of
-from jattn.engine.visibility import mask_of, visible_of
+from jattn.engine.visibility import mask_of, pairs_of_mask, visible_of
 from jattn.masks import causal
 from jattn.masks.algebra import Mask
 
@@ -46,7 +46,7 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
     mask, is_causal = call.mask, call.is_causal
     if isinstance(mask, Mask):
         plain = mask.rule is causal().rule and repr(mask.operands) == "(0,)"
-        is_causal, mask = is_causal or plain, None if plain else mask.dense(t, s)
+        is_causal, mask = is_causal or plain, None if plain else pairs_of_mask(mask, batch, t, s)
 
     def four_axes(array: Any) -> Any:
         array = jnp.asarray(array)

@@ -10,13 +10,15 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
+from jattn.caches.cache import KeyValueCache
 from jattn.engine.block import Hidden, Operands, Place, Settings, read, weights_of
-from jattn.engine.cache import KeyValueCache
 from jattn.engine.merge import MergedAttention, merge_attention
 
 # Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's
 # cache between the two: with 32 MiB of it, blocks of four times as many took three times as long.
 BLOCK = 2**20
+# Slots of a block whose keys are small: blocks without tokens are skipped, the others are copied.
+LONGEST = 1024
 
 
 class Static(NamedTuple):
@@ -117,4 +119,5 @@ def block_size(
     # A size that `jax.export` leaves open counts as 1.
     numbers = (*batch, groups, max(size, cache.value.shape[-1]))
     numbers = math.prod(n for n in numbers if isinstance(n, int))
-    return min(max(16, devices * BLOCK // max(numbers, 1) // 8 * 8), slots)
+    size = max(16, devices * BLOCK // max(numbers, 1) // 8 * 8)
+    return min(size, devices * LONGEST, slots)

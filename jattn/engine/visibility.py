@@ -14,7 +14,7 @@ from jattn._sizes import are_known
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call
 from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads
-from jattn.masks.algebra import Mask, all_of
+from jattn.masks.algebra import OPERAND_AXES, Mask, all_of
 from jattn.masks.hulls import both, hull, hull_of_array
 from jattn.masks.patterns import causal, lengths, window
 from jattn.masks.reach import within_reach
@@ -53,7 +53,7 @@ def mask_of(call: Call, number: Any, length: Any = None) -> tuple[Mask | None, A
 
     of_array = lambda x: x if isinstance(x, int | None) else each if np.ndim(x) else shared
     parts = [call.mask] if isinstance(call.mask, Mask) else []
-    axes = [jax.tree.map(lambda _: shared, mask) for mask in parts]
+    axes = [_axes_of(mask, len(call.lead)) for mask in parts]
     offset, own = given(within_reach(call.query_offset), number), []
     if call.is_causal:
         own.append((causal, (offset,)))
@@ -75,6 +75,29 @@ def mask_of(call: Call, number: Any, length: Any = None) -> tuple[Mask | None, A
     leaves, structure = jax.tree.flatten(mask)
     rule = AtRows(structure)
     return Mask(rule, (call.rows, *leaves)), Mask(rule, (shared, *structure.flatten_up_to(of_mask)))
+
+
+def _axes_of(mask: Mask, lead: int) -> Any:
+    """Returns the mask with `Axes` for its arrays; ids and pairs may have those of the batch."""
+    rank = OPERAND_AXES.get(mask.rule, 0)
+
+    def axes_of(x: Any) -> Any:
+        if isinstance(x, Mask):
+            return _axes_of(x, lead)
+        has_batch = rank > 0 and np.ndim(x) > rank
+        return x if isinstance(x, int | None) else Axes((has_batch,) * lead, None)
+
+    return Mask(mask.rule, tuple(map(axes_of, mask.operands)), mask.sizes)
+
+
+def pairs_of_mask(mask: Mask, lead: tuple[int, ...], t: int, s: int) -> Bool[Array, "*#b 1 t s"]:
+    """Returns the mask of all heads as an array, with the axes of a batch that its arrays have."""
+    leaves, structure = jax.tree.flatten(mask)
+    own = [any(axes.batch) for axes in jax.tree.leaves(_axes_of(mask, len(lead)))]
+    dense = lambda *leaves: structure.unflatten(leaves).dense(t, s)
+    for _ in lead if any(own) else ():
+        dense = jax.vmap(dense, [0 if has_batch else None for has_batch in own])
+    return dense(*leaves)[..., None, :, :]
 
 
 def known_before(call: Call) -> tuple[Mask | None, bool]:

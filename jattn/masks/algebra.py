@@ -60,23 +60,30 @@ class Mask:
             seen = self.at(jnp.arange(t)[:, None], jnp.arange(s)[None, :])
         return jnp.broadcast_to(seen, (t, s))
 
-    def check(self, t: int, s: int) -> None:
-        """Raises ValueError unless the mask can be one of `t` queries and `s` keys."""
+    def check(self, t: int, s: int, batch: tuple[int, ...] = ()) -> None:
+        """Raises ValueError unless the mask can be one of `t` queries and `s` keys.
+
+        Arrays of ids or of pairs may have the axes of `batch` in front.
+        """
         for made, asked, axis in zip(self.sizes, (t, s), "ts", strict=True):
             if made not in (None, asked):
                 raise ValueError(f"mask has {axis}={made}, expected {asked}")
-        self._check_operands(t, s)
+        self._check_operands(t, s, batch)
 
-    def _check_operands(self, t: int, s: int) -> None:
+    def _check_operands(self, t: int, s: int, batch: tuple[int, ...]) -> None:
         if self.rule is first_positions:
             check_length("masks.lengths: key_lengths", self.operands[0], s, "s")
             check_length("masks.lengths: query_lengths", self.operands[1], t, "t")
         axes = OPERAND_AXES.get(self.rule)
         for operand in self.operands:
             if isinstance(operand, Mask):
-                operand._check_operands(t, s)
+                operand._check_operands(t, s, batch)
             elif axes is not None and operand is not None and np.ndim(operand) != axes:
                 kind, expected = _DESCRIBED[axes]
+                if batch and axes:
+                    if np.shape(operand)[:-axes] == batch:
+                        continue
+                    expected += f", for all or for each of the batch {batch}"
                 raise ValueError(
                     f"mask has {kind} of shape {np.shape(operand)}, expected {expected}; a batch of"
                     " masks is mapped by jax.vmap"
@@ -114,7 +121,8 @@ def dense(array: Bool[Array, "t s"]) -> Mask:
     """Returns the mask given by an array of booleans.
 
     Args:
-        array: True where a query may attend to a key. More axes in front are those of `jax.vmap`.
+        array: True where a query may attend to a key. More axes in front are those of `jax.vmap`,
+            or in `dot_product_attention` those of the batch.
     """
     check_array("masks.dense: array", array)
     dtype = getattr(array, "dtype", None)

@@ -58,8 +58,9 @@ def segments(query_ids: Int[Array, " t"], key_ids: Int[Array, " s"] | None = Non
     """Returns the mask of keys with the query's id, as for documents packed into one sequence.
 
     Args:
-        query_ids: an integer for each query. More axes in front are those of `jax.vmap`.
-        key_ids: an integer for each key; None for those of the queries.
+        query_ids: an integer for each query. More axes in front are those of `jax.vmap`, or in
+            `dot_product_attention` those of the batch: [*b t], ids of each element.
+        key_ids: an integer for each key, [s] or [*b s]; None for those of the queries.
     """
     queries = _ids("query_ids", query_ids)
     keys = queries if key_ids is None else _ids("key_ids", key_ids)

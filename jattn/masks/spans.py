@@ -41,7 +41,8 @@ def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> I
     """Returns a span of keys for each block of queries that holds every key of its queries.
 
     Block i holds the queries from `starts[i]` to before `stops[i]`. A mask that is unknown before
-    the run is assumed to show every key. A block without keys has an empty span.
+    the run is assumed to show every key. A block without keys has an empty span. Of arrays with
+    axes of a batch it is the span of all elements together.
     """
     everything = Interval(np.zeros_like(starts), np.full_like(starts, s))
     if mask is None:
@@ -58,7 +59,7 @@ def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> I
     if not is_known(mask):
         return everything
     if mask.rule in (patterns.same_segment, array_rule):
-        seen = [_seen_by(mask, start, stop, s) for start, stop in zip(starts, stops, strict=True)]
+        seen = [_seen_by(mask, start, stop) for start, stop in zip(starts, stops, strict=True)]
         first = np.array([keys[0] if keys.size else 0 for keys in seen], starts.dtype)
         after = np.array([keys[-1] + 1 if keys.size else 0 for keys in seen], starts.dtype)
         return _tidy(first, after)
@@ -84,11 +85,17 @@ def is_known(mask: Mask) -> bool:
     )
 
 
-def _seen_by(mask: Mask, start: int, stop: int, s: int) -> np.ndarray:
+def _seen_by(mask: Mask, start: int, stop: int) -> np.ndarray:
+    """Returns the keys that a block of queries sees in any element of a batch."""
     if mask.rule is array_rule:
-        return np.flatnonzero(mask.operands[0][..., start:stop, :].any(-2))
+        pairs = mask.operands[0][..., start:stop, :]
+        return np.flatnonzero(pairs.any(tuple(range(pairs.ndim - 1))))
     query_ids, key_ids = mask.operands
-    return np.flatnonzero(np.isin(key_ids, query_ids[start:stop]))
+    batch = np.broadcast_shapes(query_ids.shape[:-1], key_ids.shape[:-1])
+    rows = [np.broadcast_to(x, (*batch, x.shape[-1])) for x in (query_ids, key_ids)]
+    elements = zip(*(x.reshape(-1, x.shape[-1]) for x in rows), strict=True)
+    seen = [np.isin(keys, queries[start:stop]) for queries, keys in elements]
+    return np.flatnonzero(np.any(seen, axis=0))
 
 
 def _causal(xp, queries, s, offset):

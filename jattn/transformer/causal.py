@@ -149,7 +149,7 @@ def _to_heads(
     """Returns queries, keys and values of a sequence whose first row is at `start`."""
     query, key, value = (
         project(weight, bias, rows, name)
-        for weight, bias, name in zip(params[:3], params[4:7], _NAMES, strict=True)
+        for weight, bias, name in zip(params[:3], params[4:7], NAMES, strict=True)
     )
     heads = rotated(turn, query, start), rotated(turn, key, start), value
     return [jnp.swapaxes(x, 0, 1) for x in heads]
@@ -159,4 +159,4 @@ def _from_heads(params: MultiHeadParams, context: Float[Array, "t h u"]) -> Floa
     return join_heads(params, jnp.swapaxes(context, 0, 1), None)
 
 
-_NAMES = ("query_heads", "key_heads", "value_heads")
+NAMES = ("query_heads", "key_heads", "value_heads")

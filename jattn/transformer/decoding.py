@@ -1,4 +1,4 @@
-"""A transformer's decoder one position at a time, with its keys and values cached by head."""
+"""A transformer's decoder one position at a time, from caches of its keys and values."""
 
 from typing import Any
 
@@ -10,13 +10,15 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._axes import named_axes
 from jattn._options import Positive, named
 from jattn._precision import at_least_float32
-from jattn.attention.multi_head_params import MultiHeadParams
 from jattn.attention.multi_head_parts import Turn, attend_heads, join_heads, project, rotated
+from jattn.caches.cache import KeyValueCache
+from jattn.caches.extend import extend_cache
 from jattn.layers import layer_norm
 from jattn.masks.algebra import Mask, dense
 from jattn.masks.visible import only
 from jattn.normalizers import softmax
 from jattn.positions.offsets import Offset
+from jattn.transformer.causal import NAMES, CachedAttend
 from jattn.transformer.decoder_block import PAST
 from jattn.transformer.decoder_params import DecoderBlockParams
 from jattn.transformer.feed_forward import feed_forward
@@ -28,7 +30,6 @@ from jattn.transformer.sublayers import RowMap, apply_sublayers, normalized
 
 
 @named_axes
-@at_least_float32
 def transformer_step(
     params: TransformerDecoderParams,
     state: TransformerState,
@@ -49,6 +50,7 @@ def transformer_step(
     query_offset: Offset = 0,
     norm: RowMap = layer_norm,
     feed_forward: RowMap = feed_forward,
+    attend: CachedAttend | None = None,
 ) -> tuple[Float[Array, " d"], TransformerState]:
     """Computes the next position of `transformer_decoder`, and the state after it.
 
@@ -79,6 +81,9 @@ def transformer_step(
         query_offset: the position of the first step, for `turn` and `memory_turn`.
         norm: as in `transformer_decoder`.
         feed_forward: as in `transformer_decoder`.
+        attend: attends for the heads of self-attention as in `causal_decode`, also with mask [1 m]
+            and bias [*h 1 m] over the slots where these are set. None is the dense form. With
+            `jattn.engine.attend_with_cache` time follows the positions so far, not the capacity.
 
     Returns:
         The features [d], and the state with this position.
@@ -91,80 +96,118 @@ def transformer_step(
     check_blocks("transformer_step", params.blocks, DecoderBlockParams)
     sinks = {"self_sinks": self_sinks, "memory_sinks": memory_sinks}
     check_sinks("transformer_step", params.blocks, **sinks)
-    check_counts("transformer_step", params, {"state": state, "memory": memory})
+    check_counts("transformer_step", params, memory, state)
     biases = {"self_bias": self_bias, "memory_bias": memory_bias}
     check_sizes(params, state, inputs, memory, sinks | biases)
-    m, s = (cache.keys[0].shape[1] if cache.keys else 0 for cache in (state, memory))
+    m = state.caches[0].slots if params.blocks else 0
+    s = memory.keys[0].shape[1] if params.blocks else 0
     position = jnp.asarray(state.position)
-    if params.blocks and not isinstance(position, Tracer) and int(position) >= m:
+    if params.blocks and (m == 0 or (not isinstance(position, Tracer) and int(position) >= m)):
         raise ValueError(f"transformer_step: state holds {m} positions (m), expected more")
     place = _moved(position, query_offset)
-    past, used = _visible(self_mask, self_bias, position, m)
+    past, reads_past, used = _visible(self_mask, self_bias, position, m)
     allowed = memory.allowed
     if memory_mask is not None:
         allowed = _both(allowed, _row("memory_mask", memory_mask, position, m, s))
     if used is not None:
         allowed = _both(allowed, jnp.broadcast_to(used[:, None], (1, s)))
-    options: dict[str, Any] = {"scale": scale, "logits_soft_cap": logits_soft_cap}
-    rows, caches = inputs[None], []
-    for index, block in enumerate(params.blocks):
+    attend_with_cache = _attend_with_cache if attend is None else attend
+    caches = []
 
-        def attend_to_past(rows, heads=block.self_attention, index=index):
-            query, key, value = (
-                project(weight, bias, rows, name)
-                for weight, bias, name in zip(heads[:3], heads[4:7], _NAMES, strict=True)
+    @at_least_float32
+    def run(
+        params: TransformerDecoderParams, rows: Array, memory: TransformerMemory, **options: Any
+    ) -> tuple[Array, tuple[Array, ...]]:
+        all_weights = []
+        for index, block in enumerate(params.blocks):
+
+            def of_block(kind: str, index=index) -> dict[str, Any]:
+                bias, sinks = options[f"{kind}_bias"], options[f"{kind}_sinks"]
+                found = {
+                    "bias": None if bias is None else jnp.expand_dims(bias, -2),
+                    "sinks": None if sinks is None else sinks[index],
+                    "scale": options["scale"],
+                    "logits_soft_cap": logits_soft_cap,
+                }
+                return {name: option for name, option in found.items() if option is not None}
+
+            def attend_to_past(rows, heads=block.self_attention, index=index, of_block=of_block):
+                query, key, value = (
+                    project(weight, bias, rows, name)
+                    for weight, bias, name in zip(heads[:3], heads[4:7], NAMES, strict=True)
+                )
+                query, key = rotated(turn, query, place), rotated(turn, key, place)
+                mask = {} if past is None else {"mask": past}
+                context, cache = attend_with_cache(
+                    state.caches[index],
+                    *(jnp.swapaxes(x, 0, 1) for x in (query, key, value)),
+                    **mask,
+                    **of_block("self"),
+                )
+                return join_heads(heads, jnp.swapaxes(context, 0, 1), reads_past), cache
+
+            def attend_to_memory(rows, heads=block.cross_attention, index=index, of_block=of_block):
+                query = project(heads.query_weight, heads.query_bias, rows, NAMES[0])
+                query = rotated(memory_turn, query, place)
+                keys = rotated(memory_turn, memory.keys[index], 0)
+                context, weights, reads = _attend(
+                    query, keys, memory.values[index], allowed, **of_block("memory")
+                )
+                return join_heads(heads, context, reads), weights[:, 0]
+
+            def transform(rows, network=block.feed_forward):
+                return feed_forward(network, rows), None
+
+            rows, (cache, weights, _) = apply_sublayers(
+                (block.self_norm, block.cross_norm, block.feed_forward_norm),
+                (attend_to_past, attend_to_memory, transform),
+                rows,
+                order=order,
+                norm=norm,
+                used=used,
             )
-            query, key = rotated(turn, query, place), rotated(turn, key, place)
-            here = (_places(m, position) == position)[None, :, None]
-            keys = jnp.where(here, key, state.keys[index])
-            values = jnp.where(here, value, state.values[index])
-            sinks = None if self_sinks is None else self_sinks[index]
-            attended, _ = _attend(
-                heads, query, keys, values, past, self_bias, sinks=sinks, **options
-            )
-            return attended, (keys, values)
+            caches.append(cache)
+            all_weights.append(weights)
+        outputs = only(used, normalized(norm, params.norm, only(used, rows)))[0]
+        return outputs, tuple(all_weights)
 
-        def attend_to_memory(rows, heads=block.cross_attention, index=index):
-            query = project(heads.query_weight, heads.query_bias, rows, _NAMES[0])
-            query = rotated(memory_turn, query, place)
-            keys = rotated(memory_turn, memory.keys[index], 0)
-            values = memory.values[index]
-            sinks = None if memory_sinks is None else memory_sinks[index]
-            return _attend(heads, query, keys, values, allowed, memory_bias, sinks=sinks, **options)
-
-        def transform(rows, network=block.feed_forward):
-            return feed_forward(network, rows), None
-
-        rows, (cache, weights, _) = apply_sublayers(
-            (block.self_norm, block.cross_norm, block.feed_forward_norm),
-            (attend_to_past, attend_to_memory, transform),
-            rows,
-            order=order,
-            norm=norm,
-            used=used,
-        )
-        caches.append((*cache, weights[:, 0]))
-    keys, values, weights = (tuple(cache[kind] for cache in caches) for kind in range(3))
-    outputs = only(used, normalized(norm, params.norm, only(used, rows)))[0]
+    outputs, weights = run(params, inputs[None], memory, scale=scale, **biases, **sinks)
     outputs = jnp.where(position < m, outputs, jnp.nan) if params.blocks else outputs
-    return outputs, TransformerState(keys, values, position + 1, weights)
+    return outputs, TransformerState(tuple(caches), position + 1, weights)
 
 
-_NAMES = ("query_heads", "key_heads", "value_heads")
+def _attend_with_cache(
+    cache: KeyValueCache,
+    query: Float[Array, "1 h e"],
+    key: Float[Array, "1 g e"],
+    value: Float[Array, "1 g u"],
+    *,
+    mask: Bool[Array, "1 m"] | None = None,
+    **options: Any,
+) -> tuple[Float[Array, "1 h u"], KeyValueCache]:
+    """Stores a token and attends to all tokens so far, by the dense form."""
+    past = (_places(cache.slots, cache.length) <= cache.length)[None]
+    cache = extend_cache(cache, key.astype(cache.key.dtype), value.astype(cache.value.dtype))
+    keys, values = (x.astype(query.dtype) for x in (cache.key, cache.value))
+    allowed = past if mask is None else past & mask
+    context, *_ = _attend(jnp.swapaxes(query, 0, 1), keys, values, allowed, **options)
+    return jnp.swapaxes(context, 0, 1), cache
 
 
 def _attend(
-    heads: MultiHeadParams,
     query: Float[Array, "h 1 e"],
     keys: Float[Array, "g s e"],
     values: Float[Array, "g s u"],
     allowed: Bool[Array, "1 s"] | None,
-    bias: Float[Array, "*h s"] | None,
+    *,
+    bias: Float[Array, "*h 1 s"] | None = None,
     **options: Any,
-) -> tuple[Float[Array, "1 d"], Float[Array, "h 1 s"]]:
-    """Returns the output and the weights of one query; keys that it may not read are zeroed."""
+) -> tuple[Float[Array, "h 1 u"], Float[Array, "h 1 s"], Bool[Array, " 1"]]:
+    """Returns context and weights of one query, and whether it reads any key.
+
+    Keys that it may not read are zeroed.
+    """
     if bias is not None:
-        bias = jnp.expand_dims(bias, -2)
         finite = bias != -jnp.inf
         allowed = finite if allowed is None else finite & jnp.broadcast_to(allowed, bias.shape)
         bias = jnp.where(allowed, bias, 0.0)
@@ -173,7 +216,7 @@ def _attend(
         keys, values = jnp.where(readable, keys, 0.0), jnp.where(readable, values, 0.0)
     context, weights = attend_heads(query, keys, values, allowed, bias, softmax, **options)
     reads = jnp.full(1, keys.shape[1] > 0) if allowed is None else _in_any_head(allowed).any()[None]
-    return join_heads(heads, context, reads), weights
+    return context, weights, reads
 
 
 def _in_any_head(allowed: Bool[Array, "... s"]) -> Bool[Array, " s"]:
@@ -186,19 +229,24 @@ def _both(left: Bool[Array, "1 s"] | None, right: Bool[Array, "1 s"]) -> Bool[Ar
 
 def _visible(
     mask: Any, bias: Float[Array, "*h m"] | None, position: Array, m: int
-) -> tuple[Bool[Array, "1 m"], Bool[Array, " 1"] | None]:
-    """Returns the positions that this one may attend to, and whether it is used: None if it is.
+) -> tuple[Bool[Array, "1 m"] | None, Bool[Array, " 1"] | None, Bool[Array, " 1"] | None]:
+    """Returns the mask's row of this position, whether it reads any, and whether it is used.
 
-    A position is used if it attends to one, or a later one may attend to it.
+    The row is None if it is the past, the others if they are true. A position is used if it reads
+    one, or a later one may read it.
     """
+    is_past = mask is None or mask is PAST
+    if is_past and bias is None:
+        return None, None, None
     places = _places(m, position)
-    past = (places <= position)[None]
-    if mask is None or mask is PAST:
-        return past, None
+    row = None if is_past else _row("self_mask", mask, position, m, m)
+    shown = (places <= position) if row is None else (places <= position) & row[0]
+    finite = True if bias is None else _in_any_head(bias[..., None, :] != -jnp.inf)
+    reads = (shown & finite).any()[None]
+    if is_past:
+        return row, reads, None
     column = _as_mask("self_mask", mask, m, m).at(places, position)
-    past = past & _row("self_mask", mask, position, m, m)
-    finite = True if bias is None else _in_any_head(bias != -jnp.inf)[None]
-    return past, (past & finite).any(-1) | (column & (places >= position)).any()
+    return row, reads, reads | (column & (places >= position)).any()
 
 
 def _row(name: str, mask: Any, position: Array, t: int, s: int) -> Bool[Array, "1 s"]:

@@ -1,4 +1,4 @@
-"""The state of a transformer's decoder between steps: its keys and values, cached by head."""
+"""The state of a transformer's decoder between steps: caches of its keys and values."""
 
 from typing import Any, NamedTuple
 
@@ -7,16 +7,16 @@ from jaxtyping import Array, Float, Int
 
 from jattn._axes import named_axes
 from jattn._options import Count
+from jattn.caches.cache import KeyValueCache, init_cache
 from jattn.transformer.decoder_params import DecoderBlockParams
 from jattn.transformer.memory import TransformerMemory
 from jattn.transformer.stack_params import TransformerDecoderParams, check_blocks
 
 
 class TransformerState(NamedTuple):
-    """Keys and values of up to `m` positions for each block, and the last weights on the memory."""
+    """A cache of `position` tokens for each block, and each block's last weights on the memory."""
 
-    keys: tuple[Float[Array, "g m e"], ...]
-    values: tuple[Float[Array, "g m u"], ...]
+    caches: tuple[KeyValueCache, ...]
     position: Int[Array, ""]
     weights: tuple[Float[Array, "h s"], ...]
 
@@ -36,29 +36,39 @@ def transformer_start(
             of another number of blocks.
     """
     check_blocks("transformer_start", params.blocks, DecoderBlockParams)
-    check_counts("transformer_start", params, {"memory": memory})
-    keys, values, weights = [], [], []
+    check_counts("transformer_start", params, memory)
+    caches, weights = [], []
     for block, memory_keys in zip(params.blocks, memory.keys, strict=True):
         query, key, value, *_ = block.self_attention
-        keys.append(jnp.zeros((len(key), capacity, key.shape[1]), key.dtype))
-        values.append(jnp.zeros((len(value), capacity, value.shape[1]), value.dtype))
+        cache = init_cache(
+            capacity=capacity,
+            key_value_heads=len(key),
+            key_size=key.shape[1],
+            value_size=value.shape[1],
+            dtype=key.dtype,
+        )
+        caches.append(cache)
         heads = len(block.cross_attention.query_weight)
         weights.append(jnp.zeros((heads, memory_keys.shape[1]), query.dtype))
-    position = jnp.zeros((), jnp.int32)
-    return TransformerState(tuple(keys), tuple(values), position, tuple(weights))
+    return TransformerState(tuple(caches), jnp.zeros((), jnp.int32), tuple(weights))
 
 
-def check_counts(function: str, params: TransformerDecoderParams, caches: dict[str, Any]) -> None:
-    """Raises ValueError unless each cache has as many blocks as the parameters."""
+def check_counts(
+    function: str,
+    params: TransformerDecoderParams,
+    memory: TransformerMemory,
+    state: TransformerState | None = None,
+) -> None:
+    """Raises ValueError unless memory and state have as many blocks as the parameters."""
     blocks = len(params.blocks)
-    for name, cache in caches.items():
-        for field in ("keys", "values"):
-            arrays = getattr(cache, field)
-            if len(arrays) != blocks:
-                raise ValueError(
-                    f"{function}: {name}.{field} has {len(arrays)} blocks, expected {blocks}"
-                    " (from params)"
-                )
+    parts: dict[str, tuple[Any, ...]] = {} if state is None else {"state.caches": state.caches}
+    for name, part in (
+        parts | {"memory.keys": memory.keys, "memory.values": memory.values}
+    ).items():
+        if len(part) != blocks:
+            raise ValueError(
+                f"{function}: {name} has {len(part)} blocks, expected {blocks} (from params)"
+            )
 
 
 def check_sizes(
@@ -74,16 +84,16 @@ def check_sizes(
     """
     for index, block in enumerate(params.blocks):
         to_past, to_memory = block.self_attention, block.cross_attention
-        m, s = state.keys[0].shape[1:2], memory.keys[0].shape[1:2]
+        m, s = (state.caches[0].slots,), memory.keys[0].shape[1:2]
         checks = [("inputs", inputs, to_past.query_weight.shape[-1:])]
-        for name, arrays, size, weight in (
-            ("state.keys", state.keys, m, to_past.key_weight),
-            ("state.values", state.values, m, to_past.value_weight),
-            ("memory.keys", memory.keys, s, to_memory.key_weight),
-            ("memory.values", memory.values, s, to_memory.value_weight),
+        cache = state.caches[index]
+        for name, array, size, weight in (
+            (f"state.caches[{index}].key", cache.key, m, to_past.key_weight),
+            (f"state.caches[{index}].value", cache.value, m, to_past.value_weight),
+            (f"memory.keys[{index}]", memory.keys[index], s, to_memory.key_weight),
+            (f"memory.values[{index}]", memory.values[index], s, to_memory.value_weight),
         ):
-            shape = (len(weight), *size, weight.shape[1])
-            checks.append((f"{name}[{index}]", arrays[index], shape))
+            checks.append((name, array, (len(weight), *size, weight.shape[1])))
         heads = to_past.query_weight.shape[:1], to_memory.query_weight.shape[:1]
         for name, shape in (
             ("self_bias", (*heads[0], *m)),

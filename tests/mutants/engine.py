@@ -124,6 +124,14 @@ MUTANTS = (
         "test_engine_plans.test_C2_every_allowed_pair_is_in_a_block",
     ),
     Mutant(
+        "a plan for the segments of the first element",
+        "jattn.masks.spans",
+        "np.flatnonzero(np.any(seen, axis=0))",
+        "np.flatnonzero(seen[0])",
+        "test_batched_masks.test_V1_G1_values_and_gradients_are_the_oracle_s",
+        given={"name": "segments", "path": "banded", "when": "known"},
+    ),
+    Mutant(
         "segments without their last key",
         "jattn.masks.spans",
         "keys[-1] + 1 if",
@@ -179,7 +187,7 @@ MUTANTS = (
     ),
     Mutant(
         "a chunk that begins where it ends",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "chunk_start=put(cache.chunk_start, before),",
         "chunk_start=put(cache.chunk_start, before + added),",
         PADDED,
@@ -187,7 +195,7 @@ MUTANTS = (
     ),
     Mutant(
         "padding that counts as tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "length=put(cache.length, before + added),",
         "length=put(cache.length, before + chunk),",
         "test_cache.test_R1_sequences_of_different_lengths",
@@ -195,7 +203,7 @@ MUTANTS = (
     ),
     Mutant(
         "a token that is written to the first layer",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "jnp.zeros_like(slot) + layer, slot",
         "jnp.zeros_like(slot) + 0 * layer, slot",
         LAYER,
@@ -203,7 +211,7 @@ MUTANTS = (
     ),
     Mutant(
         "a layer that counts no tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "every, row, layer, 0)",
         "every, 0 * row, layer, 0)",
         LAYER,
@@ -219,14 +227,14 @@ MUTANTS = (
     ),
     Mutant(
         "a ring that is rolled back as if nothing were overwritten",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "latest = jnp.maximum(length, furthest) - 1",
         "latest = length - 1",
         OVERWRITTEN,
     ),
     Mutant(
         "a roll back that keeps the tokens",
-        "jattn.engine.extend",
+        "jattn.caches.extend",
         "length = cache.length - jnp.clip(",
         "length = cache.length - 0 * jnp.clip(",
         ROLLED_BACK,
@@ -257,7 +265,7 @@ MUTANTS = (
     ),
     Mutant(
         "a ring that forgets its first slots",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "% max(cache.slots - first, 1)",
         "% max(cache.slots, 1)",
         "test_cache.test_positions_of_a_rolling_cache",

@@ -38,9 +38,12 @@ CHUNKS_BACK = "test_causal.test_G1_G3_derivatives_of_chunks_are_those_of_the_ful
 CAUSAL_NAMED = "test_causal.test_mistakes_are_named"
 IN_THREES = {"name": "rotation, sinks and a cap", "chunk": 3}
 
-ROTATED = {"name": "post-norm, rotation, a bias, a memory with padding"}
-LATER = {"name": "sinks, cap, scale and rotation of the memory from a later position"}
-MASKED = {"name": "masks of each query, and a position that is padding"}
+ROTATED = {"attend": "dense", "name": "post-norm, rotation, a bias, a memory with padding"}
+LATER = {
+    "attend": "dense",
+    "name": "sinks, cap, scale and rotation of the memory from a later position",
+}
+MASKED = {"attend": "dense", "name": "masks of each query, and a position that is padding"}
 ROWS_OF_SINKS = "transformer_step: self_sinks has shape (3, 3), expected (l, h) with l=2"
 SIZE_OF_INPUTS = "transformer_step: inputs has shape (7,), expected (6,)"
 BY_BIAS = {"name": "encoder block", "hidden": "a bias of -inf"}
@@ -421,24 +424,24 @@ MUTANTS = (
     Mutant(
         "a step that sees the future",
         DECODING,
-        "past = (places <= position)[None]",
-        "past = (places <= position + 1)[None]",
+        "past = (_places(cache.slots, cache.length) <= cache.length)[None]",
+        "past = (_places(cache.slots, cache.length) <= cache.length + 1)[None]",
         STEPS,
         given=LATER,
     ),
     Mutant(
         "a step that takes padding for a position",
         DECODING,
-        "(past & finite).any(-1) | (column & (places >= position)).any()",
-        "(past & finite).any(-1) | True",
+        "reads | (column & (places >= position)).any()",
+        "reads | True",
         STEPS,
         given=MASKED,
     ),
     Mutant(
         "the weights of the step before",
         DECODING,
-        "caches.append((*cache, weights[:, 0]))",
-        "caches.append((*cache, state.weights[index]))",
+        "all_weights.append(weights)",
+        "all_weights.append(state.weights[index])",
         STEPS,
         given=ROTATED,
     ),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from experiments.attends import CHOICES, HELP
 from experiments.command import option
 
 # The weights that each method trains, and the peak of its learning rate: usual ones, not tuned.
@@ -45,4 +46,5 @@ class Config:
     rate: float = option(
         0.0, "peak of Adam's rate for all except the head, 0 for the method's own", least=0
     )
+    attend: str = option("dense", f"attention of the encoder; {HELP}", choices=CHOICES)
     seed: int = option(0, "seed of everything that is drawn", least=0)

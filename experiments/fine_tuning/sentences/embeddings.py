@@ -8,17 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 import jattn
+from experiments.attends import ATTENDS
 from experiments.fine_tuning.sentences import data
 from experiments.fine_tuning.sentences.config import Config
-from experiments.fine_tuning.sentences.encoder import EncoderParams, encode
+from experiments.fine_tuning.sentences.encoder import EncoderParams, attend, encode
 from experiments.fine_tuning.sentences.methods import Params
 
 AT_ONCE = 64  # Texts in a batch outside of training.
 
 
-@jax.jit
-def encoded(encoder: EncoderParams, batch: dict[str, Any]) -> jax.Array:
-    return jax.vmap(partial(encode, encoder))(batch["tokens"], batch["tokens_length"])
+@partial(jax.jit, static_argnames="attend_by")
+def encoded(
+    encoder: EncoderParams, batch: dict[str, Any], *, attend_by: str = "dense"
+) -> jax.Array:
+    heads = partial(attend, by=ATTENDS[attend_by][0])
+    return jax.vmap(partial(encode, encoder, attend=heads))(batch["tokens"], batch["tokens_length"])
 
 
 def pooled(encoder: EncoderParams, texts: data.Texts, config: Config) -> np.ndarray:
@@ -28,7 +32,9 @@ def pooled(encoder: EncoderParams, texts: data.Texts, config: Config) -> np.ndar
     for step in range(batches.steps_per_epoch):
         batch = batches(step)
         index = batch.pop("index")
-        states[index[index >= 0]] = np.asarray(encoded(encoder, batch))[index >= 0]
+        states[index[index >= 0]] = np.asarray(encoded(encoder, batch, attend_by=config.attend))[
+            index >= 0
+        ]
     return states
 
 

@@ -79,9 +79,12 @@ def _shaped(sizes: Sizes) -> EncoderParams:
     return EncoderParams(words, positions, segments, norm, (layer,) * sizes.layers)
 
 
-def attend(params: Any, states: Float[Array, "s d"], mask: Any) -> Float[Array, "s d"]:
-    """Computes multi-head self-attention."""
-    return jattn.multi_head_attention(params, states, states, states, mask=mask).context
+def attend(
+    params: Any, states: Float[Array, "s d"], mask: Any, *, by: Any = None
+) -> Float[Array, "s d"]:
+    """Computes multi-head self-attention, whose heads attend by the function `by`."""
+    attended = jattn.multi_head_attention(params, states, states, states, mask=mask, attend=by)
+    return attended.context
 
 
 def encode(

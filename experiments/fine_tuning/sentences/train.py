@@ -43,7 +43,7 @@ def run(config: Config, out: Path, *, resume: bool = False) -> dict[str, Any]:
         return {**make_batch(step), "frozen": parts.frozen}
 
     fitted = training.fit(
-        partial(loss, together=parts.together),
+        partial(loss, together=parts.together, attend_by=config.attend),
         methods.optimizer(config, parts.trained, steps),
         parts.trained,
         batch,
@@ -136,11 +136,19 @@ def batches(
 
 
 def loss(
-    trained: Any, batch: dict[str, Any], rng: Any, *, together: Callable[[Any, Any], methods.Params]
+    trained: Any,
+    batch: dict[str, Any],
+    rng: Any,
+    *,
+    together: Callable[[Any, Any], methods.Params],
+    attend_by: str = "dense",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the cross entropy of each text's group, and the accuracy."""
     params = together(trained, batch["frozen"])
-    states = batch["states"] if "states" in batch else encoded(params.encoder, batch)
+    if "states" in batch:
+        states = batch["states"]
+    else:
+        states = encoded(params.encoder, batch, attend_by=attend_by)
     logits = jattn.linear(params.head, states)
     counts = jnp.asarray(batch["index"] >= 0, logits.dtype)
     mean = lambda values: (values * counts).sum() / counts.sum()

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from jattn._options import check_array, check_length
-from jattn.engine.cache import (
+from jattn.caches.cache import (
     KeyValueCache,
     check_cache,
     check_integers,
