@@ -19,7 +19,7 @@ import jattn
 from jattn import masks, testing
 from jattn.catalog import MECHANISMS
 from jattn.catalog.row import DRAWN
-from jattn.engine.query_blocks import runs_of
+from jattn.chunks.query_blocks import runs_of
 from jattn.masks.algebra import as_array
 from jattn.testing.trees import draw_like
 

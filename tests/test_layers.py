@@ -175,8 +175,8 @@ BAD = {
         "jattn.masks.window may not import jattn",
     ),
     "jattn/attention/additive.py": (
-        "def f():\n    from jattn.engine.chunks import in_chunks",
-        "jattn.attention.additive may not import jattn.engine.chunks",
+        "def f():\n    from jattn.chunks.in_chunks import in_chunks",
+        "jattn.attention.additive may not import jattn.chunks.in_chunks",
     ),
     "jattn/attention/dot.py": (
         "from .attend import attend",

@@ -148,7 +148,7 @@ MUTANTS = (
     ),
     Mutant(
         "slots that are read twice where blocks overlap",
-        "jattn.engine.slots",
+        "jattn.caches.slots",
         "kept = cut(allowed) & mine",
         "kept = cut(allowed) | False & mine",
         "test_cache.test_S4_chunks_of_any_size_give_the_full_pass",
@@ -156,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         "sinks of other heads",
-        "jattn.engine.decoding",
+        "jattn.caches.decoding",
         "sinks = sinks.astype(inner)",
         "sinks = sinks[::-1].astype(inner)",
         STEPS,
@@ -164,7 +164,7 @@ MUTANTS = (
     ),
     Mutant(
         "a token that does not see itself in a cache",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "(key <= query)",
         "(key < query)",
         STEPS,
@@ -172,14 +172,14 @@ MUTANTS = (
     ),
     Mutant(
         "a window of a cache that is one token wider",
-        "jattn.engine.decoding",
+        "jattn.caches.decoding",
         "[window(*call.local_window_size)]",
         "[window(call.local_window_size[0] + 1, None)]",
         "test_cache.test_masks_windows_and_biases_are_those_of_a_full_pass",
     ),
     Mutant(
         "queries of a padded chunk placed by its last token",
-        "jattn.engine.decoding",
+        "jattn.caches.decoding",
         "jnp.where(chunk_size == t, chunk_start, length - t)",
         "length - t",
         PADDED,
@@ -219,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         "blocks of the first layer",
-        "jattn.engine.slots",
+        "jattn.caches.slots",
         "place = (layer, ",
         "place = (zero, ",
         LAYER,
@@ -242,14 +242,14 @@ MUTANTS = (
     ),
     Mutant(
         "a window that is not lost although it is overwritten",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "oldest = jnp.maximum(length, furthest)",
         "oldest = length",
         OVERWRITTEN,
     ),
     Mutant(
         "weights that forget the sinks",
-        "jattn.engine.decoding",
+        "jattn.caches.decoding",
         "weights * factor",
         "weights",
         READ_OUT,
@@ -257,7 +257,7 @@ MUTANTS = (
     ),
     Mutant(
         "queries of a memory that are hidden by its length",
-        "jattn.engine.cache",
+        "jattn.caches.cache",
         "    if is_causal:\n        allowed &= ",
         "    if True:\n        allowed &= ",
         READ_OUT,
@@ -325,7 +325,7 @@ MUTANTS = (
     ),
     Mutant(
         "a mask of a chunk that is one query late",
-        "jattn.engine.chunks",
+        "jattn.chunks.in_chunks",
         "at(queries + start, keys",
         "at(queries + start + 1, keys",
         OFFSETS,
@@ -333,7 +333,7 @@ MUTANTS = (
     ),
     Mutant(
         "an offset that moves twice as far",
-        "jattn.engine.chunks",
+        "jattn.chunks.in_chunks",
         "return start + numbers_like(",
         "return 2 * start + numbers_like(",
         OFFSETS,
@@ -341,7 +341,7 @@ MUTANTS = (
     ),
     Mutant(
         "a span of keys that is one too short",
-        "jattn.engine.query_blocks",
+        "jattn.chunks.query_blocks",
         "(keys.stop - keys.start)[blocks].max()",
         "(keys.stop - keys.start)[blocks].max() - 1",
         SKIPPED,
@@ -349,7 +349,7 @@ MUTANTS = (
     ),
     Mutant(
         "a span of keys that begins one too late",
-        "jattn.engine.query_blocks",
+        "jattn.chunks.query_blocks",
         "dynamic_slice_in_dim(arrays[path], first,",
         "dynamic_slice_in_dim(arrays[path], first + 1,",
         SKIPPED,
@@ -357,7 +357,7 @@ MUTANTS = (
     ),
     Mutant(
         "a mask that does not move with the keys of a block",
-        "jattn.engine.chunks",
+        "jattn.chunks.in_chunks",
         "keys + first_key",
         "keys",
         SKIPPED,
@@ -365,7 +365,7 @@ MUTANTS = (
     ),
     Mutant(
         "weights of a block in the first columns",
-        "jattn.engine.query_blocks",
+        "jattn.chunks.query_blocks",
         "dynamic_update_slice_in_dim(zeros, part, first,",
         "dynamic_update_slice_in_dim(zeros, part, 0 * first,",
         SKIPPED,
@@ -373,7 +373,7 @@ MUTANTS = (
     ),
     Mutant(
         "sums over hidden keys that go unnoticed",
-        "jattn.engine.hidden_keys",
+        "jattn.chunks.hidden_keys",
         "matter = joined and not is_neutral",
         "matter = False",
         MATTERS,
@@ -381,7 +381,7 @@ MUTANTS = (
     ),
     Mutant(
         "a number of keys that goes unnoticed",
-        "jattn.engine.hidden_keys",
+        "jattn.chunks.hidden_keys",
         "ignores and found[0] == found[1]",
         "ignores",
         MATTERS,
@@ -389,14 +389,14 @@ MUTANTS = (
     ),
     Mutant(
         "positions that chunks of chunks forget",
-        "jattn.engine.rowwise",
+        "jattn.chunks.rowwise",
         'names | getattr(function, "positions", frozenset())',
         "names",
         "test_chunks.test_S1_a_position_of_any_name_moves_where_it_is_named",
     ),
     Mutant(
         "sums over queries that go unnoticed",
-        "jattn.engine.row_by_row",
+        "jattn.chunks.row_by_row",
         '("reduce_sum", "reduce_prod")',
         '("reduce_prod",)',
         REFUSED,
@@ -404,7 +404,7 @@ MUTANTS = (
     ),
     Mutant(
         "a recurrence that goes unnoticed",
-        "jattn.engine.row_by_row",
+        "jattn.chunks.row_by_row",
         'name != "scan" or',
         "True or",
         REFUSED,

@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
 from jattn.caches.cache import KeyValueCache, check_cache, in_layer, over_axes, visible_slots
+from jattn.caches.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.engine.arguments import Call, check
 from jattn.engine.block import Settings
 from jattn.engine.merge import merge_attention
-from jattn.engine.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.masks import window
 from jattn.masks.algebra import Mask
 

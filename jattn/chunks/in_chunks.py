@@ -15,10 +15,10 @@ import numpy as np
 from jax.core import Tracer
 
 from jattn._options import Size, check_options, named
-from jattn.engine.hidden_keys import axes_of_keys, row_map
-from jattn.engine.query_blocks import Arrays, Blocks, Columns, Run, over_leading, runs_of
-from jattn.engine.row_by_row import complaint_of
-from jattn.engine.rowwise import (
+from jattn.chunks.hidden_keys import axes_of_keys, row_map
+from jattn.chunks.query_blocks import Arrays, Blocks, Columns, Run, over_leading, runs_of
+from jattn.chunks.row_by_row import complaint_of
+from jattn.chunks.rowwise import (
     Given,
     axes_of_results,
     forms_of,

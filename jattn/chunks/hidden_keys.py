@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jattn.engine.row_by_row import BRANCHING, Arrays, Call, equations_of, jaxpr_of, traces, walk
+from jattn.chunks.row_by_row import BRANCHING, Arrays, Call, equations_of, jaxpr_of, traces, walk
 
 State = float | None
 Shape = tuple[Any, ...]
