@@ -8,7 +8,7 @@ import jattn
 # faster; from about 100 positions on the engine trains faster.
 ATTENDS: dict[str, tuple[Any, Any]] = {
     "dense": (None, None),
-    "engine": (jattn.engine.attend, jattn.caches.attend_with_cache),
+    "engine": (jattn.engine.attend, jattn.engine.attend_with_cache),
 }
 CHOICES = tuple(ATTENDS)
 HELP = "dense: with the weights of all pairs; engine: jattn.engine.attend, in linear memory"

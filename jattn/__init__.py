@@ -32,10 +32,10 @@ from jattn.caches.cache import KeyValueCache as KeyValueCache
 from jattn.caches.cache import init_cache as init_cache
 from jattn.caches.cache import init_rolling_cache as init_rolling_cache
 from jattn.caches.cache import slot_positions as slot_positions
-from jattn.caches.decoding import attend_to_cache as attend_to_cache
 from jattn.caches.extend import extend_cache as extend_cache
 from jattn.caches.extend import rollback_cache as rollback_cache
 from jattn.chunks.in_chunks import in_chunks as in_chunks
+from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.dot_product import dot_product_attention as dot_product_attention
 from jattn.engine.merge import MergedAttention as MergedAttention
 from jattn.engine.merge import merge_attention as merge_attention

@@ -403,7 +403,7 @@ def of_decoder(function, option, **options):
 def of_causal_stack(option):
     params = jattn.init_transformer_encoder(RNG, layers=1, size=2, heads=1, hidden_size=3)
     caches = [jattn.init_cache(capacity=5, key_value_heads=1, key_size=2)]
-    attend = jattn.caches.attend_with_cache
+    attend = jattn.engine.attend_with_cache
     return jattn.causal_decode(params, caches, SEQUENCE, attend=attend, **option)
 
 

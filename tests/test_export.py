@@ -109,7 +109,7 @@ def transformer_steps(decoder, memory, row):
 
 
 def causal_step(params, caches, rows):
-    attend = jattn.caches.attend_with_cache
+    attend = jattn.engine.attend_with_cache
     return jattn.causal_decode(params, caches, rows, attend=attend, turn=jattn.rotary)
 
 

@@ -55,13 +55,14 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.mechanism"},
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
-    "jattn.caches": ARRAYS | BOTTOM,
+    "jattn.caches": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.transformer": ARRAYS
     | BOTTOM
     | ROW_MAPS
     | {"jattn.attention", "jattn.caches", "jattn.layers"},
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.search": ARRAYS | BOTTOM,
+    "jattn.chunks": ARRAYS | BOTTOM | ROW_MAPS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.caches", "jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn._sizes", "jattn.engine", "tokamax"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},

@@ -119,7 +119,7 @@ def padded(name):
     return inputs, memory
 
 
-ATTENDS = {"dense": None, "engine": jattn.caches.attend_with_cache}
+ATTENDS = {"dense": None, "engine": jattn.engine.attend_with_cache}
 
 
 @pytest.mark.parametrize("attend", ATTENDS)

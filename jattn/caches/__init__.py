@@ -1,3 +1,1 @@
-"""Caches of keys and values for decoding: their writes and their reads."""
-
-from jattn.caches.attend import attend_with_cache as attend_with_cache
+"""The cache of keys and values, and writes to it; `jattn.attend_to_cache` reads it."""

@@ -67,7 +67,7 @@ def causal_decode(
         attend: `attend(cache, query, key, value, **options)` stores keys [*b t g e] and values
             [*b t g u], and returns the context of queries [*b t h e] and the new cache. Options are
             those of lengths, sinks, scale and logits_soft_cap that are set.
-            `jattn.caches.attend_with_cache` is such a function.
+            `jattn.engine.attend_with_cache` is such a function.
         lengths: number of tokens of each sequence in this chunk, `t` if None. The rest is padding:
             it may hold any value, is not stored, and its outputs are zero.
         self_sinks: as in `transformer_encoder`.

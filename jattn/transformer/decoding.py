@@ -83,7 +83,7 @@ def transformer_step(
         feed_forward: as in `transformer_decoder`.
         attend: attends for the heads of self-attention as in `causal_decode`, also with mask [1 m]
             and bias [*h 1 m] over the slots where these are set. None is the dense form. With
-            `jattn.caches.attend_with_cache` time follows the positions so far, not the capacity.
+            `jattn.engine.attend_with_cache` time follows the positions so far, not the capacity.
 
     Returns:
         The features [d], and the state with this position.

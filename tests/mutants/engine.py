@@ -148,7 +148,7 @@ MUTANTS = (
     ),
     Mutant(
         "slots that are read twice where blocks overlap",
-        "jattn.caches.slots",
+        "jattn.engine.slots",
         "kept = cut(allowed) & mine",
         "kept = cut(allowed) | False & mine",
         "test_cache.test_S4_chunks_of_any_size_give_the_full_pass",
@@ -156,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         "sinks of other heads",
-        "jattn.caches.decoding",
+        "jattn.engine.decoding",
         "sinks = sinks.astype(inner)",
         "sinks = sinks[::-1].astype(inner)",
         STEPS,
@@ -172,14 +172,14 @@ MUTANTS = (
     ),
     Mutant(
         "a window of a cache that is one token wider",
-        "jattn.caches.decoding",
+        "jattn.engine.decoding",
         "[window(*call.local_window_size)]",
         "[window(call.local_window_size[0] + 1, None)]",
         "test_cache.test_masks_windows_and_biases_are_those_of_a_full_pass",
     ),
     Mutant(
         "queries of a padded chunk placed by its last token",
-        "jattn.caches.decoding",
+        "jattn.engine.decoding",
         "jnp.where(chunk_size == t, chunk_start, length - t)",
         "length - t",
         PADDED,
@@ -219,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         "blocks of the first layer",
-        "jattn.caches.slots",
+        "jattn.engine.slots",
         "place = (layer, ",
         "place = (zero, ",
         LAYER,
@@ -249,7 +249,7 @@ MUTANTS = (
     ),
     Mutant(
         "weights that forget the sinks",
-        "jattn.caches.decoding",
+        "jattn.engine.decoding",
         "weights * factor",
         "weights",
         READ_OUT,

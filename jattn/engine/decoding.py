@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
 from jattn.caches.cache import KeyValueCache, check_cache, in_layer, over_axes, visible_slots
-from jattn.caches.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.engine.arguments import Call, check
 from jattn.engine.block import Settings
 from jattn.engine.merge import merge_attention
+from jattn.engine.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.masks import window
 from jattn.masks.algebra import Mask
 
@@ -190,13 +190,13 @@ def _attend(
         allowed = allowed | jnp.swapaxes(jnp.zeros_like(query, bool).any(-1, keepdims=True), -3, -2)
     bias = None if bias is None else jnp.where(allowed, ranked(bias), 0.0).astype(inner)
     # A loop's carry varies over the mesh axes of `jax.shard_map` that any of its inputs does.
-    arrays = varying_as((query.astype(inner), cache.key, cache.value, allowed, bias), sinks)
-    query, keys, values, allowed, bias = arrays
+    scale = jnp.asarray(max(size, 1) ** -0.5 if call.scale is None else call.scale, inner)
+    arrays = query.astype(inner), cache.key, cache.value, allowed, bias, scale
+    query, keys, values, allowed, bias, scale = varying_as(arrays, sinks)
     in_groups = lambda x, axis: x.reshape(*x.shape[:axis], heads // r, r, *x.shape[axis + 1 :])
     if not shared:
         allowed, bias = jax.tree.map(lambda x: in_groups(x, lead), (allowed, bias))
     arrays = in_groups(query, lead + 1), keys, values, allowed, bias  # Queries [*b t g r k].
-    scale = jnp.asarray(max(size, 1) ** -0.5 if call.scale is None else call.scale, inner)
 
     def attend(*arrays: Array | None, all_read: bool = False) -> Attended:
         of_group = functools.partial(attend_to_all, static.settings, scale, all_read=all_read)
