@@ -57,6 +57,7 @@ def setting(records: Sequence[Record]) -> str:
             for name, version in record["versions"].items()
             if version != "not installed"
         ),
+        "turns of each library": lambda record: str(record["settings"]["repeats"]),
         "date": lambda record: f"{record['began']} to {record.get('ended', record['began'])}",
         "commands": lambda record: "<br>".join(f"`{line}`" for line in record["commands"]),
     }

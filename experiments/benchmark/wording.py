@@ -50,8 +50,7 @@ CLOSING = """## Limits
 - PyTorch is not compiled. Its FlexAttention is left out, since it has no backward pass on a CPU.
 - Flax nnx, Keras and ONNX Runtime are not measured at 16,384, where a mask alone takes 256 MiB.
 - Tokamax is its implementation `xla_chunked`, the one for a CPU that has linear memory.
-- ONNX Runtime has no gradients. It runs without its arena, which a program that calls it often
-  would keep.
+- ONNX Runtime has no gradients, and runs without the arena that a program of many calls would keep.
 - Masks that a library takes as an array are made before timing; they count as memory.
 - A ratio near 1 is a draw: repeat the row before drawing conclusions from a few per cent.
 - Memory is the peak of one call in a fresh process, without inputs and compiled code. Values below
