@@ -42,7 +42,7 @@ def in_chunks(chunk, params, caches, inputs, lengths=None, **options):
         part = inputs[..., start : start + chunk, :]
         given = None if lengths is None else (lengths - start).clip(0, part.shape[-2])
         part, caches = jattn.causal_decode(
-            params, caches, part, attend=caches.attend_with_cache, lengths=given, **options
+            params, caches, part, attend=jattn.caches.attend_with_cache, lengths=given, **options
         )
         parts.append(part)
     return jnp.concatenate(parts, axis=-2), caches
@@ -162,7 +162,7 @@ def test_S1_the_model_of_the_page_gives_the_same_in_one_pass_in_chunks_and_by_to
 
 def decode(caches=None, inputs=INPUTS, params=PARAMS, **options):
     caches = caches_of(2) if caches is None else caches
-    options = {"attend": caches.attend_with_cache, **options}
+    options = {"attend": jattn.caches.attend_with_cache, **options}
     return jattn.causal_decode(params, caches, inputs, **options)
 
 

@@ -53,7 +53,7 @@ def jattn_logits(model: Any, tokens: jax.Array) -> jax.Array:
 
 def jattn_step(model: Any, caches: Any, tokens: jax.Array) -> tuple[jax.Array, Any]:
     rows = jattn.embedding(model["table"], tokens)[:, None]
-    attend = caches.attend_with_cache
+    attend = jattn.caches.attend_with_cache
     rows, caches = jattn.causal_decode(model["stack"], caches, rows, attend=attend, **LAYERS)
     return jattn.linear(model["readout"], rows[:, 0]), caches
 
