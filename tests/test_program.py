@@ -105,7 +105,7 @@ def test_jax_vmap_takes_no_more_memory_than_a_batch(name, kind):
     function = {"forward": attend, "gradient": jax.grad(loss, (0, 1, 2))}[kind]
 
     def temporary(function):
-        compiled = jax.jit(function).lower(*batch).compile()
+        compiled: Any = jax.jit(function).lower(*batch).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     assert temporary(jax.vmap(function)) <= 1.05 * temporary(function)

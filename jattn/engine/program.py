@@ -114,9 +114,9 @@ def _widened(array: Any, own: Axes, wanted: Axes, sizes: list[int]) -> Any:
 def tangent_of(program: Program) -> Program:
     """The derivative of `read`: of its arrays, its results and the changes of operands."""
     operands, hidden, visible = program.structure.children()
-    result = jax.tree.structure(Read(0, 0))
+    result = jax.tree.structure(READ)
     structure = treedef_tuple((operands, hidden, visible, result, operands))
-    of_result = (Axes((True,) * len(program.axes[0].batch), 1),) * result.num_leaves
+    of_result = (Axes((True,) * len(program.axes[0].batch), 1),) * len(READ)
     return dataclasses.replace(
         program,
         body=tangent,
