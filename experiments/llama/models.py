@@ -68,6 +68,11 @@ def norm(params: Any, rows: jax.Array) -> jax.Array:
     return rows * jax.lax.rsqrt((rows**2).mean(-1, keepdims=True) + 1e-5) * params.scale
 
 
+def linear(weight: jax.Array, rows: jax.Array) -> jax.Array:
+    """Multiplies rows [b t i] by a weight [o i]: for one row faster than `rows @ weight.T`."""
+    return jnp.einsum("bti,oi->bto", rows, weight)
+
+
 def rotary(heads: jax.Array, positions: jax.Array) -> jax.Array:
     half = heads.shape[-1] // 2
     angles = positions[:, None] * 10000.0 ** (-jnp.arange(half) / half)
@@ -81,13 +86,19 @@ def plain_stack(model: Any, tokens: jax.Array, positions: jax.Array, attend: Any
     for index, block in enumerate(model["stack"].blocks):
         heads, network = block.attention, block.feed_forward
         normed = norm(block.attention_norm, rows)
-        q, k, v = (jnp.einsum("btd,hed->bthe", normed, weight) for weight in heads[:3])
+        size = rows.shape[-1]
+        q, k, v = (
+            linear(weight.reshape(-1, size), normed).reshape(*rows.shape[:2], *weight.shape[:2])
+            for weight in heads[:3]
+        )
         context = attend(index, rotary(q, positions), rotary(k, positions), v)
-        rows = rows + jnp.einsum("bthe,dhe->btd", context, heads.output_weight)
+        output = heads.output_weight.reshape(size, -1)
+        rows = rows + linear(output, context.reshape(*rows.shape[:2], -1))
         normed = norm(block.feed_forward_norm, rows)
-        gate = jax.nn.silu(normed @ network.gate_weight.T) * (normed @ network.hidden_weight.T)
-        rows = rows + gate @ network.output_weight.T
-    return norm(model["stack"].norm, rows) @ model["readout"].weight.T
+        gate = jax.nn.silu(linear(network.gate_weight, normed))
+        hidden = gate * linear(network.hidden_weight, normed)
+        rows = rows + linear(network.output_weight, hidden)
+    return linear(model["readout"].weight, norm(model["stack"].norm, rows))
 
 
 def plain_logits(model: Any, tokens: jax.Array) -> jax.Array:
