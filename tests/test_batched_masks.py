@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Masks with ids or pairs of each batch element, as for documents packed into each row."""
 
 import functools

@@ -1,3 +1,4 @@
+# pyright: reportCallIssue=false
 """The Llama-like model of an experiment: two ways to write it, one result."""
 
 import jax
