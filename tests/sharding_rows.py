@@ -273,10 +273,10 @@ def engine_rows() -> Iterator[Row]:
         return found
 
     causal = functools.partial(attend, is_causal=True, chunk_size=2)
-    rate = {"dropout_rate": 0.5, "chunk_size": 2}
+    rate: dict[str, Any] = {"dropout_rate": 0.5, "chunk_size": 2}
     dropped = lambda *heads: attend(*heads, **rate, dropout_rng=jax.random.key(0))
     statistics = lambda *pair: jattn.attention_statistics(*pair, is_causal=True)[:2]
-    rows = lambda *pair: jattn.attention_rows(*pair, jnp.array([3, 1]))
+    rows = lambda query, key: jattn.attention_rows(query, key, jnp.array([3, 1]))
     pair, of_pair = heads[:2], every[:2]
     with_rest = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
     name = "dot_product_attention"

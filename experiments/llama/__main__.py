@@ -83,7 +83,7 @@ def measure(options: argparse.Namespace) -> int:
     print(f"| tokens a second | {' | '.join(WAYS)} | ratio |\n|---|---|---|---|")
     for capacity in (16, 32) if options.small else (1024, 4096):
         for first in (0, capacity // 2, capacity - count):
-            name = f"decoding, {first} tokens in {capacity:,} slots"
+            name = f"decoding, {first:,} tokens in {capacity:,} slots"
             sized = partial(
                 decoding, model=model, sizes=sizes, capacity=capacity, first=first, count=count
             )
