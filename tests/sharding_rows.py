@@ -277,9 +277,8 @@ def engine_rows() -> Iterator[Row]:
     dropped = lambda *heads: attend(*heads, **rate, dropout_rng=jax.random.key(0))
     statistics = lambda *pair: jattn.attention_statistics(*pair, is_causal=True)[:2]
     rows = lambda query, key: jattn.attention_rows(query, key, jnp.array([3, 1]))
-    pair, of_pair = heads[:2], every[:2]
     with_rest = (*heads, bias, lengths, offset), (*every, "b h", "b", "b")
-    name = "dot_product_attention"
+    name, pair, of_pair = "dot_product_attention", heads[:2], every[:2]
     yield Row(name, attend, heads, every, "b t h")
     yield Row(f"{name}, causal in blocks", causal, heads, every, "b t h")
     yield Row(f"{name}, all options", with_all, *with_rest, "b t h")
