@@ -1,4 +1,4 @@
-"""What is computed for all heads, as one primitive of JAX with rules of its own.
+"""Attention of all heads as one primitive of JAX, with rules of its own.
 
 `jax.custom_jvp` has a rule for derivatives alone. A primitive has more: `jax.vmap` adds an axis to
 the batch, so that its elements are looped over as those of a batch are; each platform gets its own
