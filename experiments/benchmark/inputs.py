@@ -145,6 +145,24 @@ def dense(row: Row, inputs: Arrays) -> np.ndarray | None:
     return allowed
 
 
+def operations(row: Row, inputs: Arrays) -> float:
+    """Returns the multiplications and additions of a row's matrix products, forward.
+
+    A gradient takes twice as many again: a product has one for each of its factors.
+    """
+    batch, steps, *sizes = row.shape
+    if row.kind in ("gru", "bidirectional"):
+        features, units = sizes
+        return 6.0 * batch * steps * units * (features + units) * len(inputs["params"])
+    if row.kind not in ("attention", "transformer"):
+        return 0.0
+    *layers, heads, size = sizes
+    mask = dense(row, inputs)
+    pairs = steps * (row.keys or steps) if mask is None else int(mask.sum()) / len(mask)
+    weights = 12 * (heads * size) ** 2 * steps if layers else 0  # Of a block of a transformer.
+    return 2.0 * batch * (*layers, 1)[0] * (2 * pairs * heads * size + weights)
+
+
 def causal_or_dense(row: Row, inputs: Arrays) -> tuple[bool, np.ndarray | None]:
     """Returns whether an option for causal masks is enough, and `[1 or b, 1, t, s]` otherwise."""
     if row.causal and row.window is None and not row.padded:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from experiments.benchmark.checks import Result, errors
-from experiments.benchmark.prepared import TRUTH
+from experiments.benchmark.prepared import OWN, TRUTH
 from experiments.benchmark.processes import Refused, Workers
-from experiments.benchmark.rows import Row
+from experiments.benchmark.rows import GRADIENT, Row
 
 Cell = dict[str, Any]
 Cells = dict[str, Cell]
@@ -32,6 +32,9 @@ def measured(row: Row, peers: list[str], workers: Workers, settings: Settings) -
         cells = {peer: checked(row, direction, peer, workers, expected) for peer in peers}
         results[direction] = cells
         timed(row, cells, workers, settings)
+        if row.devices == 1 and "reason" not in cells[OWN]:
+            count, rate = workers.of(OWN).ask("operations")
+            cells[OWN]["bound"] = count * (3 if direction == GRADIENT else 1) / rate
         if not settings.fresh:
             for peer, cell in cells.items():
                 if "reason" not in cell:

@@ -89,6 +89,7 @@ def details(record: Record) -> list[str]:
         for heading, show in (
             ("jattn's time, then the other libraries' times over it", tables.ratio_of),
             (f"Largest relative error against float64: {compared}", tables.error_of),
+            ("Least time of the products, and the share of a call that it is", tables.bound_of),
             ("Seconds of the first call, with compilation", tables.first_call_of),
             ("Memory in MiB, without the inputs", tables.memory_of),
         ):

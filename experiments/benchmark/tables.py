@@ -68,6 +68,18 @@ def ratio_of(line: Line, peer: str) -> str:
     return f"{ratio:.2f}{wrong_mark(cell)}"
 
 
+def bound_of(line: Line, peer: str) -> str:
+    """Formats the least time of the products, or the share of a peer's time that it is."""
+    bound, cell = (line.own or {}).get("bound"), line.cells.get(peer, {})
+    if not bound or "median" not in cell:
+        return "–" if cell else ""
+    return (
+        f"{time({'median': bound})}, {bound / cell['median']:.2f}"
+        if peer == OWN
+        else (f"{bound / cell['median']:.2f}")
+    )
+
+
 def collectives_of(line: Line, peer: str) -> str:
     cell = line.cells.get(peer, {})
     if "collectives" not in cell:

@@ -89,6 +89,20 @@ class Measuring:
         """Returns the number of operations of the program that exchange data between devices."""
         return len(COLLECTIVE.findall(self.prepared.program()))
 
+    def operations(self) -> tuple[float, float]:
+        """Returns the operations of the row's products, and how many a second large ones take."""
+        import jax.numpy as jnp
+
+        from experiments.benchmark.inputs import operations
+
+        large = jnp.ones((2048, 2048), jnp.float32)
+        durations = []
+        for _ in range(7):
+            began = time.perf_counter()
+            (large @ large).block_until_ready()
+            durations.append(time.perf_counter() - began)
+        return operations(self.row, self.inputs), 2 * 2048**3 / sorted(durations)[3]
+
     def time(self, seconds: float, calls: int) -> list[float]:
         """Returns durations of single calls: as many as fit into `seconds`, from one to `calls`."""
         durations: list[float] = []

@@ -22,7 +22,7 @@ def seconds_to_import(module: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = command.Parser(prog="python -m experiments.benchmark.import_time", description=__doc__)
+    parser = command.Parser(prog="python -m experiments.import_time", description=__doc__)
     parser.set_defaults(work=measure)
     parser.add_argument(
         "--repeats", type=command.whole(), default=10, metavar="N", help="processes of each (10)"
