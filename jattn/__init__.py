@@ -37,6 +37,7 @@ from jattn.caches.extend import rollback_cache as rollback_cache
 from jattn.chunks.in_chunks import in_chunks as in_chunks
 from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.dot_product import dot_product_attention as dot_product_attention
+from jattn.engine.flex import flex_attention as flex_attention
 from jattn.engine.merge import MergedAttention as MergedAttention
 from jattn.engine.merge import merge_attention as merge_attention
 from jattn.engine.statistics import AttentionStatistics as AttentionStatistics

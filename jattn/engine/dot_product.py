@@ -6,8 +6,9 @@ from typing import Any, Literal, TypedDict, Unpack, get_type_hints, overload
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
+from jattn.biases.algebra import Bias
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, attend_all, plan_of, planned
+from jattn.engine.attention import Measured, Tile, attend_all, plan_of, planned
 from jattn.engine.kernels import check_implementation, hand_over
 from jattn.engine.plan import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
@@ -41,7 +42,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[False] = ...,
@@ -53,7 +54,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[True],
@@ -65,7 +66,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[False] = ...,
@@ -77,7 +78,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[True],
@@ -89,7 +90,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: bool = ...,
@@ -100,7 +101,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = None,
+    bias: Float[Array, "*b h t s"] | Bias | None = None,
     mask: Bool[Array, "*b h t s"] | Mask | None = None,
     *,
     scale: Float[Array, ""] | float | None = None,
@@ -138,8 +139,8 @@ def dot_product_attention(
         query: [*b t h k]; the leading axes are free: none, one for a batch, or several.
         key: [*b s g k].
         value: [*b s g v].
-        bias: added to the scores; -inf is the same as a mask. Any axis may have size 1 and leading
-            ones may be left out, as in `mask`.
+        bias: added to the scores: an array, or a bias of `jattn.biases`. -inf is the same as a
+            mask. Any axis may have size 1 and leading ones may be left out, as in `mask`.
         mask: True where a query may attend to a key, or a mask of `jattn.masks`. Blocks of keys
             that such a mask hides are skipped. Ids of segments may be those of each element [*b t].
         scale: multiplies the scores, 1 / √k by default; an array is differentiated.
@@ -196,7 +197,7 @@ def dot_product_attention(
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def all_weights(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
+def all_weights(weights: Tile, _scores: Tile, place: Callable[[Array], Array]) -> Measured:
     """The weights of a block as rows over all keys."""
     t, r, w = weights.shape
     rows = place(weights.reshape(t * r, w))

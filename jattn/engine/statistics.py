@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, attend_all, planned
+from jattn.engine.attention import Measured, Tile, attend_all, planned
 from jattn.engine.dot_product import all_weights
 from jattn.engine.forms import as_array
 from jattn.engine.plan import chunked
@@ -108,8 +108,11 @@ def _checked_rows(rows: Any, t: int) -> Int[Array, " r"]:
     return jnp.asarray(rows, int)
 
 
-def _of_block(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
+def entropy_of(weights: Float[Array, "t r w"]) -> Float[Array, "t r"]:
     positive = weights > 0.0
-    terms = jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
-    rows = jnp.stack([-terms.sum(-1), weights.max(-1, initial=0.0)], -1)
+    return -jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0).sum(-1)
+
+
+def _of_block(weights: Tile, _scores: Tile, place: Callable[[Array], Array]) -> Measured:
+    rows = jnp.stack([entropy_of(weights), weights.max(-1, initial=0.0)], -1)
     return Measured(rows, place(weights.sum(0)))
