@@ -13,11 +13,11 @@ from jattn._precision import inner_dtype
 from jattn.biases.algebra import Bias
 from jattn.engine.arguments import Call, check
 from jattn.engine.attention import Measured, Tile, attend_all, planned
-from jattn.engine.dot_product import check_flags, default_planner
+from jattn.engine.dot_product import all_weights, check_flags, default_planner
 from jattn.engine.functions import check_functions
 from jattn.engine.operands import Score
 from jattn.engine.plan import Planner
-from jattn.engine.statistics import entropy_of
+from jattn.engine.statistics import entropy_of, largest_of
 from jattn.masks.algebra import Mask
 from jattn.normalizers import Normalizer, softmax
 
@@ -122,31 +122,31 @@ def flex_attention(
         return output
     found: dict[str, Any] = {"lse": lse}
     if rows is not None:
-        rows = jnp.moveaxis(rows, -2, -3)  # [*b t h m]
-        found |= {name: rows[..., i] for i, name in enumerate(COLUMNS)}
-        found["entropy"] = found["entropy"].astype(output.dtype)
-        found["weights"] = jnp.moveaxis(rows[..., len(COLUMNS) :], -2, -3).astype(output.dtype)
-        if columns is not None:
-            found["column_sums"] = columns.astype(inner_dtype(output.dtype))
+        numbers = [name for name in ("max_logit", "entropy") if name in names]
+        found |= {name: rows[..., i].swapaxes(-1, -2) for i, name in enumerate(numbers)}
+        found["weights"] = rows[..., len(numbers) :]
+        for name in {"entropy", "weights"} & found.keys():
+            found[name] = found[name].astype(output.dtype)
+    if columns is not None:
+        found["column_sums"] = columns.astype(inner_dtype(output.dtype))
     return _result(names)(output, *(found[name] for name in names))
 
 
-COLUMNS = ("max_logit", "entropy")
-
-
 class Wanted(NamedTuple):
-    """Measures of the weights and scores of a tile: `COLUMNS`, the weights, and their sums."""
+    """Measures the weights and scores of a tile: rows of numbers and weights, and column sums."""
 
     names: tuple[str, ...]
 
     def __call__(self, weights: Tile, scores: Tile, place: Callable[[Array], Array]) -> Measured:
-        largest = scores.max(-1, initial=-jnp.inf)
-        rows = jnp.stack([largest, entropy_of(weights)], -1)
+        rows = []
+        if "max_logit" in self.names:
+            rows.append(largest_of(scores, -jnp.inf)[..., None])
+        if "entropy" in self.names:
+            rows.append(entropy_of(weights)[..., None])
         if "weights" in self.names:
-            t, r, w = weights.shape
-            wide = place(weights.reshape(t * r, w))
-            rows = jnp.concatenate([rows, wide.reshape(t, r, wide.shape[1])], -1)
-        return Measured(rows, place(weights.sum(0)) if "column_sums" in self.names else None)
+            rows.append(all_weights(weights, scores, place).rows)
+        found = jnp.concatenate(rows, -1) if rows else weights[..., :0]
+        return Measured(found, place(weights.sum(0)) if "column_sums" in self.names else None)
 
 
 @lru_cache

@@ -54,7 +54,7 @@ def _check_form(
 ) -> None:
     """Traces a function with queries down and with keys down."""
     rows, keys = FEW
-    number = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.dtype(int))
+    number = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.arange(0).dtype)
     for keys_down in (False, True):
         row, key = ((1, rows), (keys, 1)) if keys_down else ((rows, 1), (1, keys))
         at = At(number(*row), number(*row), number(*row), number(*key))
@@ -130,7 +130,8 @@ def _tried(name: str, function: Callable[..., Any], call: Call) -> None:
     draw = lambda x: rng.uniform(0.1, 0.9, x.shape)
     known = lambda x: jnp.asarray(draw(x), x.dtype) if isinstance(x, Tracer) else jnp.asarray(x)
     params = jax.tree.map(known, call.params)
-    error, whole = checkify.checkify(function, errors=checkify.index_checks)(scores, at, params)
+    checked = jax.jit(checkify.checkify(function, errors=checkify.index_checks))
+    error, whole = checked(scores, at, params)
     down = function(scores.T, At(*(x.T for x in at)), params).T
     half = len(numbers[0]) // 2 + 1
     part = function(scores[:half, 1:], At(*(x[:half] for x in at[:3]), at[3][:, 1:]), params)
