@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jattn
 from jattn import engine, masks, testing
-from jattn.oracle.engine.flex import flex_attention as of_oracle
 from jattn.oracle import normalizers
+from jattn.oracle.engine.flex import flex_attention as of_oracle
 from jattn.testing.trees import draw_like
 
 B, T, S, H, G, K, V = 2, 7, 11, 6, 3, 5, 2

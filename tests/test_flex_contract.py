@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
-from test_flex import B, H, KEY, QUERY, S, T, VALUE, capped, gate, hidden, looked_up, slope
+from test_flex import KEY, QUERY, VALUE, B, H, S, T, capped, gate, hidden, looked_up, slope
 from test_platforms import TENSOR
 
 import jattn
@@ -58,7 +58,9 @@ def test_a_bias_of_distances_is_one_of_pairs(plan, offset, name):
         return (found * cotangent).sum()
 
     derived = lambda f: (f(params), jax.grad(f)(params), jax.jvp(jax.grad(f), (params,), (params,)))
-    testing.assert_close(jax.jit(lambda: derived(short))(), jax.jit(lambda: derived(dense))(), 1e-12)
+    testing.assert_close(
+        jax.jit(lambda: derived(short))(), jax.jit(lambda: derived(dense))(), 1e-12
+    )
 
 
 def test_a_sum_of_biases_is_that_of_both():
@@ -67,9 +69,7 @@ def test_a_sum_of_biases_is_that_of_both():
     found = flex(QUERY, KEY, VALUE, bias=both)
     arrays = biases.alibi(SLOPES[0]).dense(T, S), biases.t5(table, bidirectional=False).dense(T, S)
     testing.assert_close(found, flex(QUERY, KEY, VALUE, bias=arrays[0] + arrays[1]), 1e-12)
-    testing.assert_close(
-        jattn.dot_product_attention(QUERY, KEY, VALUE, both), found, 1e-15
-    )
+    testing.assert_close(jattn.dot_product_attention(QUERY, KEY, VALUE, both), found, 1e-15)
 
 
 @pytest.mark.parametrize("normalizer", [jattn.softmax, jattn.sparsemax, jattn.sigmoid])
@@ -100,7 +100,9 @@ def test_results_are_those_of_the_weights(normalizer):
 def test_every_result_has_a_gradient():
     def total(params, query):
         found = flex(query, KEY, VALUE, score=slope, params=params, returning=NAMES)
-        return sum((jnp.sin(x) * jnp.linspace(0.0, 9.0, x.size).reshape(x.shape)).sum() for x in found)
+        return sum(
+            (jnp.sin(x) * jnp.linspace(0.0, 9.0, x.size).reshape(x.shape)).sum() for x in found
+        )
 
     def dense(params, query):
         key = jnp.repeat(KEY, H // KEY.shape[2], 2)
@@ -114,7 +116,9 @@ def test_every_result_has_a_gradient():
         # JAX's derivative of `max` is NaN where XLA computes the scores twice, with two roundings.
         largest = jnp.take_along_axis(scores, scores.argmax(-1, keepdims=True), -1)[..., 0]
         found = output, lse, largest.swapaxes(1, 2), entropy, weights.sum(-2), weights
-        return sum((jnp.sin(x) * jnp.linspace(0.0, 9.0, x.size).reshape(x.shape)).sum() for x in found)
+        return sum(
+            (jnp.sin(x) * jnp.linspace(0.0, 9.0, x.size).reshape(x.shape)).sum() for x in found
+        )
 
     found, wanted = (jax.jit(jax.grad(f, (0, 1)))(SLOPES, QUERY) for f in (total, dense))
     testing.assert_close(found, wanted, 1e-11)
@@ -122,6 +126,7 @@ def test_every_result_has_a_gradient():
 
 def test_a_row_of_hidden_scores_is_zero():
     """As a mask makes it, also in the derivatives."""
+
     def of_score(query, params):
         found = flex(query, KEY, VALUE, score=nothing, params=params, returning=("lse",))
         return found.output.sum(), found

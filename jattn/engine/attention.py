@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn._sizes import are_known
 from jattn.biases.algebra import Bias
-from jattn.engine.arguments import Call
+from jattn.engine.arguments import Call, Origin
 from jattn.engine.block import read, read_normalized, weights_of
 from jattn.engine.operands import Functions, Hidden, Operands, Place, Settings
 from jattn.engine.plan import Plan, Planner, Problem, best, dense
@@ -41,6 +41,7 @@ class Arrays(NamedTuple):
     params: tuple[Any, ...] = ()  # Of the caller's functions: those that are differentiated,
     fixed: tuple[Any, ...] = ()  # and the others.
     offset: Int[Array, "*b"] | None = None  # Position of the first query.
+    origin: Origin | None = None
 
 
 class AttendedAll(NamedTuple):
@@ -118,6 +119,7 @@ def planned(call: Call, planner: Planner = best) -> tuple[Any, ...]:
         *(None if isinstance(call.bias, Bias) else call.bias, array, mask, scale, call.sinks, rng),
         *(call.bias if isinstance(call.bias, Bias) else None, params, fixed),
         jnp.asarray(call.query_offset, int) if is_placed else None,
+        call.origin if rng is not None or is_placed else None,
     )
     of_mask = tuple(x.batch for x in jax.tree.leaves(axes))
     return arrays, of_mask, settings, ways, np.dtype(dtype)
@@ -165,21 +167,24 @@ def attend_all(
     mask_axes = jax.tree.structure(arrays.mask).unflatten(of_leaves)
     query, key, value = (jnp.asarray(x, dtype) for x in (arrays.query, arrays.key, arrays.value))
     sinks = None if arrays.sinks is None else _in_groups(jnp.asarray(arrays.sinks, dtype), g, 0)
-    heads, functions = None, settings.functions
+    heads, functions, origin = None, settings.functions, arrays.origin
     if arrays.rng is not None or functions is not None:
-        count = math.prod(lead) * h
-        heads = _in_groups(jnp.arange(count).reshape(*lead, h), g, len(lead))
+        heads = jnp.arange(math.prod(lead) * h).reshape(*lead, h)
+        if origin is not None and origin.heads is not None:
+            heads = origin.heads
+        heads = _in_groups(heads, g, len(lead))
+    start = None if origin is None else Place(origin.query, origin.key)
     distances, of_distances = _distances(arrays, g, dtype)
     operands = Operands(
         *(_in_groups(query, g, -2), key, value, bias, sinks, arrays.scale),
         *(distances, arrays.params),
     )
-    hidden = Hidden(arrays.mask, array, arrays.rng, heads, arrays.offset, arrays.fixed)
+    hidden = Hidden(arrays.mask, array, arrays.rng, heads, start, arrays.offset, arrays.fixed)
     by_group = Axes(every, 1)
     of_heads, of_all = Axes(none, 0), Axes(none, None)
     of_operands = [by_group, by_group, by_group, bias_axes, of_heads, of_all, of_distances, of_all]
     of_offset = Axes(every, None) if np.ndim(arrays.offset) else of_all
-    of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0), of_offset, of_all]
+    of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0), of_all, of_offset, of_all]
     axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)
     of_hides = mask_axes, array_axes, bias_axes
@@ -241,7 +246,9 @@ def _distances(
         return None, None
     assert arrays.offset is not None
     t, s = arrays.query.shape[-3], arrays.key.shape[-3]
-    distances, bias = jnp.arange(1 - t, s), arrays.of_distance
+    distances, bias, origin = jnp.arange(1 - t, s), arrays.of_distance, arrays.origin
+    if origin is not None:
+        distances = distances + (jnp.asarray(origin.key) - jnp.asarray(origin.query)).astype(int)
     found = lambda offset: bias.of_distances(distances - offset)
     for _ in range(arrays.offset.ndim):
         found = jax.vmap(found)

@@ -170,9 +170,7 @@ def _has_score(settings: Settings) -> bool:
     return settings.functions is not None and settings.functions.score is not None
 
 
-def _seen(
-    array: Float[Array, "_ _"], allowed: Bool[Array, "_ _"] | None
-) -> Float[Array, "_ _"]:
+def _seen(array: Float[Array, "_ _"], allowed: Bool[Array, "_ _"] | None) -> Float[Array, "_ _"]:
     return array if allowed is None else jnp.where(allowed, array, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Attention with functions of the caller: of scores, of weights, and the normalizer between them."""
+"""Attention with functions of the caller: of scores, of weights, and the normalizer between."""
 
 import collections
 from collections.abc import Callable, Sequence

@@ -72,6 +72,13 @@ class Operands(NamedTuple):
     params: tuple[Any, ...] = ()
 
 
+class Place(NamedTuple):
+    """Positions of a tile's first query and first key."""
+
+    query: Any = 0
+    key: Any = 0
+
+
 class Hidden(NamedTuple):
     """Arrays without derivatives: what is masked, and what dropout draws from."""
 
@@ -79,15 +86,9 @@ class Hidden(NamedTuple):
     array: Bool[Array, "*r t s"] | None = None  # Axes of t and s may have size 1.
     rng: Key[Array, ""] | None = None
     heads: Int[Array, "*r"] | None = None  # The number of each head: batch × heads + head.
-    offset: Int[Array, ""] | None = None  # Position of the first query.
+    origin: Place | None = None  # Where the positions of dropout, bias and functions start.
+    offset: Int[Array, ""] | None = None  # Position of the first query for bias and functions.
     fixed: tuple[Any, ...] = ()  # Parameters of the functions that are no floats.
-
-
-class Place(NamedTuple):
-    """Positions of a tile's first query and first key."""
-
-    query: Any = 0
-    key: Any = 0
 
 
 class Read(NamedTuple):

@@ -55,13 +55,18 @@ def called(
     functions, pairs = settings.functions, pairs_of(settings, operands)
     assert functions is not None
     assert hidden.heads is not None
-    queries, keys = places_of(operands, place)
+    queries, keys = _numbers_of(operands, hidden, place)
     queries = queries if hidden.offset is None else queries + hidden.offset
     heads = hidden.heads.reshape(-1)
     heads = pairs.each_query(heads) if pairs.r > 1 else heads
     row = lambda x: x[None] if keys_down else x[:, None]
     key = keys[:, None] if keys_down else keys[None]
-    at = At(row(heads // functions.heads), row(heads % functions.heads), row(pairs.rows_of(queries)), key)
+    at = At(
+        row(heads // functions.heads),
+        row(heads % functions.heads),
+        row(pairs.rows_of(queries)),
+        key,
+    )
     moving, fixed = iter(operands.params), iter(hidden.fixed)
     leaves = [next(moving if moves else fixed) for moves in functions.moves]
     return freely(function)(array, at, functions.structure.unflatten(leaves))
@@ -103,7 +108,7 @@ def kept_of(
     """Returns the factors of dropout for the weights: zero or 1 / (1 - rate)."""
     assert hidden.rng is not None
     assert hidden.heads is not None
-    places = places_of(operands, place)
+    places = _numbers_of(operands, hidden, place)
     kept = kept_pairs(hidden.rng, settings.dropout_rate, hidden.heads.reshape(-1), *places)
     kept = pairs_of(settings, operands).rows(kept)
     return kept.astype(operands.query.dtype) / (1.0 - settings.dropout_rate)
@@ -113,6 +118,17 @@ def places_of(operands: Operands, place: Place) -> tuple[Int[Array, " t"], Int[A
     """The positions of the queries and of the keys."""
     queries, keys = operands.query.shape[0], operands.key.shape[0]
     return place.query + jnp.arange(queries), place.key + jnp.arange(keys)
+
+
+def _numbers_of(
+    operands: Operands, hidden: Hidden, place: Place
+) -> tuple[Int[Array, " t"], Int[Array, " s"]]:
+    """The positions of queries and keys in the whole of which the call is a part."""
+    queries, keys = places_of(operands, place)
+    if hidden.origin is None:
+        return queries, keys
+    first, of_keys = (jnp.asarray(x).astype(int) for x in hidden.origin)
+    return queries + first, keys + of_keys
 
 
 def pairs_of(settings: Settings, operands: Operands) -> Pairs:

@@ -67,7 +67,9 @@ def flex_attention(
         steps[b, h, row] = read, group, kept, given, found, of_score, of_normalizer, of_weight
 
     def pullback(cotangent):
-        d_output, d_weights = (x.reshape(y.shape) for x, y in zip(cotangent, (output, weights), strict=True))
+        d_output, d_weights = (
+            x.reshape(y.shape) for x, y in zip(cotangent, (output, weights), strict=True)
+        )
         d_dtype = np.result_type(dtype, d_output, d_weights)
         d_queries, d_keys, d_values = (np.zeros(x.shape, d_dtype) for x in (queries, keys, values))
         d_params = [np.zeros(x.shape, d_dtype) for x in params]
