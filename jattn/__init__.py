@@ -2,6 +2,7 @@
 
 from importlib import import_module as _import_module
 
+from jattn import biases as biases
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
@@ -60,7 +61,6 @@ from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import sparsemax as sparsemax
-from jattn.positions import alibi_bias as alibi_bias
 from jattn.positions import half_split_rotary as half_split_rotary
 from jattn.positions import rotary as rotary
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
