@@ -51,7 +51,7 @@ def test_slopes_are_those_that_are_printed():
 
 
 def test_alibi_falls_with_the_distance_by_a_slope_of_each_head():
-    slopes = biases.alibi_slopes(4)
+    slopes = np.asarray(biases.alibi_slopes(4))
     distance = np.array([[3, 2, 1, 0, 1], [4, 3, 2, 1, 0]])
     bias = biases.alibi(slopes).dense(2, 5, offset=3)
     np.testing.assert_array_equal(bias, -slopes[:, None, None] * distance)
@@ -59,7 +59,7 @@ def test_alibi_falls_with_the_distance_by_a_slope_of_each_head():
 
 def test_alibi_of_the_past_is_the_slope_times_the_position_of_the_key():
     """The form of the authors' code, which softmax does not tell from the distance."""
-    scores, slopes = DRAW((T, T)), biases.alibi_slopes(2)
+    scores, slopes = DRAW((T, T)), np.asarray(biases.alibi_slopes(2))
     mask = np.tril(np.ones((T, T), bool))
     for slope, bias in zip(slopes, biases.alibi(slopes).dense(T, T), strict=True):
         ours = jattn.softmax(scores + bias, mask)
@@ -110,7 +110,7 @@ def test_a_power_of_distance_zero_has_finite_derivatives():
 
 def test_sandwich_is_a_product_of_sinusoidal_positions():
     vectors = np.asarray(jattn.sinusoidal_positions(T + S, 128))
-    compression = biases.sandwich_compression(4)
+    compression = np.asarray(biases.sandwich_compression(4))
     np.testing.assert_array_equal(compression, [2, 4, 6, 8])
     products = vectors[:T] @ vectors[:S].T / compression[:, None, None]
     testing.assert_close(biases.sandwich(compression).dense(T, S), products, 1e-14)

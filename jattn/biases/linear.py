@@ -1,5 +1,6 @@
 """Attention with linear biases: Press, Smith & Lewis (2022), arXiv:2108.12409, section 3."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -35,8 +36,8 @@ def linear_rule(distances, slopes):
 
 
 @named_axes
-def alibi_slopes(heads: Count) -> np.ndarray:
-    """Returns the slopes [h] of the authors' code: 2 ** (-8 / heads) and its powers.
+def alibi_slopes(heads: Count) -> Float[Array, " h"]:
+    """Returns the slopes of the authors' code: 2 ** (-8 / heads) and its powers.
 
     That holds for a power of two. Otherwise they are the slopes of the next smaller power of two,
     followed by every other slope of the next larger one. BLOOM and MPT have these too.
@@ -45,16 +46,20 @@ def alibi_slopes(heads: Count) -> np.ndarray:
         [0.25       0.0625     0.015625   0.00390625 0.5        0.125     ]
     """
     smaller = 2 ** (int(heads).bit_length() - 1) if heads else 0
-    larger = alibi_geometric_slopes(2 * smaller)[::2]
-    return np.concatenate([alibi_geometric_slopes(smaller), larger[: heads - smaller]])
+    larger = _geometric(2 * smaller)[::2]
+    return jnp.asarray(np.concatenate([_geometric(smaller), larger[: heads - smaller]]))
 
 
 @named_axes
-def alibi_geometric_slopes(heads: Count) -> np.ndarray:
-    """Returns the slopes [h] of one geometric sequence, for any number of heads.
+def alibi_geometric_slopes(heads: Count) -> Float[Array, " h"]:
+    """Returns the slopes of one geometric sequence, for any number of heads.
 
         slopes[h] = 2 ** (-8 (h + 1) / heads)
 
     For a power of two they are those of `alibi_slopes`.
     """
+    return jnp.asarray(_geometric(heads))
+
+
+def _geometric(heads: int) -> np.ndarray:
     return 2.0 ** (-8.0 * np.arange(1, heads + 1) / max(heads, 1))

@@ -1,5 +1,6 @@
 """Sandwich, products of sinusoids: Chi et al. (2023), arXiv:2212.10356, section 5, appendix E."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -40,6 +41,6 @@ def sinusoidal_rule(distances, compression, features, base):
 
 
 @named_axes
-def sandwich_compression(heads: Count) -> np.ndarray:
-    """Returns the compression [h] of each head: 8 (h + 1) / heads."""
-    return 8.0 * np.arange(1, heads + 1) / max(heads, 1)
+def sandwich_compression(heads: Count) -> Float[Array, " h"]:
+    """Returns the compression of each head: 8 (h + 1) / heads."""
+    return jnp.asarray(8.0 * np.arange(1, heads + 1) / max(heads, 1))

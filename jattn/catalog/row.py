@@ -132,7 +132,7 @@ class CaseCall:
 
     def oracle(self, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
         args, options = self._arguments(inputs)
-        result = self.mechanism.oracle(*args, **(options | self._plain))
+        result: Any = self.mechanism.oracle(*args, **(options | self._plain))
         if callable(result):
             return result(np.arange(self.sizes["s"]) - np.arange(self.sizes["t"])[:, None])
         return result
