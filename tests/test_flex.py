@@ -77,6 +77,7 @@ def gate_row(weights, b, h, q, keys, gates):
     return weights * gates[h, keys], pullback
 
 
+flex: Any = jattn.flex_attention
 draw = lambda *shape: RNG.uniform(0.5, 1.5, shape)
 # The functions, those of the oracle, the parameters, and the options of both.
 CASES = {
@@ -117,7 +118,7 @@ def both(name, plan):
     returning = ("weights",) if name in WHOLE else ()
 
     def run(query, key, value, *params):
-        found = jattn.flex_attention(
+        found = flex(
             *(query, key, value), params=params, returning=returning, **ours, **options, **given
         )
         return tuple(found) if returning else found
@@ -138,7 +139,7 @@ def both(name, plan):
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_derivative_is_that_of_the_oracle(name):
     run, expected, inputs = both(name, "causal, in blocks")
-    report = testing.check(run, expected, inputs, dtypes=("float32",))
+    report = testing.check(run, expected, inputs, dtypes=("float32",), conditioning=2)
     assert report.passed, str(report)
 
 

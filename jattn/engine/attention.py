@@ -183,7 +183,8 @@ def attend_all(
     by_group = Axes(every, 1)
     of_heads, of_all = Axes(none, 0), Axes(none, None)
     of_operands = [by_group, by_group, by_group, bias_axes, of_heads, of_all, of_distances, of_all]
-    of_offset = Axes(every, None) if np.ndim(arrays.offset) else of_all
+    has_batch = arrays.offset is not None and arrays.offset.ndim > 0
+    of_offset = Axes(every, None) if has_batch else of_all
     of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0), of_all, of_offset, of_all]
     axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)

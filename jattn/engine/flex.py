@@ -107,11 +107,11 @@ def flex_attention(
         for name in names:
             if name not in RETURNED:
                 raise ValueError(f"returning has {name!r}, expected some of {', '.join(RETURNED)}")
-        normalizer = None if normalizer is softmax else normalizer
-        if normalizer is not None and (sinks is not None or "lse" in names):
+        other = None if normalizer is softmax else normalizer
+        if other is not None and (sinks is not None or "lse" in names):
             given = "sinks are given" if sinks is not None else "returning has 'lse'"
             raise ValueError(f"{given}, expected the normalizer softmax, which alone has them")
-        call = call._replace(params=params, score=score, weight=weight, normalizer=normalizer)
+        call = call._replace(params=params, score=score, weight=weight, normalizer=other)
         check_functions(call)
     measured = tuple(name for name in names if name != "lse")
     planner = planner or default_planner("weights" in names)

@@ -54,7 +54,7 @@ def _check_form(
 ) -> None:
     """Traces a function with queries down and with keys down."""
     rows, keys = FEW
-    number = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.arange(0).dtype)
+    number: Any = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.arange(0).dtype)
     for keys_down in (False, True):
         row, key = ((1, rows), (keys, 1)) if keys_down else ((rows, 1), (1, keys))
         at = At(number(*row), number(*row), number(*row), number(*key))
@@ -134,7 +134,7 @@ def _tried(name: str, function: Callable[..., Any], call: Call) -> None:
     error, whole = checked(scores, at, params)
     down = function(scores.T, At(*(x.T for x in at)), params).T
     half = len(numbers[0]) // 2 + 1
-    part = function(scores[:half, 1:], At(*(x[:half] for x in at[:3]), at[3][:, 1:]), params)
+    part = function(scores[:half, 1:], At(*(x[:half] for x in at[:3]), key=at.key[:, 1:]), params)
     whole, down, part = (np.asarray(x, float) for x in (whole, down, part))
     same = lambda x, y: np.allclose(x, y, rtol=1e-2, atol=1e-3, equal_nan=True)
     if not (same(whole, down) and same(whole[:half, 1:], part)):

@@ -240,6 +240,7 @@ MUTANTS = (
         "distances > 0, passed",
         VALUE,
         "t5",
+        call=0,
     ),
     Mutant(
         "buckets by a logarithm that is rounded",
