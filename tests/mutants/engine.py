@@ -110,7 +110,7 @@ MUTANTS = (
         "i * (run.key_step - run.size)",
         "i * run.key_step",
         DISTANCES,
-        given={"name": "relative", "offset": 3, "plan": "blocks"},
+        given={"name": "relative", "offset": 3, "plan": "as seen"},
     ),
     Mutant(
         "a sink that the log-sum-exp forgets",
