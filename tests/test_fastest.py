@@ -284,6 +284,25 @@ def test_what_cudnn_would_round_goes_to_tokamax(runs):
     assert "not cudnn: heads of 7, expected multiples of 8 up to 128" in notes
 
 
+def test_sizes_and_shardings_that_a_kernel_does_not_know_stay_with_jattn(runs):
+    mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Explicit,))
+    placed = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    sharded = [jax.device_put(x, placed) for x in drawn()]
+    sizes = export.symbolic_shape(f"b, {T}, {H}, {K}")
+    symbolic = [jax.ShapeDtypeStruct((*sizes[:2], heads, K), "float32") for heads in (H, G, G)]
+    none = [x[:, :0] for x in drawn()]
+    for arrays, why in (
+        (sharded, "arrays are sharded by their types"),
+        (symbolic, "sizes are symbolic or zero"),
+        (none, "sizes are symbolic or zero"),
+    ):
+        plan = engine.plan(*arrays, implementation="fastest", local_window_size=(1, 0))
+        for kernel in ("cudnn", "tokamax"):
+            assert f"not {kernel}: {why}" in plan.notes
+    by("fastest", *sharded)
+    assert runs == []
+
+
 def test_float32_stays_with_jattn(runs, monkeypatch):
     monkeypatch.setattr(fastest, "HALF", ("bfloat16", "float16"))
     notes = engine.plan(*drawn(), implementation="fastest").notes
@@ -295,11 +314,12 @@ def test_float32_stays_with_jattn(runs, monkeypatch):
 def test_a_tpu_kernel_gets_causal_masks_alone(runs, monkeypatch):
     monkeypatch.setattr(fastest, "KERNELS", ("tokamax",))
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    name = lambda **options: engine.plan(*drawn(), implementation="fastest", **options).name
-    assert name(is_causal=True) == name() == "tokamax"
+    plan = functools.partial(engine.plan, implementation="fastest")
+    arrays, why = drawn("bfloat16"), "on a TPU its kernel takes bfloat16 and causal masks alone"
+    assert plan(*arrays, is_causal=True).name == plan(*arrays).name == "tokamax"
     for options in ({"mask": HIDDEN}, {"local_window_size": 1}, {"key_value_seq_lengths": LENGTHS}):
-        found = engine.plan(*drawn(), implementation="fastest", **options)
-        assert "not tokamax: on a TPU its kernel takes causal masks alone" in found.notes
+        assert f"not tokamax: {why}" in plan(*arrays, **options).notes
+    assert f"not tokamax: {why}" in plan(*drawn("float16")).notes
 
 
 def test_a_cpu_has_no_kernel():

@@ -133,7 +133,7 @@ class CaseCall:
     def oracle(self, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
         args, options = self._arguments(inputs)
         result: Any = self.mechanism.oracle(*args, **(options | self._plain))
-        if callable(result):
+        if not isinstance(result, tuple):
             return result(np.arange(self.sizes["s"]) - np.arange(self.sizes["t"])[:, None])
         return result
 

@@ -193,14 +193,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     Mechanism(
         jattn.biases.alibi,
-        family="position bias",
+        family="bias",
         paper="Press et al. 2022, arXiv:2108.12409, section 3",
         cost="h (t + s)",
         sizes=DISTANCES,
     ),
     Mechanism(
         jattn.biases.t5,
-        family="position bias",
+        family="bias",
         paper="Raffel et al. 2020, arXiv:1910.10683, 2.1",
         cost="h (t + s)",
         cases=(case(max_distance=6), case(bidirectional=False, max_distance=7)),
@@ -209,7 +209,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     Mechanism(
         jattn.biases.relative,
-        family="position bias",
+        family="bias",
         paper="Parikh et al. 2016, arXiv:1606.01933, 3.4",
         cost="h (t + s)",
         sizes=DISTANCES | {"m": 5},
@@ -217,7 +217,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     Mechanism(
         jattn.biases.kerple_log,
-        family="position bias",
+        family="bias",
         paper="Chi et al. 2022, arXiv:2205.09921, section 4",
         cost="h (t + s)",
         sizes=DISTANCES,
@@ -225,14 +225,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
     ),
     Mechanism(
         jattn.biases.kerple_power,
-        family="position bias",
+        family="bias",
         paper="Chi et al. 2022, arXiv:2205.09921, section 4",
         cost="h (t + s)",
         sizes=DISTANCES,
     ),
     Mechanism(
         jattn.biases.sandwich,
-        family="position bias",
+        family="bias",
         paper="Chi et al. 2023, arXiv:2212.10356, section 5",
         cost="(h + d) (t + s)",
         cases=(case(features=6, base=100.0),),

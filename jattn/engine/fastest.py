@@ -42,8 +42,8 @@ def choose(call: Call, **results: Any) -> Choice:
     """
     reasons: dict[str, str] = {}
     for name in KERNELS:
-        why = absence(name) or refusal(name, call, {**call._asdict(), **results})
-        why = why or inexactness(name, call)
+        why = absence(name) or unknown(call)
+        why = why or refusal(name, call, {**call._asdict(), **results}) or inexactness(name, call)
         if not why:
             return Choice(name, reasons)
         reasons[name] = why
@@ -66,13 +66,21 @@ def absence(kernel: str) -> str:
     return "" if jax.device_count() == 1 else f"there are {jax.device_count()} devices"
 
 
-def inexactness(kernel: str, call: Call) -> str:
-    """Why the kernel would not keep the contract, or not pay; empty if it does."""
+def unknown(call: Call) -> str:
+    """Why no kernel can be told what it needs to know; empty if it can."""
     *sizes, k, _ = call.sizes
-    dtype, structure = str(call.query.dtype), structure_of(kernel, call)
-    has_array = call.mask is not None and not isinstance(call.mask, Mask)
     if not are_known(*sizes, k) or 0 in sizes:
         return "sizes are symbolic or zero"
+    arrays = [x for x in (call.query, call.key, call.value) if isinstance(x, jax.Array)]
+    sharded = any(axis is not None for x in arrays for axis in jax.typeof(x).sharding.spec)
+    return "arrays are sharded by their types, which kernels have no rule for" if sharded else ""
+
+
+def inexactness(kernel: str, call: Call) -> str:
+    """Why the kernel would not keep the contract, or not pay; empty if it does."""
+    k, dtype = call.query.shape[-1], str(call.query.dtype)
+    structure = structure_of(kernel, call)
+    has_array = call.mask is not None and not isinstance(call.mask, Mask)
     if dtype not in HALF:
         return f"{dtype}: it rounds products to TF32 or bfloat16"
     if structure.rest is not None:
@@ -83,14 +91,9 @@ def inexactness(kernel: str, call: Call) -> str:
         if k % HEAD_STEP or k > LARGEST_HEAD:
             return f"heads of {k}, expected multiples of {HEAD_STEP} up to {LARGEST_HEAD}"
     elif jax.default_backend() == "tpu":
-        others = (
-            has_array,
-            structure.key_lengths,
-            call.bias is not None,
-            structure.sides is not None,
-        )
-        if any(others):
-            return "on a TPU its kernel takes causal masks alone"
+        told = structure.key_lengths or structure.sides is not None
+        if dtype != "bfloat16" or has_array or call.bias is not None or told:
+            return "on a TPU its kernel takes bfloat16 and causal masks alone"
     return ""
 
 
