@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -15,12 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 from jattn._sizes import are_known
 from jattn.biases.algebra import Bias
 from jattn.engine.arguments import Call, Origin
-from jattn.engine.block import read, read_normalized, weights_of
+from jattn.engine.block import read, read_normalized
+from jattn.engine.measuring import Measure, Measuring
 from jattn.engine.operands import Functions, Hidden, Operands, Place, Settings
 from jattn.engine.plan import Plan, Planner, Problem, best, dense
 from jattn.engine.program import Program
 from jattn.engine.schedule import Axes, Way, Ways, leaves_like
-from jattn.engine.tiles import OPERANDS, QUERIES, Found
+from jattn.engine.tiles import OPERANDS, QUERIES
 from jattn.engine.visibility import known_before, mask_of, visible_of
 from jattn.masks.algebra import Mask
 
@@ -51,19 +51,6 @@ class AttendedAll(NamedTuple):
     lse: Float[Array, "*b t h"] | None  # None with another normalizer than softmax.
     rows: Float[Array, "*b h t m"] | None = None
     columns: Float[Array, "*b h s"] | None = None
-
-
-class Measured(NamedTuple):
-    """Measurements of each query of a tile and of all keys."""
-
-    rows: Float[Array, "t r m"]
-    columns: Float[Array, "r s"] | None = None
-
-
-# Maps the weights of a tile, its scores, which are -inf where nothing is seen, and a function that
-# places an array [_ w] over the tile's keys among all keys.
-Tile = Float[Array, "t r w"]
-Measure = Callable[[Tile, Tile, Callable[[Array], Array]], Measured]
 
 
 def plan_of(call: Call, planner: Planner) -> Plan:
@@ -136,9 +123,8 @@ def _functions(call: Call) -> tuple[Functions | None, tuple[Any, ...], tuple[Any
     leaves = [jnp.asarray(x) for x in leaves]
     moves = tuple(bool(jnp.issubdtype(x.dtype, jnp.floating)) for x in leaves)
     functions = call.score, call.weight, call.normalizer
-    heads = call.query.shape[-2]
     chosen = lambda wanted: tuple(x for x, m in zip(leaves, moves, strict=True) if m == wanted)
-    return Functions(*functions, structure, moves, heads), chosen(True), chosen(False)
+    return Functions(*functions, structure, moves), chosen(True), chosen(False)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
@@ -167,8 +153,12 @@ def attend_all(
     mask_axes = jax.tree.structure(arrays.mask).unflatten(of_leaves)
     query, key, value = (jnp.asarray(x, dtype) for x in (arrays.query, arrays.key, arrays.value))
     sinks = None if arrays.sinks is None else _in_groups(jnp.asarray(arrays.sinks, dtype), g, 0)
-    heads, functions, origin = None, settings.functions, arrays.origin
-    if arrays.rng is not None or functions is not None:
+    heads, batch, head = None, None, None
+    functions, origin = settings.functions, arrays.origin
+    if functions is not None:
+        batch = jnp.arange(math.prod(lead)).reshape(lead)
+        head = _in_groups(jnp.arange(h), g, 0)
+    if arrays.rng is not None:
         heads = jnp.arange(math.prod(lead) * h).reshape(*lead, h)
         if origin is not None and origin.heads is not None:
             heads = origin.heads
@@ -179,13 +169,16 @@ def attend_all(
         *(_in_groups(query, g, -2), key, value, bias, sinks, arrays.scale),
         *(distances, arrays.params),
     )
-    hidden = Hidden(arrays.mask, array, arrays.rng, heads, start, arrays.offset, arrays.fixed)
+    hidden = Hidden(
+        *(arrays.mask, array, arrays.rng, heads, start, arrays.offset, arrays.fixed, batch, head)
+    )
     by_group = Axes(every, 1)
     of_heads, of_all = Axes(none, 0), Axes(none, None)
     of_operands = [by_group, by_group, by_group, bias_axes, of_heads, of_all, of_distances, of_all]
     has_batch = arrays.offset is not None and arrays.offset.ndim > 0
     of_offset = Axes(every, None) if has_batch else of_all
     of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0), of_all, of_offset, of_all]
+    of_hidden += [Axes(every, None), of_heads]
     axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)
     of_hides = mask_axes, array_axes, bias_axes
@@ -212,31 +205,6 @@ def attend_all(
     rows = rows.swapaxes(-3, -2).reshape(*lead, h, *rows.shape[-3::2])
     columns = columns[0].reshape(*lead, h, columns[0].shape[-1]) if columns else None
     return AttendedAll(output, lse_of_all, rows, columns)
-
-
-class Measuring(NamedTuple):
-    """Applies `measure` to the weights of a tile of t queries and s keys in all."""
-
-    measure: Measure
-    t: int
-    s: int
-
-    def __call__(
-        self,
-        settings: Settings,
-        operands: Operands,
-        hidden: Hidden,
-        place: Place,
-        *lse: Float[Array, "t *r"],
-    ) -> Found:
-        weights, scores = weights_of(settings, operands, hidden, place, *lse)
-        size = operands.query.shape[0]
-        shape = size, settings.heads, weights.shape[1]
-        weights, scores = weights.reshape(shape), scores.reshape(shape)
-        exists = place.query + jnp.arange(size) < self.t  # Blocks may end after the last query.
-        weights = jnp.where(exists[:, None, None], weights, 0.0)
-        among_all = lambda x: _among_all(x, place.key, self.s)
-        return Found(*self.measure(weights, scores, among_all))
 
 
 def _distances(
@@ -289,11 +257,3 @@ def _in_groups(array: Any, groups: int, axis: int) -> Any:
 
 def _joined(array: Any, shape: tuple[int, ...]) -> Any:
     return array if array.shape == shape else array.reshape(shape)
-
-
-def _among_all(array: Float[Array, "c w"], start: Any, s: int) -> Float[Array, "c s"]:
-    """An array over a span of keys as one over all."""
-    rows, width = array.shape
-    wide = jnp.zeros((rows, s + 2 * width), array.dtype)
-    wide = lax.dynamic_update_slice_in_dim(wide, array, start + width, 1)
-    return wide[:, width : width + s]

@@ -9,9 +9,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jattn._options import check_options, named
 from jattn.biases.algebra import Bias
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, Tile, attend_all, plan_of, planned
+from jattn.engine.attention import attend_all, plan_of, planned
 from jattn.engine.fastest import OWN, attend_fastest, choose
 from jattn.engine.kernels import check_implementation, hand_over
+from jattn.engine.measuring import Measured, Tile
 from jattn.engine.plan import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
 

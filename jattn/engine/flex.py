@@ -12,9 +12,10 @@ from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.biases.algebra import Bias
 from jattn.engine.arguments import Call, check
-from jattn.engine.attention import Measured, Tile, attend_all, planned
+from jattn.engine.attention import attend_all, planned
 from jattn.engine.dot_product import all_weights, check_flags, default_planner
 from jattn.engine.functions import check_functions
+from jattn.engine.measuring import Measured, Tile
 from jattn.engine.operands import Score
 from jattn.engine.plan import Planner
 from jattn.engine.statistics import entropy_of, largest_of

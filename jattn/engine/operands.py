@@ -35,7 +35,6 @@ class Functions(NamedTuple):
     normalizer: Callable[[Any, Any], Any] | None  # None is softmax.
     structure: Any
     moves: tuple[bool, ...]  # Whether each parameter is differentiated.
-    heads: int  # The number of all query heads.
 
 
 class Settings(NamedTuple):
@@ -89,6 +88,8 @@ class Hidden(NamedTuple):
     origin: Place | None = None  # Where the positions of dropout, bias and functions start.
     offset: Int[Array, ""] | None = None  # Position of the first query for bias and functions.
     fixed: tuple[Any, ...] = ()  # Parameters of the functions that are no floats.
+    batch: Int[Array, ""] | None = None  # The numbers that functions get: of the element,
+    head: Int[Array, "*r"] | None = None  # and of each head in it.
 
 
 class Read(NamedTuple):

@@ -54,16 +54,17 @@ def called(
     """Calls a function of scores or weights with the places of their pairs and its parameters."""
     functions, pairs = settings.functions, pairs_of(settings, operands)
     assert functions is not None
-    assert hidden.heads is not None
+    assert hidden.head is not None
+    assert hidden.batch is not None
     queries, keys = _numbers_of(operands, hidden, place)
     queries = queries if hidden.offset is None else queries + hidden.offset
-    heads = hidden.heads.reshape(-1)
+    heads = hidden.head.reshape(-1)
     heads = pairs.each_query(heads) if pairs.r > 1 else heads
     row = lambda x: x[None] if keys_down else x[:, None]
     key = keys[:, None] if keys_down else keys[None]
     at = At(
-        row(heads // functions.heads),
-        row(heads % functions.heads),
+        hidden.batch.reshape(1, 1),
+        row(heads),
         row(pairs.rows_of(queries)),
         key,
     )

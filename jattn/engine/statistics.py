@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, Int
 from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, Tile, attend_all, planned
+from jattn.engine.attention import attend_all, planned
 from jattn.engine.dot_product import all_weights
 from jattn.engine.forms import as_array
+from jattn.engine.measuring import Measured, Tile
 from jattn.engine.plan import chunked
 
 

@@ -81,10 +81,10 @@ MUTANTS = (
         given={"name": "gate", "plan": "at once"},
     ),
     Mutant(
-        "heads of a function counted through the batch",
+        "heads of a function counted within their group",
         SCORES,
-        "row(heads % functions.heads)",
-        "row(heads)",
+        "        row(heads),\n",
+        "        row(heads % pairs.r),\n",
         FLEX,
         given={"name": "slope", "plan": "at once"},
     ),
@@ -489,7 +489,7 @@ MUTANTS = (
     ),
     Mutant(
         "columns of a block in the wrong place",
-        ATTENTION,
+        "jattn.engine.measuring",
         "array, start + width, 1)",
         "array, start + width + 1, 1)",
         STATISTICS,
