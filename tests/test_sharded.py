@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Attention over a sharded sequence against attention on one device.
 
 sharded_worker.py runs on eight emulated devices; what is known of a program before it is compiled
