@@ -37,6 +37,11 @@ def make_mesh(shape: tuple[int, ...], kind: AxisType = AxisType.Auto) -> jax.sha
     return jax.make_mesh(shape, ("data", "x")[-len(shape) :], axis_types=(kind,) * len(shape))
 
 
+def with_gap(ids):
+    """Returns ids of keys, of which those of one segment are no query's: it sees nothing."""
+    return jnp.where(ids == 2, -1, ids)
+
+
 def of_own(queries, keys, table):
     """True for keys within a number of positions that a table has for the query."""
     return abs(queries - keys) <= table[queries]
@@ -48,7 +53,7 @@ DERIVED = {
     "window": {
         "local_window_size": (5, 2), "dropout_rate": 0.3, "dropout_rng": jax.random.key(5),
     },
-    "segments": {"mask": lambda ids: masks.segments(ids) & masks.causal()},
+    "segments": {"mask": lambda ids: masks.segments(ids, with_gap(ids)) & masks.causal()},
 }  # fmt: skip
 VALUES = {
     "dense": {"chunk_size": 2},
@@ -143,9 +148,14 @@ def error(actual: Any, expected: Any) -> float:
 
 
 def arrays_of(name: str) -> dict[str, Any]:
-    """Returns the arrays that are differentiated: also scale and sinks where a mask is causal."""
+    """Returns the arrays that are differentiated, NaN where no query may attend to a key."""
     names = DRAWN if name in ("causal", "dropout") else ("query", "key", "value")
-    return {x: DRAWN[x] for x in names}
+    arrays = {x: DRAWN[x] for x in names}
+    positions = np.arange(T)
+    shown = {"lengths": positions < 9, "each length": positions < 17, "segments": IDS != 2}
+    for x in ("key", "value") if name in shown else ():
+        arrays[x] = np.where(shown[name][..., None, None], arrays[x], np.nan)
+    return arrays
 
 
 def run_derivatives() -> dict[str, Any]:
@@ -168,10 +178,6 @@ def run_derivatives() -> dict[str, Any]:
 def run_values() -> dict[str, Any]:
     """Returns the errors of other masks and options, in one program for each scheme."""
     arrays = {name: arrays_of(name) for name in VALUES}
-    # Positions that nobody reads are NaN.
-    for name, last in (("lengths", 9), ("each length", 17)):
-        for x in ("key", "value"):
-            arrays[name][x] = np.where(np.arange(T)[:, None, None] < last, DRAWN[x], np.nan)
     every = lambda make: lambda arrays: {x: make(VALUES[x])(y) for x, y in arrays.items()}
     expected = jax.jit(every(on_one))(arrays)
     assert np.isneginf(expected["empty"][1]).any()
@@ -214,6 +220,7 @@ def run_meshes() -> dict[str, Any]:
                 found.setdefault(scheme, {})[name] = error(run(arrays), expected)
         unchecked = jax.jit(on_mesh(scheme, options, check_vma=False))(arrays)
         found[scheme]["check_vma=False"] = error(unchecked, on_one(options)(arrays))
+    arrays = arrays_of("window")
     ring, one = (f("ring", {"is_causal": True}) for f in (on_mesh, lambda _, o: on_one(o)))
     found["ring"]["without jit"] = error(ring(arrays), one(arrays))
     mapped = {x: np.stack([y, y[::-1]]) for x, y in arrays.items()}
