@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 from sharded_worker import DERIVED, FEATURES, LONG, MESHES, SCHEMES, values_of
 
 from jattn import masks, sharded
@@ -83,7 +83,7 @@ def test_programs_have_the_expected_collectives_and_no_array_of_all_pairs(scheme
 
 def on_shards(scheme: str, *shapes: tuple[int, ...], axis_name: Any = "x", **options: Any) -> Any:
     """Returns the jaxpr of a scheme on eight devices, from shapes of the whole sequence."""
-    mesh = AbstractMesh((DEVICES,), ("x",))
+    mesh = AbstractMesh((DEVICES,), ("x",), axis_types=(AxisType.Auto,))
     attend = getattr(sharded, f"{scheme}_attention")
     local = lambda *arrays: attend(*arrays, axis_name=axis_name, **options)
     shard = PartitionSpec(None, "x")
