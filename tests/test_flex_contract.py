@@ -17,7 +17,7 @@ from jattn import biases, engine, masks, testing
 from jattn.engine import attention
 
 flex: Any = jattn.flex_attention
-SLOPES = (np.linspace(0.5, 1.5, H),)
+SLOPES: Any = (np.linspace(0.5, 1.5, H),)
 NAMES = ("lse", "max_logit", "entropy", "column_sums", "weights")
 RNG: Any = np.random.default_rng(1)
 
@@ -65,7 +65,7 @@ def test_a_bias_of_distances_is_one_of_pairs(plan, offset, name):
 
 
 def test_a_sum_of_biases_is_that_of_both():
-    table = RNG.standard_normal((32, H))
+    table = jnp.asarray(RNG.standard_normal((32, H)))
     both = biases.alibi(SLOPES[0]) + biases.t5(table, bidirectional=False)
     found = flex(QUERY, KEY, VALUE, bias=both)
     arrays = biases.alibi(SLOPES[0]).dense(T, S), biases.t5(table, bidirectional=False).dense(T, S)
@@ -278,7 +278,7 @@ BAD = {
     "sinks are given, expected the normalizer softmax": {
         "sinks": SLOPES[0], "normalizer": jattn.sigmoid,
     },
-    "bias has 2 heads, expected 1 or h=6": {"bias": biases.alibi(np.ones(2))},
+    "bias has 2 heads, expected 1 or h=6": {"bias": biases.alibi(jnp.ones(2))},
     "normalizer is 'softmax', expected a function": {"normalizer": "softmax"},
     "key has shape": {"key": KEY[..., :2]},
 }  # fmt: skip
