@@ -139,7 +139,17 @@ from jattn.transformer.state import transformer_start as transformer_start
 __version__ = "0.1.0"
 
 # Imported at first use: they need further packages, or most programs never use them.
-_LAZY = ("atomic", "catalog", "convert", "mechanism", "oracle", "plots", "testing", "training")
+_LAZY = (
+    "atomic",
+    "catalog",
+    "convert",
+    "mechanism",
+    "oracle",
+    "plots",
+    "sharded",
+    "testing",
+    "training",
+)
 
 
 def __getattr__(name: str):

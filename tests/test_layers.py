@@ -65,6 +65,7 @@ ALLOWED = {
     "jattn.chunks": ARRAYS | BOTTOM | ROW_MAPS,
     "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.caches", "jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn._sizes", "jattn.engine", "tokamax"},
+    "jattn.sharded": ARRAYS | BOTTOM | {"jattn.engine", "jattn.masks"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},
     "jattn.oracle": {"numpy"},
     "jattn.training": ARRAYS

@@ -105,6 +105,7 @@ def test_such_a_text_would_be_noticed(text):
         "mechanism",
         "oracle",
         "plots",
+        "sharded",
         "testing",
         "tracing",
         "training",

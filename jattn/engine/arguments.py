@@ -25,6 +25,20 @@ from jattn.engine.forms import as_array, as_known, sides, without_batch
 from jattn.masks.algebra import Mask
 
 
+class Origin(NamedTuple):
+    """Numbers by which dropout counts the heads, queries and keys of a call that is part of another.
+
+    Attributes:
+        heads: number of each head [*b h], batch × heads + head; None counts the heads of the call.
+        query: number of the first query.
+        key: number of the first key.
+    """
+
+    heads: Any = None
+    query: Any = 0
+    key: Any = 0
+
+
 class Call(NamedTuple):
     """Arguments of `dot_product_attention`."""
 
@@ -46,6 +60,7 @@ class Call(NamedTuple):
     chunk_size: int | None = None
     precision: Any = None  # Of products, as in `jax.lax.dot_general`.
     rows: Any = None  # Where the queries stand among all, if they are not all.
+    origin: Origin | None = None
 
     @property
     def lead(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jattn._sizes import are_known
-from jattn.engine.arguments import Call
+from jattn.engine.arguments import Call, Origin
 from jattn.engine.block import Hidden, Operands, Place, Settings, read, weights_of
 from jattn.engine.plan import Plan, Planner, Problem, best, dense
 from jattn.engine.program import Program
@@ -34,6 +34,7 @@ class Arrays(NamedTuple):
     scale: Float[Array, ""]
     sinks: Float[Array, " h"] | None
     rng: Any
+    origin: Origin | None = None
 
 
 class AttendedAll(NamedTuple):
@@ -104,8 +105,9 @@ def planned(call: Call, planner: Planner = best) -> tuple[Any, ...]:
     array = None if isinstance(call.mask, Mask) else call.mask
     rng = call.dropout_rng if call.dropout_rate else None
     arrays = Arrays(
-        call.query, call.key, call.value, call.bias, array, mask, scale, call.sinks, rng
-    )
+        call.query, call.key, call.value, call.bias, array, mask, scale, call.sinks, rng,
+        call.origin if rng is not None else None,
+    )  # fmt: skip
     of_mask = tuple(x.batch for x in jax.tree.leaves(axes))
     return arrays, of_mask, settings, ways, np.dtype(dtype)
 
@@ -136,16 +138,19 @@ def attend_all(
     mask_axes = jax.tree.structure(arrays.mask).unflatten(of_leaves)
     query, key, value = (jnp.asarray(x, dtype) for x in (arrays.query, arrays.key, arrays.value))
     sinks = None if arrays.sinks is None else _in_groups(jnp.asarray(arrays.sinks, dtype), g, 0)
-    heads = None
+    heads, origin = None, arrays.origin
     if arrays.rng is not None:
-        count = math.prod(lead) * h
-        heads = _in_groups(jnp.arange(count).reshape(*lead, h), g, len(lead))
+        heads = jnp.arange(math.prod(lead) * h).reshape(*lead, h)
+        if origin is not None and origin.heads is not None:
+            heads = origin.heads
+        heads = _in_groups(heads, g, len(lead))
+    start = None if origin is None else Place(origin.query, origin.key)
     operands = Operands(_in_groups(query, g, -2), key, value, bias, sinks, arrays.scale)
-    hidden = Hidden(arrays.mask, array, arrays.rng, heads)
+    hidden = Hidden(arrays.mask, array, arrays.rng, heads, start)
     by_group = Axes(every, 1)
     of_heads, of_all = Axes(none, 0), Axes(none, None)
     of_operands = [by_group, by_group, by_group, bias_axes, of_heads, of_all]
-    of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0)]
+    of_hidden = [mask_axes, array_axes, of_all, Axes(every, 0), of_all]
     axes = Operands._make(of_operands), Hidden._make(of_hidden)
     hides = arrays.mask, array, lax.stop_gradient(bias)
     of_hides = mask_axes, array_axes, bias_axes

@@ -53,6 +53,13 @@ class Operands(NamedTuple):
     scale: Float[Array, ""]
 
 
+class Place(NamedTuple):
+    """Positions of a tile's first query and first key."""
+
+    query: Any = 0
+    key: Any = 0
+
+
 class Hidden(NamedTuple):
     """Arrays without derivatives: what is masked, and what dropout draws from."""
 
@@ -60,13 +67,7 @@ class Hidden(NamedTuple):
     array: Bool[Array, "*r t s"] | None = None  # Axes of t and s may have size 1.
     rng: Key[Array, ""] | None = None
     heads: Int[Array, "*r"] | None = None  # The number of each head: batch × heads + head.
-
-
-class Place(NamedTuple):
-    """Positions of a tile's first query and first key."""
-
-    query: Any = 0
-    key: Any = 0
+    origin: Place | None = None  # Where dropout starts to count.
 
 
 class Read(NamedTuple):
@@ -234,6 +235,9 @@ def _kept(
     assert hidden.rng is not None
     assert hidden.heads is not None
     places = _places(operands, place)
+    if hidden.origin is not None:
+        first = (jnp.asarray(x).astype(int) for x in hidden.origin)
+        places = [x + start for x, start in zip(places, first, strict=True)]
     kept = kept_pairs(hidden.rng, settings.dropout_rate, hidden.heads.reshape(-1), *places)
     kept = _pairs(settings, operands).rows(kept)
     return kept.astype(operands.query.dtype) / (1.0 - settings.dropout_rate)

@@ -96,7 +96,7 @@ class Mask:
         return _combine(any_of, self, other)
 
     def __invert__(self) -> "Mask":
-        return Mask(_not, (self,), self.sizes)
+        return Mask(inverse, (self,), self.sizes)
 
     __rand__, __ror__ = __and__, __or__
     __array_ufunc__ = None  # Or NumPy would compute `array & mask` entry by entry.
@@ -160,7 +160,7 @@ def array_rule(queries, keys, array):
     return jnp.asarray(array)[queries, keys]
 
 
-def _not(queries, keys, mask):
+def inverse(queries, keys, mask):
     return ~mask.at(queries, keys)
 
 

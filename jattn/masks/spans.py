@@ -11,7 +11,8 @@ import numpy as np
 
 from jattn.masks import patterns
 from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions
-from jattn.masks.reach import numbers_like
+from jattn.masks.reach import FAR, numbers_like
+from jattn.masks.shifted import Shifted
 
 
 class Interval(NamedTuple):
@@ -31,6 +32,11 @@ def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | Non
         if left is None or right is None:
             return None
         return Interval(xp.maximum(left.start, right.start), xp.minimum(left.stop, right.stop))
+    if isinstance(mask.rule, Shifted):
+        first_query, first_key, *leaves = numbers_like(queries, mask.operands)
+        whole, end = mask.rule.structure.unflatten(leaves), min(s, FAR)
+        keys = interval(whole, queries + first_query, end + first_key, xp)
+        return keys and Interval(*(xp.clip(x - first_key, 0, end) for x in keys))
     if mask.rule not in _INTERVALS:
         return None
     start, stop = _INTERVALS[mask.rule](xp, queries, s, *numbers_like(queries, mask.operands))
