@@ -63,6 +63,7 @@ ONCE = {
     "test_mutations": "tests the tests",
     "test_pronunciation": "trains small models of an experiment",
     "test_results": "reads records of experiments",
+    "test_scaling": "trains small models of an experiment, in several processes",
     "test_seq2seq": "trains small models of an experiment",
     "test_translation": "trains small models of an experiment",
 }

@@ -21,6 +21,7 @@ from experiments.benchmark import options as benchmark_options
 from experiments.choosing import __main__ as choosing
 from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.pronunciation import __main__ as pronunciation
+from experiments.scaling import __main__ as scaling
 from experiments.translation import __main__ as translation
 
 COMMANDS = {
@@ -30,6 +31,7 @@ COMMANDS = {
     "fine_tuning sentences": (fine_tuning.main, fine_tuning.parser, ["sentences"]),
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
     "pronunciation": (pronunciation.main, pronunciation.parser, []),
+    "scaling": (scaling.main, scaling.parser, []),
     "translation": (translation.main, translation.parser, []),
 }
 

@@ -18,6 +18,9 @@ from experiments.scaling.config import SMOKE, Config, check
 from experiments.scaling.cost_model import Constants
 from experiments.scaling.processes import ProcessFailed, Processes
 
+# Compiling is most of the work of a small run.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
@@ -32,11 +35,11 @@ def parser() -> command.Parser:
     )
     parser.set_defaults(work=run)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes and two processes")
-    parser.add_config(Config, several=("processes", "tokens"))
+    parser.add_config(Config, several=("processes", "schemes", "tokens"))
     parser.add_out(Path("runs/scaling"))
     commands = parser.add_subparsers(dest="command")
     shown = commands.add_parser("predict", help="predict times from constants of your machine")
-    shown.set_defaults(work=predict, takes=("rate", "bandwidth", "latency", "devices", "length"))
+    shown.set_defaults(work=predict, takes=("rate", "bandwidth", "latency", "devices", "sequence"))
     above_0 = command.real(above=0)
     for name, text, least in (
         ("rate", "operations that a device computes a second", above_0),
@@ -53,7 +56,7 @@ def parser() -> command.Parser:
         help="numbers of devices",
     )
     shown.add_argument(
-        "--length", type=command.whole(), default=predictions.TOKENS, metavar="N", help="tokens"
+        "--sequence", type=command.whole(), default=predictions.TOKENS, metavar="N", help="tokens"
     )
     made = commands.add_parser("page", help="put the tables of the record into docs/scaling.md")
     made.set_defaults(work=lambda _options: page.update(), takes=())
@@ -63,7 +66,7 @@ def parser() -> command.Parser:
 def predict(options: argparse.Namespace) -> None:
     """Prints the predictions for constants of another machine."""
     constants = Constants(options.rate, options.bandwidth, options.latency)
-    print(results.text(predictions.table(constants, options.devices, options.length)))
+    print(results.text(predictions.table(constants, options.devices, options.sequence)))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     command.make_folder(options.out)
     try:
-        runs = processes(config)
+        runs = processes(config, QUICKLY if options.smoke else "")
     except ProcessFailed as error:
         print(f"experiments.scaling: {error}", file=sys.stderr)
         return 1
@@ -101,8 +104,11 @@ def run(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def processes(config: Config) -> dict[int, Any]:
-    """Returns the results of the jobs, by their number of processes; the first has one.
+def processes(config: Config, flags: str) -> dict[int, Any]:
+    """Returns the results of the jobs, by their number of processes, from one on.
+
+    Args:
+        flags: options of XLA.
 
     Raises:
         ProcessFailed: a process did not come up, ended early, or took too long.
@@ -115,7 +121,7 @@ def processes(config: Config) -> dict[int, Any]:
         for count in counts:
             bar.set_description(f"{count} processes")
             limits = {"start_limit": config.start_limit, "limit": config.limit}
-            with Processes({"config": fields}, count, **limits) as group:
+            with Processes({"config": fields}, count, flags=flags, **limits) as group:
                 runs[count] = group.results_of_all(bar.update)[0]
     return dict(sorted(runs.items()))
 

@@ -4,6 +4,8 @@ import dataclasses
 
 from experiments.command import option
 
+SCHEMES = ("all gather", "ring", "zig-zag", "Ulysses")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -17,8 +19,9 @@ class Config:
     key_value_heads: int = option(4, "key-value heads, a multiple of each number of processes")
     head_size: int = option(32, "features of a head", least=2)
     words: int = option(64, "words of the language model", least=2)
-    compared: int = option(128, "tokens of the sequence whose values are compared")
-    tokens: int = option((1024, 2048, 4096), "tokens of the sequences that are timed")
+    schemes: str = option(SCHEMES, "schemes of context parallelism", choices=SCHEMES)
+    length: int = option(1024, "tokens of the sequence that the language model is trained on")
+    tokens: int = option((1024, 2048, 4096), "tokens of the sequences in attention alone")
     repeats: int = option(7, "calls of which the shortest counts")
     seed: int = option(0, "seed of everything that is drawn", least=0)
     start_limit: float = option(60.0, "seconds until all processes have joined", above=0)
@@ -31,7 +34,7 @@ class Config:
 
 SMOKE = Config(
     processes=(2,), steps=2, batch_size=4, layers=1, heads=2, key_value_heads=2, head_size=4,
-    words=7, compared=8, tokens=(16, 32), repeats=2,
+    words=7, schemes=("zig-zag", "Ulysses"), length=8, tokens=(16,), repeats=2,
 )  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def check(config: Config) -> None:
             raise ValueError(f"--processes is {count}, expected at least 2")
         # Zig-zag order cuts a sequence into two chunks for each device.
         wholes = {"batch_size": (config.batch_size,), "key_value_heads": (config.key_value_heads,)}
-        halves = {"compared": (config.compared,), "tokens": config.tokens}
+        halves = {"length": (config.length,), "tokens": config.tokens}
         for parts, options in ((count, wholes), (2 * count, halves)):
             for name, values in options.items():
                 for value in values:

@@ -1,9 +1,7 @@
 """A language model on one long sequence, of which each device holds a part."""
 
 import functools
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,42 +11,23 @@ import optax
 from experiments.scaling import language_model
 from experiments.scaling.collectives import traffic
 from experiments.scaling.config import Config
-from experiments.scaling.devices import AXIS, PARTS, WHOLE, flat, make_mesh, put, shortest
+from experiments.scaling.devices import AXIS, PARTS, WHOLE, make_mesh, put, shortest, train
 from experiments.scaling.schemes import SCHEMES, Scheme
-from jattn import engine, training
+from jattn import engine
 
 ONE_DEVICE = "one device"
-Kinds = dict[str, Scheme | None]  # None is one device.
 
 
-def kinds() -> Kinds:
-    """Returns what this number of devices runs, by name."""
-    return dict(SCHEMES) if jax.device_count() > 1 else {ONE_DEVICE: None}
+def kinds(config: Config, devices: int) -> dict[str, Scheme | None]:
+    """Returns the schemes that a number of devices runs, by name; None is one device alone."""
+    return {name: SCHEMES[name] for name in config.schemes} if devices > 1 else {ONE_DEVICE: None}
 
 
-def compare(config: Config, scheme: Scheme | None, folder: Path) -> dict[str, Any]:
-    """Trains in float64; returns losses, the first gradient, and trained parameters."""
+def train_model(config: Config, scheme: Scheme | None) -> dict[str, Any]:
+    """Returns the results of `train` in float64."""
     params = language_model.init_model(config, np.float64)
-    loss, params, batch_of = prepared(scheme, params, config.compared, config)
-    rng = jax.random.key(config.seed)
-    log = folder / f"context-parallel-{jax.process_index()}.jsonl"
-    fitted = training.fit(
-        loss,
-        optax.adam(1e-3),
-        params,
-        batch_of,
-        steps=config.steps,
-        rng=rng,
-        log=log,
-        log_every=1,
-        progress=False,
-    )
-    gradient = jax.jit(jax.grad(loss, has_aux=True))(params, batch_of(0), rng)[0]
-    return {
-        "losses": [json.loads(line)["loss"] for line in log.read_text().splitlines()],
-        "gradient": flat(gradient),
-        "trained": flat(fitted.state.params),
-    }
+    loss, params, batch_of = prepared(scheme, params, config.length, config)
+    return train(loss, optax.adam(1e-3), params, batch_of, config)
 
 
 def prepared(
@@ -88,21 +67,8 @@ def time_attention(config: Config, scheme: Scheme | None, tokens: int) -> dict[s
         arrays = put(tuple(scheme.order(x, mesh.size) for x in arrays), mesh, PARTS)
         attend = functools.partial(scheme.attend, axis_name=AXIS, is_causal=True)
         function = jax.shard_map(both_ways(attend), mesh=mesh, in_specs=PARTS, out_specs=PARTS)
-    return timed(function, arrays, config.repeats)
-
-
-def time_step(config: Config, scheme: Scheme | None, tokens: int) -> dict[str, Any]:
-    """Returns seconds and traffic of the model's loss and gradient, in float32."""
-    params = language_model.init_model(config, np.float32)
-    loss, params, batch_of = prepared(scheme, params, tokens, config)
-    function = jax.value_and_grad(lambda params, batch: loss(params, batch, None)[0])
-    weights = {"parameter_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(params))}
-    return weights | timed(function, (params, batch_of(0)), config.repeats)
-
-
-def timed(function: Any, arrays: Any, repeats: int) -> dict[str, Any]:
     compiled = jax.jit(function).lower(*arrays).compile()
     return {
-        "seconds": shortest(lambda: compiled(*arrays), repeats),
+        "seconds": shortest(lambda: compiled(*arrays), config.repeats),
         "sent": traffic(compiled.as_text() or "", jax.device_count()),
     }

@@ -1,9 +1,7 @@
 """The pronunciation model trained on batches of which each device holds a part."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,14 +10,13 @@ import numpy as np
 from experiments.pronunciation import model
 from experiments.pronunciation.config import Config as ModelConfig
 from experiments.pronunciation.data import LETTERS, START
-from experiments.scaling.collectives import traffic
 from experiments.scaling.config import Config
-from experiments.scaling.devices import AXIS, PARTS, WHOLE, flat, make_mesh, put, shortest, varying
+from experiments.scaling.devices import AXIS, PARTS, WHOLE, make_mesh, put, train, varying
 from experiments.seq2seq import optimizer
 from jattn import training
 
 PHONES = 39
-LENGTHS = (3, 10)  # Of words, from and below.
+LENGTHS = (3, 8)  # Of words, from and below.
 MODEL = ModelConfig(embedding_size=16, units=32, decoder_units=32, score_units=16)
 
 
@@ -48,41 +45,17 @@ def loss_on(mesh: jax.sharding.Mesh) -> Any:
     return jax.shard_map(of_part, mesh=mesh, in_specs=(WHOLE, PARTS, WHOLE), out_specs=WHOLE)
 
 
-def run(config: Config, folder: Path) -> dict[str, Any]:
-    """Trains, and returns losses, gradient, parameters, times and traffic of a step.
-
-    Args:
-        folder: where this process writes its log.
-    """
+def run(config: Config) -> dict[str, Any]:
+    """Returns the results of `train`."""
     mesh, batches = make_mesh(), batches_of(config)
-    params = model.init(jax.random.key(config.seed), MODEL, PHONES)
-    rng = jax.random.key(config.seed + 1)
-    loss: Any = partial(model.loss, config=MODEL)
-    on_mesh = lambda step: batches(step)
-    if mesh.size > 1:
-        loss = loss_on(mesh)
-        params = put(params, mesh, WHOLE)
-        on_mesh = lambda step: put(batches(step), mesh, PARTS)
-    log = folder / f"data-parallel-{jax.process_index()}.jsonl"
-    fitted = training.fit(
-        loss,
+    init = jax.jit(model.init, static_argnums=(1, 2))
+    params = init(jax.random.key(config.seed), MODEL, PHONES)
+    if mesh.size == 1:
+        return train(partial(model.loss, config=MODEL), optimizer(MODEL), params, batches, config)
+    return train(
+        loss_on(mesh),
         optimizer(MODEL),
-        params,
-        on_mesh,
-        steps=config.steps,
-        rng=rng,
-        log=log,
-        log_every=1,
-        progress=False,
+        put(params, mesh, WHOLE),
+        lambda step: put(batches(step), mesh, PARTS),
+        config,
     )
-    batch = on_mesh(0)
-    step = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params, batch, rng).compile()
-    call = partial(step, params, batch, rng)
-    return {
-        "losses": [json.loads(line)["loss"] for line in log.read_text().splitlines()],
-        "gradient": flat(call()[1]),
-        "trained": flat(fitted.state.params),
-        "seconds": shortest(call, config.repeats),
-        "sent": traffic(step.as_text() or "", mesh.size),
-        "parameter_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
-    }

@@ -1,13 +1,19 @@
-"""What both kinds of parallel training share: the mesh, arrays on it, and times of a program."""
+"""What both kinds of parallel training share: the mesh, arrays on it, and training steps."""
 
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from experiments.scaling.collectives import traffic
+from experiments.scaling.config import Config
+from jattn import training
 
 AXIS = "devices"
 WHOLE, PARTS = PartitionSpec(), PartitionSpec(AXIS)
@@ -32,6 +38,54 @@ def put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
 def varying(tree: Any) -> Any:
     """Marks arrays that all devices share as varying, so that their gradient is summed once."""
     return jax.tree.map(lambda leaf: jax.lax.pcast(leaf, AXIS, to="varying"), tree)
+
+
+class Kept(NamedTuple):
+    """The state of an optimizer that keeps the gradient of the last step."""
+
+    gradient: Any
+    inner: Any
+
+
+def keeping(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Returns the optimizer with the gradient of the last step in its state."""
+
+    def init(params: Any) -> Kept:
+        return Kept(jax.tree.map(jnp.zeros_like, params), optimizer.init(params))
+
+    def update(gradient: Any, state: Any, params: Any = None) -> Any:
+        updates, inner = optimizer.update(gradient, state.inner, params)
+        return updates, Kept(gradient, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
+def train(
+    loss: Any,
+    optimizer: optax.GradientTransformation,
+    params: Any,
+    batches: Callable[[int], Any],
+    config: Config,
+) -> dict[str, Any]:
+    """Trains with one program; returns its losses, first gradient, result, times and traffic."""
+    state = training.init_train_state(params, keeping(optimizer), jax.random.key(config.seed))
+    step = training.make_train_step(loss, keeping(optimizer), donates=False)
+    first = batches(0)
+    compiled = step.lower(state, first).compile()  # type: ignore[attr-defined]
+    after, losses = state, []
+    gradient = None
+    for number in range(config.steps):
+        after, metrics = compiled(after, batches(number))
+        losses.append(float(metrics["loss"]))
+        gradient = after.optimizer_state.gradient if gradient is None else gradient
+    return {
+        "losses": losses,
+        "gradient": flat(gradient),
+        "trained": flat(after.params),
+        "seconds": shortest(lambda: compiled(state, first), config.repeats),
+        "sent": traffic(compiled.as_text() or "", jax.device_count()),
+        "parameter_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
+    }
 
 
 def flat(tree: Any) -> list[float]:

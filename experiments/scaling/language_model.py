@@ -28,7 +28,7 @@ def init_model(config: Config, dtype: Any) -> Any:
         hidden_size=2 * config.size,
         words=config.words,
     )
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), init(sizes))
+    return jax.jit(lambda: jax.tree.map(lambda leaf: leaf.astype(dtype), init(sizes)))()
 
 
 def draw_tokens(config: Config, tokens: int, step: int) -> dict[str, np.ndarray]:

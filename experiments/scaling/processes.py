@@ -35,6 +35,7 @@ class Processes:
     count: number of processes.
     start_limit: seconds until all have joined.
     limit: seconds until all have ended.
+    flags: options of XLA, in addition to those of `XLA_FLAGS`.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Processes:
         *,
         start_limit: float,
         limit: float,
+        flags: str = "",
         worker: Sequence[str] = WORKER,
     ):
         self.job, self.count = dict(job), count
         self.start_limit, self.limit = start_limit, limit
-        self.worker = worker
+        self.flags, self.worker = flags, worker
         self.processes: list[subprocess.Popen[bytes]] = []
         self.errors: list[Any] = []
         self.states = ["not started"] * count
@@ -76,7 +78,7 @@ class Processes:
                 stdout=subprocess.PIPE,
                 stderr=self.errors[-1],
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends its processes.
-                env=environment(),
+                env=environment(self.flags),
             )
             self.processes.append(process)
             assert process.stdin is not None
@@ -183,11 +185,10 @@ class Processes:
             file.close()
 
 
-def environment() -> dict[str, str]:
+def environment(flags: str) -> dict[str, str]:
     """Returns the variables of a process with one CPU device of its own."""
-    flags = re.sub(
-        r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", "")
-    )
+    given = os.environ.get("XLA_FLAGS", "")
+    flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", given) + " " + flags
     own = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return {**os.environ, **own}
 

@@ -1,8 +1,11 @@
 """The figures and tables of a run, from the results of its processes."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from experiments.results import Table
 from experiments.scaling import cost_model, predictions, values
@@ -21,15 +24,15 @@ def layer_of(config: Config) -> Layer:
     return Layer(config.heads, config.key_value_heads, config.head_size)
 
 
-def traffic_of_step(name: str, devices: int, config: Config, parameter_bytes: int) -> Traffic:
-    """Returns what a device sends in a step of the language model.
+def bytes_of_step(name: str, devices: int, config: Config, parameter_bytes: int) -> float:
+    """Returns the bytes that a device sends in a step of the language model, in float64.
 
-    That is the traffic of each layer's attention, the sum of the parameters' gradient, and the
+    They are those of each layer's attention, of the sum of the parameters' gradient, and of the
     mean of the loss.
     """
-    tokens = max(config.tokens)
-    attention = SCHEMES[name].traffic(devices, tokens, layer_of(config)).times(config.layers)
-    return Traffic(attention.bytes + all_reduced(parameter_bytes + 4, devices), 0)
+    layer = layer_of(config)._replace(bytes=8)
+    attention = SCHEMES[name].traffic(devices, config.length, layer).bytes
+    return config.layers * attention + all_reduced(parameter_bytes + 8, devices)
 
 
 def all_reduced(size: float, devices: int) -> float:
@@ -66,14 +69,14 @@ def disagreements(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
     found = []
     for row in rows:
         by_formula = Traffic(row["costs"].bytes, row["costs"].messages)
-        if row["sent"] != by_formula:
+        if not np.allclose(row["sent"], by_formula, rtol=1e-12, atol=0):
             where = f"{row['scheme']}, {row['devices']} devices, {row['tokens']} tokens"
             found.append(f"{where}: sends {row['sent']}, by the formula {by_formula}")
     for devices, run in runs.items():
-        for name, step in run["steps"].items():
+        for name, step in run["model"].items():
             if devices > 1:
-                formula = traffic_of_step(name, devices, config, step["parameter_bytes"]).bytes
-                if step["sent"][0] != formula:
+                formula = bytes_of_step(name, devices, config, step["parameter_bytes"])
+                if not math.isclose(step["sent"][0], formula, rel_tol=1e-12):
                     where = f"{name}, {devices} devices, language model"
                     found.append(f"{where}: sends {step['sent'][0]}, by the formula {formula}")
     return found
@@ -113,7 +116,7 @@ def traffic_table(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
     shown = []
     for row in rows:
         if row["tokens"] == longest:
-            step = runs[row["devices"]]["steps"][row["scheme"]]
+            step = runs[row["devices"]]["model"][row["scheme"]]
             shown.append(
                 [
                     row["scheme"],
@@ -129,18 +132,19 @@ def traffic_table(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
     notes = [
         f"{longest:,} tokens, {config.heads} heads, {config.key_value_heads} key-value heads of"
         f" {config.head_size}, float32. MB that a device sends: counted from the collectives of the"
-        " compiled program, and by the formula. The last columns are of the model's loss and"
-        f" gradient, {config.layers} layers. Times: the shortest of {config.repeats} calls."
+        " compiled program, and by the formula. The last columns are of a training step of the model:"
+        f" {config.length:,} tokens, {config.layers} layers, float64. Times: the shortest of"
+        f" {config.repeats} calls."
     ]
     attention = ["MB, compiled", "MB, formula", "messages", "ms"]
     columns = ["scheme", "processes", *attention, "model: MB", "model: ms"]
-    return Table("A layer's attention with its gradient, and a step", columns, shown, notes)
+    return Table("Attention with its gradient, and a step", columns, shown, notes)
 
 
 def data_parallel_table(runs: Runs) -> Table:
     rows = []
     for devices, run in runs.items():
-        part = run["data_parallel"]
+        part = run["data parallel"]
         formula = all_reduced(part["parameter_bytes"], devices) if devices > 1 else 0.0
         figures = [f"{x / 1e6:.3f}" for x in (part["sent"][0], formula)]
         rows.append([str(devices), *figures, f"{1e3 * part['seconds']:.1f}"])

@@ -38,7 +38,6 @@ class Scheme(NamedTuple):
     most_devices: the largest number of devices.
     """
 
-    title: str
     attend: Callable[..., Any]
     order: Callable[[Any, int], Any]
     pairs: Callable[[int, int], np.ndarray]
@@ -68,6 +67,44 @@ def equal_pairs(devices: int, tokens: int) -> np.ndarray:
     return np.full(devices, tokens * (tokens + 1) / 2 / devices)
 
 
+def exchanged_keys(devices: int, tokens: int, layer: Layer) -> float:
+    """Returns the bytes of a device's keys, as many as of its values."""
+    return tokens / devices * layer.key_value_heads * layer.head_size * layer.bytes
+
+
+def gathering(devices: int, tokens: int, layer: Layer) -> Traffic:
+    """Keys and values are gathered, and their cotangents added up.
+
+    The gradient gathers them again in JAX; XLA merges both on a CPU, where it drops the barrier
+    between them.
+    """
+    keys = exchanged_keys(devices, tokens, layer)
+    gathered = sent("all-gather", devices * keys, devices)
+    return (gathered + sent("reduce-scatter", keys, devices)).times(2)
+
+
+def circulating(devices: int, tokens: int, layer: Layer) -> Traffic:
+    """Keys and values go around forward and again backward, with their cotangents.
+
+    Cotangents make one step more, to their own device. Of two devices, they make this step alone,
+    and XLA merges the two exchanges of keys and values on a CPU.
+    """
+    steps = 3 * devices - 2 if devices > 2 else 2
+    keys = exchanged_keys(devices, tokens, layer)
+    return sent("collective-permute", keys, devices).times(2 * steps)
+
+
+def by_heads(devices: int, tokens: int, layer: Layer) -> Traffic:
+    """Queries, keys, values and the output are exchanged forward, their cotangents backward.
+
+    Key-value heads that are fewer than devices are repeated.
+    """
+    part = tokens / devices * layer.head_size * layer.bytes
+    sizes = part * layer.heads, part * max(layer.key_value_heads, devices)
+    once = [sent("all-to-all", size, devices) for size in sizes]
+    return sum(once, Traffic()).times(4)
+
+
 def needed(tokens: int, layer: Layer) -> float:
     """Returns the operations of causal attention on one device."""
     return OPERATIONS * layer.heads * layer.head_size * tokens * (tokens + 1) / 2
@@ -85,3 +122,23 @@ def costs(
     computed = max(pairs.max(), pairs.sum() / processors)
     operations = OPERATIONS * layer.heads * layer.head_size * computed
     return Costs(float(operations), *scheme.traffic(devices, tokens, layer))
+
+
+in_order: Callable[[Any, int], Any] = lambda array, devices: array
+any_number: Callable[[Layer], float] = lambda layer: np.inf
+SCHEMES = {
+    "all gather": Scheme(
+        sharded.all_gather_attention, in_order, contiguous_pairs, gathering, any_number
+    ),
+    "ring": Scheme(sharded.ring_attention, in_order, contiguous_pairs, circulating, any_number),
+    "zig-zag": Scheme(
+        sharded.zigzag_attention,
+        lambda array, devices: sharded.zigzag_order(array, devices, 0),
+        zigzag_pairs,
+        circulating,
+        any_number,
+    ),
+    "Ulysses": Scheme(
+        sharded.ulysses_attention, in_order, equal_pairs, by_heads, lambda layer: layer.heads
+    ),
+}

@@ -34,10 +34,10 @@ def compared(runs: Mapping[int, Mapping[str, Any]], one_device: str) -> list[Com
     for devices, run in runs.items():
         if devices == 1:
             continue
-        differences = of_all(run["data_parallel"], alone["data_parallel"])
+        differences = of_all(run["data parallel"], alone["data parallel"])
         found.append(Comparison("data parallel", devices, differences))
-        for name, values in run["compared"].items():
-            differences = of_all(values, alone["compared"][one_device])
+        for name, values in run["model"].items():
+            differences = of_all(values, alone["model"][one_device])
             found.append(Comparison(name, devices, differences))
     return found
 
