@@ -1,22 +1,24 @@
-"""`python -m experiments.scaling`: trains in several processes, checks values, fits a cost model."""
+"""`python -m experiments.scaling`: trains in several processes and fits a cost model."""
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from experiments import command, results
 from experiments.scaling import job, page, predictions, report, values
 from experiments.scaling.config import SMOKE, Config, check
+from experiments.scaling.context_parallel import ONE_DEVICE
 from experiments.scaling.cost_model import Constants
-from experiments.scaling.processes import ProcessFailed, Processes
+from experiments.scaling.processes import Processes, ProcessFailed
 
 # Compiling is most of the work of a small run.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -35,7 +37,7 @@ def parser() -> command.Parser:
     )
     parser.set_defaults(work=run)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes and two processes")
-    parser.add_config(Config, several=("processes", "schemes", "tokens"))
+    parser.add_config(Config)
     parser.add_out(Path("runs/scaling"))
     commands = parser.add_subparsers(dest="command")
     shown = commands.add_parser("predict", help="predict times from constants of your machine")
@@ -76,13 +78,13 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     command.make_folder(options.out)
     try:
-        runs = processes(config, QUICKLY if options.smoke else "")
+        runs, found = processes(config, QUICKLY if options.smoke else "")
     except ProcessFailed as error:
         print(f"experiments.scaling: {error}", file=sys.stderr)
         return 1
     rows = report.measured(runs, config, len(os.sched_getaffinity(0)))
     constants = report.fitted(rows)
-    comparisons = values.compared(runs, report.ONE_DEVICE)
+    comparisons = values.compared(found, ONE_DEVICE)
     shown = report.tables(runs, rows, constants, comparisons, config)
     figures = {
         "config": dataclasses.asdict(config),
@@ -96,16 +98,20 @@ def run(options: argparse.Namespace) -> int:
     print("\n\n".join(map(results.text, shown)))
     print(page.draw(record, options.out / "scaling.png"))
     print(f"everything is in {options.out}")
-    wrong = [f"{each.training}, {each.devices} processes: values differ from one device by more"
-             " than the tolerance" for each in comparisons if not each.is_within]
+    wrong = [
+        f"{each.training}, {each.devices} processes: values differ from one device by more"
+        " than the tolerance"
+        for each in comparisons
+        if not each.is_within
+    ]
     wrong += report.disagreements(runs, rows, config)
     for line in wrong:
         print(f"experiments.scaling: {line}", file=sys.stderr)
     return 1 if wrong else 0
 
 
-def processes(config: Config, flags: str) -> dict[int, Any]:
-    """Returns the results of the jobs, by their number of processes, from one on.
+def processes(config: Config, flags: str) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Returns results and values of the jobs, by their number of processes, from one on.
 
     Args:
         flags: options of XLA.
@@ -114,16 +120,23 @@ def processes(config: Config, flags: str) -> dict[int, Any]:
         ProcessFailed: a process did not come up, ended early, or took too long.
     """
     runs: dict[int, Any] = {}
-    fields = json.loads(json.dumps(dataclasses.asdict(config)))
+    found: dict[int, Any] = {}
     counts = (*config.processes, 1)
     parts = sum(job.parts(config, count) for count in counts)
-    with tqdm(total=parts, file=sys.stderr, disable=None, unit="part") as bar:
+    limits: Any = {"start_limit": config.start_limit, "limit": config.limit, "flags": flags}
+    with (
+        tqdm(total=parts, file=sys.stderr, disable=None, unit="part") as bar,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         for count in counts:
             bar.set_description(f"{count} processes")
-            limits = {"start_limit": config.start_limit, "limit": config.limit}
-            with Processes({"config": fields}, count, flags=flags, **limits) as group:
+            file = f"{folder}/{count}.npz"
+            work = {"config": dataclasses.asdict(config), "values": file}
+            with Processes(work, count, **limits) as group:
                 runs[count] = group.results_of_all(bar.update)[0]
-    return dict(sorted(runs.items()))
+            with np.load(file) as arrays:
+                found[count] = dict(arrays)
+    return dict(sorted(runs.items())), found
 
 
 if __name__ == "__main__":

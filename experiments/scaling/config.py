@@ -11,21 +11,21 @@ SCHEMES = ("all gather", "ring", "zig-zag", "Ulysses")
 class Config:
     """Processes, models and measuring; every field is an option of the command."""
 
-    processes: int = option((2, 4), "numbers of processes, each with one device")
-    steps: int = option(5, "training steps of each model")
+    processes: tuple[int, ...] = option((2, 4), "numbers of processes, each with one device")
+    steps: int = option(3, "training steps of each model")
     batch_size: int = option(32, "words in a step of the pronunciation model")
     layers: int = option(2, "blocks of the language model")
     heads: int = option(8, "query heads of the language model")
     key_value_heads: int = option(4, "key-value heads, a multiple of each number of processes")
     head_size: int = option(32, "features of a head", least=2)
     words: int = option(64, "words of the language model", least=2)
-    schemes: str = option(SCHEMES, "schemes of context parallelism", choices=SCHEMES)
-    length: int = option(1024, "tokens of the sequence that the language model is trained on")
-    tokens: int = option((1024, 2048, 4096), "tokens of the sequences in attention alone")
-    repeats: int = option(7, "calls of which the shortest counts")
+    schemes: tuple[str, ...] = option(SCHEMES, "schemes of context parallelism", choices=SCHEMES)
+    length: int = option(256, "tokens of the sequence that the language model is trained on")
+    tokens: tuple[int, ...] = option((512, 2048), "tokens of the sequences in attention alone")
+    repeats: int = option(5, "calls of which the shortest counts")
     seed: int = option(0, "seed of everything that is drawn", least=0)
     start_limit: float = option(60.0, "seconds until all processes have joined", above=0)
-    limit: float = option(600.0, "seconds that the processes of one job may take", above=0)
+    limit: float = option(1200.0, "seconds that the processes of one job may take", above=0)
 
     @property
     def size(self) -> int:

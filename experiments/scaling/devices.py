@@ -16,6 +16,8 @@ from experiments.scaling.config import Config
 from jattn import training
 
 AXIS = "devices"
+# Values and traffic are those of other programs, and compiling is most of the work.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 WHOLE, PARTS = PartitionSpec(), PartitionSpec(AXIS)
 
 
@@ -53,9 +55,9 @@ def keeping(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
     def init(params: Any) -> Kept:
         return Kept(jax.tree.map(jnp.zeros_like, params), optimizer.init(params))
 
-    def update(gradient: Any, state: Any, params: Any = None) -> Any:
-        updates, inner = optimizer.update(gradient, state.inner, params)
-        return updates, Kept(gradient, inner)
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        changes, inner = optimizer.update(updates, state.inner, params)
+        return changes, Kept(updates, inner)
 
     return optax.GradientTransformation(init, update)
 
@@ -71,7 +73,8 @@ def train(
     state = training.init_train_state(params, keeping(optimizer), jax.random.key(config.seed))
     step = training.make_train_step(loss, keeping(optimizer), donates=False)
     first = batches(0)
-    compiled = step.lower(state, first).compile()  # type: ignore[attr-defined]
+    lowered: Any = step.lower(state, first)  # type: ignore[attr-defined]
+    compiled = lowered.compile(compiler_options=QUICKLY)
     after, losses = state, []
     gradient = None
     for number in range(config.steps):
@@ -88,10 +91,10 @@ def train(
     }
 
 
-def flat(tree: Any) -> list[float]:
+def flat(tree: Any) -> np.ndarray:
     """Returns all numbers of replicated arrays, in the order of the tree."""
     leaves = [np.ravel(np.asarray(leaf, np.float64)) for leaf in jax.tree.leaves(tree)]
-    return np.concatenate(leaves).tolist()
+    return np.concatenate(leaves)
 
 
 def shortest(call: Callable[[], Any], repeats: int) -> float:

@@ -51,15 +51,12 @@ def filled(text: str, record: Mapping[str, Any]) -> str:
 def draw(record: Mapping[str, Any], path: Path) -> str:
     """Draws the picture of a record; returns a line that says so, or why not."""
     constants = Constants(**record["constants"])
-    schemes: dict[str, list[tuple[int, float]]] = {}
-    for each in predictions.predict(constants):
-        schemes.setdefault(each.scheme, []).append((each.devices, each.seconds))
-    whole = needed(predictions.TOKENS, predictions.LAYER) / constants.rate
-    title = f"The same for {predictions.TOKENS:,} tokens: predictions"
+    tokens = predictions.TOKENS
+    whole = needed(tokens, predictions.LAYER) / constants.rate
     ideal = [(devices, whole / devices) for devices in predictions.DEVICES]
-    predicted = {"title": title, "ideal": ideal, "schemes": schemes}
     try:
-        plots.save(picture(record["measured"], predicted), path, dots_per_inch=90)
+        drawn = picture(record["measured"], predictions.predict(constants), ideal, tokens)
+        plots.save(drawn, path, dots_per_inch=90)
     except ImportError as error:
         return f"no {path.name}: {error}"
     return f"wrote {path}"

@@ -131,7 +131,8 @@ class Processes:
             try:
                 codes[index] = self.processes[index].wait(LONGEST_END)
             except subprocess.TimeoutExpired:
-                raise ProcessFailed(f"{self.name(index)} closed its output and does not end")
+                text = "closed its output and did not end"
+                raise ProcessFailed(f"{self.name(index)} {text}; all were ended") from None
         # Of several at once, one that was killed is the reason why others stop.
         for index, code in sorted(codes.items(), key=lambda pair: pair[1]):
             if code < 0:
@@ -188,7 +189,8 @@ class Processes:
 def environment(flags: str) -> dict[str, str]:
     """Returns the variables of a process with one CPU device of its own."""
     given = os.environ.get("XLA_FLAGS", "")
-    flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", given) + " " + flags
+    own_count = r"--xla_force_host_platform_device_count=\S*"
+    flags = " ".join([*re.sub(own_count, "", given).split(), *flags.split()])
     own = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return {**os.environ, **own}
 

@@ -11,11 +11,12 @@ from experiments.results import Table
 from experiments.scaling import cost_model, predictions, values
 from experiments.scaling.collectives import Traffic, sent
 from experiments.scaling.config import Config
+from experiments.scaling.context_parallel import ONE_DEVICE
 from experiments.scaling.cost_model import Constants, Costs
+from experiments.scaling.job import DATA_PARALLEL
 from experiments.scaling.predictions import significant
 from experiments.scaling.schemes import SCHEMES, Layer, costs, needed
 
-ONE_DEVICE = "one device"
 BALANCED = (2, 4, 8, 64)  # Numbers of devices in the table of balance.
 Runs = Mapping[int, Mapping[str, Any]]
 
@@ -73,8 +74,8 @@ def disagreements(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
             where = f"{row['scheme']}, {row['devices']} devices, {row['tokens']} tokens"
             found.append(f"{where}: sends {row['sent']}, by the formula {by_formula}")
     for devices, run in runs.items():
-        for name, step in run["model"].items():
-            if devices > 1:
+        for name, step in run["trainings"].items():
+            if devices > 1 and name in SCHEMES:
                 formula = bytes_of_step(name, devices, config, step["parameter_bytes"])
                 if not math.isclose(step["sent"][0], formula, rel_tol=1e-12):
                     where = f"{name}, {devices} devices, language model"
@@ -116,7 +117,7 @@ def traffic_table(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
     shown = []
     for row in rows:
         if row["tokens"] == longest:
-            step = runs[row["devices"]]["model"][row["scheme"]]
+            step = runs[row["devices"]]["trainings"][row["scheme"]]
             shown.append(
                 [
                     row["scheme"],
@@ -129,22 +130,22 @@ def traffic_table(runs: Runs, rows: Sequence[Mapping[str, Any]], config: Config)
                     f"{1e3 * step['seconds']:.0f}",
                 ]
             )
-    notes = [
+    note = (
         f"{longest:,} tokens, {config.heads} heads, {config.key_value_heads} key-value heads of"
         f" {config.head_size}, float32. MB that a device sends: counted from the collectives of the"
-        " compiled program, and by the formula. The last columns are of a training step of the model:"
-        f" {config.length:,} tokens, {config.layers} layers, float64. Times: the shortest of"
-        f" {config.repeats} calls."
-    ]
+        " compiled program, and by the formula. The last columns are of a training step of the"
+        f" model: {config.length:,} tokens, {config.layers} layers, float64. Times: the shortest of"
+        f" {config.repeats} calls, those of training steps with few optimizations of XLA."
+    )
     attention = ["MB, compiled", "MB, formula", "messages", "ms"]
     columns = ["scheme", "processes", *attention, "model: MB", "model: ms"]
-    return Table("Attention with its gradient, and a step", columns, shown, notes)
+    return Table("Attention with its gradient, and a step", columns, shown, [note])
 
 
 def data_parallel_table(runs: Runs) -> Table:
     rows = []
     for devices, run in runs.items():
-        part = run["data parallel"]
+        part = run["trainings"][DATA_PARALLEL]
         formula = all_reduced(part["parameter_bytes"], devices) if devices > 1 else 0.0
         figures = [f"{x / 1e6:.3f}" for x in (part["sent"][0], formula)]
         rows.append([str(devices), *figures, f"{1e3 * part['seconds']:.1f}"])
@@ -157,18 +158,17 @@ def constants_table(constants: Constants, rows: Sequence[Mapping[str, Any]]) -> 
     errors = [abs(row["modelled"] / row["measured"] - 1) for row in rows]
     worst = max(rows, key=lambda row: abs(row["modelled"] / row["measured"] - 1))
     named = "{scheme}, {devices} processes, {tokens:,} tokens".format(**worst)
+    middle, most = (f"{100 * x:.0f} %" for x in (statistics.median(errors), max(errors)))
+    note = f"Fitted to {len(rows)} times; off by {middle} in the median, and by {most} at most"
     return Table(
         "Constants of the cost model",
         ["constant", "value"],
         [
-            ["compute rate of a processor", f"{constants.rate / 1e9:.1f} GFLOP/s"],
-            ["bandwidth of a device", f"{constants.bandwidth / 1e9:.2f} GB/s"],
-            ["latency of a message", f"{1e3 * constants.latency:.2f} ms"],
+            ["rate of a processor", f"{significant(constants.rate / 1e9)} GFLOP/s"],
+            ["bandwidth of a device", f"{significant(constants.bandwidth / 1e9)} GB/s"],
+            ["latency of a message", f"{significant(1e3 * constants.latency)} ms"],
         ],
-        [
-            f"Fitted to {len(rows)} times. The model is off by {100 * statistics.median(errors):.0f}"
-            f" % in the median and by {100 * max(errors):.0f} % at most ({named})."
-        ],
+        [f"{note} ({named})."],
     )
 
 

@@ -22,28 +22,25 @@ class Comparison(NamedTuple):
         return all(self.differences[kind] <= most for kind, most in TOLERANCES.items())
 
 
-def compared(runs: Mapping[int, Mapping[str, Any]], one_device: str) -> list[Comparison]:
+def compared(found: Mapping[int, Mapping[str, Any]], one_device: str) -> list[Comparison]:
     """Returns the comparison of every training with the same one on one device.
 
     Args:
-        runs: results of `experiments.scaling.job.run` by the number of devices, 1 among them.
-        one_device: the name of the language model's training in the run on one device.
+        found: values of `experiments.scaling.job.run` by the number of devices, 1 among them.
+        one_device: the name of the language model's training on one device.
     """
-    found = []
-    alone = runs[1]
-    for devices, run in runs.items():
-        if devices == 1:
-            continue
-        differences = of_all(run["data parallel"], alone["data parallel"])
-        found.append(Comparison("data parallel", devices, differences))
-        for name, values in run["model"].items():
-            differences = of_all(values, alone["model"][one_device])
-            found.append(Comparison(name, devices, differences))
-    return found
-
-
-def of_all(values: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
-    return {kind: difference(values[kind], expected[kind]) for kind in TOLERANCES}
+    comparisons = []
+    alone = found[1]
+    for devices, arrays in found.items():
+        if devices > 1:
+            for name in dict.fromkeys(key.partition("/")[0] for key in arrays):
+                other = name if f"{name}/losses" in alone else one_device
+                differences = {
+                    kind: difference(arrays[f"{name}/{kind}"], alone[f"{other}/{kind}"])
+                    for kind in TOLERANCES
+                }
+                comparisons.append(Comparison(name, devices, differences))
+    return comparisons
 
 
 def difference(values: Any, expected: Any) -> float:
