@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Attention over a sharded sequence against attention on one device.
 
 sharded_worker.py runs on eight emulated devices; what is known of a program before it is compiled
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 from jax.sharding import AbstractMesh, PartitionSpec
-from sharded_worker import DERIVED, FEATURES, LONG, SCHEMES, VALUES
+from sharded_worker import DERIVED, FEATURES, LONG, MESHES, SCHEMES, values_of
 
 from jattn import masks, sharded
 from jattn.sharded.pairs import Pair, visible
@@ -45,20 +46,21 @@ def results():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_derivative_is_that_of_one_device(scheme: str, name: str, results):
     found = results["derivatives"][scheme][name]
-    assert set(found) == {"value", "vjp", "jvp", "jvp of vjp", "vjp of vjp"}
+    assert set(found) == {"value", "vjp", "jvp", "jvp of vjp"}
     assert max(found.values()) <= 1e-12, found
 
 
-@pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_mask_has_the_values_of_one_device(scheme: str, name: str, results):
-    assert results["values"][scheme][name] <= 1e-12
+def test_every_mask_has_the_values_of_one_device(scheme: str, results):
+    found = results["values"][scheme]
+    assert set(found) == set(values_of(scheme))
+    assert max(found.values()) <= 1e-12, found
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_mesh_has_the_gradient_of_one_device(scheme: str, results):
     found = results["meshes"][scheme]
-    assert len(found) >= 7
+    assert {*MESHES[scheme], "check_vma=False"} <= set(found)
     assert max(found.values()) <= 1e-12, found
 
 
@@ -98,21 +100,28 @@ def equations(jaxpr: Any) -> Any:
                 yield from equations(inner)
 
 
-def attentions(jaxpr: Any) -> int:
-    return sum(x.primitive.name == "attention" for x in equations(jaxpr))
+def pairs(jaxpr: Any) -> int:
+    """Returns the number of pairs of a query and a key in the attentions of a jaxpr."""
+    shapes = [
+        [x.aval.shape for x in equation.invars[:2]]
+        for equation in equations(jaxpr)
+        if equation.primitive.name == "attention"
+    ]
+    return sum(query[1] * key[1] for query, key in shapes)
 
 
 def branches(scheme: str, **options: Any) -> list[list[int]]:
-    """Returns the number of attentions in each branch of each step of a scheme."""
+    """Returns the number of pairs in each branch of each step of a scheme."""
     shape = (1, 16 * DEVICES, 2, 4)
     jaxpr = on_shards(scheme, shape, shape, shape, **options).jaxpr
     steps = [x for x in equations(jaxpr) if x.primitive.name == "cond"]
-    return [[attentions(x.jaxpr) for x in step.params["branches"]] for step in steps]
+    return [[pairs(x.jaxpr) for x in step.params["branches"]] for step in steps]
 
 
 def test_causal_work_of_a_zigzag_is_the_same_on_all_devices():
-    assert branches("zigzag", is_causal=True) == [[2, 2]]
-    assert branches("ring", is_causal=True) == [[1, 0]]
+    """Pairs of a query and a key that a device computes; a ring leaves half of the devices idle."""
+    assert branches("zigzag", is_causal=True) == [[16 * 8, 16 * 8]]
+    assert branches("ring", is_causal=True) == [[16 * 16, 0]]
 
 
 @pytest.mark.parametrize(
@@ -132,30 +141,29 @@ def test_a_window_sends_keys_only_to_devices_that_need_them(left, right, sent):
     assert times == 2 * sent
 
 
-@pytest.mark.parametrize("left", [None, 0, 2, 5])
-@pytest.mark.parametrize("right", [None, 0, 3])
-def test_a_pair_of_chunks_has_the_mask_of_its_positions(left, right):
-    t, s, whole = 3, 4, 24
-    table = np.arange(whole) % 5
+def test_a_pair_of_chunks_has_the_mask_of_its_positions():
+    t, s, whole = 3, 4, 20
     every = {
-        "window": masks.window(left, right, offset=1),
+        "window": masks.window(2, 5, offset=1),
+        "open to the left": masks.window(None, 0),
         "causal": masks.causal(-2),
-        "both": masks.causal(2) & ~masks.window(left, right),
-        "either": masks.blocks(5) | masks.window(left, right),
-        "own": masks.Mask(near, (table,)),
+        "both": masks.causal(2) & ~masks.window(3, None),
+        "either": masks.blocks(5) | masks.window(0, 9),
+        "own": masks.Mask(near, (np.arange(whole) % 5,)),
     }
     for name, mask in every.items():
         dense, known = np.asarray(mask.dense(whole, whole)), set()
-        for query in range(0, whole - t):
-            for key in range(0, whole - s):
-                positions = jnp.asarray(query), jnp.asarray(key)
-                shown = visible(mask, Pair(*positions, (query - key, query - key), t, s))
-                known.add(shown if isinstance(shown, bool) else None)
-                shown = shown if isinstance(shown, bool) else shown.dense(t, s)
-                np.testing.assert_array_equal(
-                    np.broadcast_to(shown, (t, s)), dense[query : query + t, key : key + s], name
-                )
-        assert name == "own" or known - {None}
+        for query, key in np.ndindex(whole - t, whole - s):
+            places = np.int32(query), np.int32(key)
+            shown = visible(mask, Pair(*places, (query - key, query - key), t, s))
+            known.add(shown if isinstance(shown, bool) else None)
+            expected = dense[query : query + t, key : key + s]
+            if isinstance(shown, bool):
+                assert (expected == shown).all(), name
+            elif (query + 2 * key) % 11 == 0:
+                np.testing.assert_array_equal(shown.dense(t, s), expected, name)
+        decided = {"own": set(), "either": {True}}
+        assert known == {None} | decided.get(name, {True, False}), name
 
 
 def near(queries, keys, table):

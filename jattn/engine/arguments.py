@@ -26,7 +26,7 @@ from jattn.masks.algebra import Mask
 
 
 class Origin(NamedTuple):
-    """Numbers by which dropout counts the heads, queries and keys of a call that is part of another.
+    """Numbers that dropout starts to count from, in a call that is a part of another.
 
     Attributes:
         heads: number of each head [*b h], batch × heads + head; None counts the heads of the call.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from jattn._options import check_options, named
+from jattn._options import check_options, is_old_key, named
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call, Origin, check, check_names
 from jattn.engine.attention import attend_all, planned
@@ -123,12 +123,13 @@ class Shards(NamedTuple):
 
 def words_of(rng: Any) -> Any:
     """Returns the words of a key, an array as others are."""
-    is_new = rng is not None and jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(rng) if is_new else rng
+    if rng is None or is_old_key(rng):
+        return rng
+    return jax.random.key_data(rng)
 
 
 def shards_of(
-    function: str, query: Any, key: Any, value: Any, axis_name: str, options: dict[str, Any]
+    function: str, query: Any, key: Any, value: Any, axis_name: str, options: Any
 ) -> Shards:
     """Returns the checked call; a complaint begins with the name of the function."""
     with named(function):
@@ -143,9 +144,9 @@ def shards_of(
         if s != t:
             expected = f"shards of the same length t={t} (from query)"
             raise ValueError(f"key has shape {call.key.shape}, expected {expected}")
-        whole = [_of_all(x, devices) for x in (call.query, call.key, call.value)]
-        lengths = {x: getattr(given, x) for x in no_lengths}
-        checked = check(Call(*whole, **lengths), shapes_alone=True)
+        whole: dict[str, Any] = {x: getattr(given, x) for x in no_lengths}
+        whole |= {x: _of_all(getattr(call, x), devices) for x in ("query", "key", "value")}
+        checked = check(Call(**whole), shapes_alone=True)
         parts = [] if given.mask is None else [given.mask]
         for mask in parts:
             check_mask(mask, t, devices * t, call.lead)

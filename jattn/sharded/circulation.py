@@ -92,14 +92,17 @@ class Circulation:
             sums, owed = self.step(np.int32(last), held, self.ring.sent(home, last))
             return [*sums, *self.ring.sent(owed, -last)]
 
+        jaxpr = jax.make_jaxpr(self.flat)(np.int32(last), *arrays)
+
         def visit(number: Any, moving: Any, sums: Any) -> tuple[Any, Any]:
             circulating, owed = moving
-            terms, own = self.step(number, held, circulating)
-            return (circulating, _added(owed, own)), _added(sums, terms)
+            terms = jaxpr_as_fun(jaxpr)(number, *held, *circulating)
+            owed = _added(owed, terms[self.sums :])
+            return (circulating, owed), _added(sums, terms[: self.sums])
 
-        shapes = jax.eval_shape(self.step, np.int32(last), held, home)
-        zeros = [varying_as([jnp.zeros(x.shape, x.dtype) for x in y], arrays) for y in shapes]
-        (_, owed), sums = self.ring.tour(self.run, visit, (home, zeros[1]), zeros[0])
+        zeros = varying_as([jnp.zeros(x.shape, x.dtype) for x in jaxpr.out_avals], arrays)
+        moving, sums = (home, zeros[self.sums :]), zeros[: self.sums]
+        (_, owed), sums = self.ring.tour(self.run, visit, moving, sums)
         return [*sums, *self.ring.sent(owed, -last)]
 
     def flat(self, number: Any, *arrays: Any) -> Arrays:

@@ -1,6 +1,6 @@
 """Layouts of a sharded sequence: which chunks meet in each step of a ring, and their masks."""
 
-from functools import partial, reduce
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ from jattn.engine.merge import MergedAttention, merge_attention
 from jattn.masks.algebra import Mask
 from jattn.sharded.arguments import Held, Settings, Travelling, attend, nothing
 from jattn.sharded.circulation import Ring, Run
-from jattn.sharded.pairs import Pair, visible, with_ids
+from jattn.sharded.pairs import Pair, is_placeless, visible, with_ids
 
-# What masks of chunks are known to show: True, False, or their structure.
-Kind = tuple[Any, ...]
+# The numbers of a chunk of queries and a chunk of keys on their devices; None is all of them.
+Cell = tuple[int | None, int | None]
 
 
 class Layout(NamedTuple):
@@ -57,26 +57,41 @@ class Layout(NamedTuple):
     def _attend(
         self, step: int, at: Any, wraps: bool, held: Held, travelling: Travelling
     ) -> MergedAttention:
-        rows = []
+        shown = self._shown(step, held.mask, wraps)
+        lengths = held.query_seq_lengths, held.key_value_seq_lengths
+        needs_places = self.settings.dropout_rate > 0.0 or any(x is not None for x in lengths)
+        cells, found = self._cells(shown, needs_places), {}
+        for i, j in cells:
+            pair = self._pair(step, wraps, i or 0, j or 0, held.device, at)
+            new = attend(self.settings, pair, *self._chunks(held, travelling, i, j))
+            found[i] = merge_attention(*found[i], *new) if i in found else new
+        if None in found:
+            return found[None]
         for i in range(self.chunks):
-            parts = [
-                attend(self.settings, pair, *self._chunks(held, travelling, i, j))
-                for j in range(self.chunks)
-                for pair in [self._pair(step, wraps, i, j, held.device, at)]
-            ]
-            parts = [x for x in parts if x is not None]
-            merge = lambda left, right: merge_attention(*left, *right)
-            empty = nothing(self._part(held.query, i, -3), travelling.value)
-            rows.append(reduce(merge, parts) if parts else empty)
-        if len(rows) == 1:
-            return rows[0]
-        outputs, sums = zip(*rows, strict=True)
+            found.setdefault(i, nothing(self._part(held.query, i, -3), travelling.value))
+        outputs, sums = zip(*(found[i] for i in range(self.chunks)), strict=True)
         return MergedAttention(jnp.concatenate(outputs, -3), jnp.concatenate(sums, -2))
 
+    def _cells(self, shown: list[Mask | bool], needs_places: bool) -> list[Cell]:
+        """Returns the chunks to attend between.
+
+        If all that show anything are a rectangle, and need only one mask, it is a single cell.
+        """
+        numbers = list(np.ndindex(self.chunks, self.chunks))
+        cells = [cell for cell, x in zip(numbers, shown, strict=True) if x is not False]
+        masks = [x for x in shown if x is not False]
+        rows, columns = ({cell[axis] for cell in cells} for axis in (0, 1))
+        if len(set(map(_structure, masks))) != 1 or len(cells) != len(rows) * len(columns):
+            return cells
+        if self.chunks > 1 and (needs_places or not all(map(is_placeless, masks))):
+            return cells
+        whole = lambda numbers: None if len(numbers) == self.chunks else min(numbers)
+        return [(whole(rows), whole(columns))]
+
     def _chunks(
-        self, held: Held, travelling: Travelling, i: int, j: int
+        self, held: Held, travelling: Travelling, i: int | None, j: int | None
     ) -> tuple[Held, Travelling]:
-        """Returns the arrays of a chunk of queries and of a chunk of keys."""
+        """Returns the arrays of a chunk of queries and of a chunk of keys, None for all chunks."""
         ids_of = lambda number: lambda ids: self._part(ids, number, -1)
         mask = held.mask and with_ids(held.mask, ids_of(i), ids_of(j))
         key, value = (self._part(x, j, -3) for x in travelling[:2])
@@ -84,8 +99,8 @@ class Layout(NamedTuple):
         query = self._part(held.query, i, -3)
         return held._replace(query=query, mask=mask), Travelling(key, value, ids)
 
-    def _part(self, array: Any, number: int, axis: int) -> Any:
-        if self.chunks == 1:
+    def _part(self, array: Any, number: int | None, axis: int) -> Any:
+        if number is None:
             return array
         return lax.slice_in_dim(array, number * self.size, (number + 1) * self.size, axis=axis)
 
@@ -103,14 +118,19 @@ class Layout(NamedTuple):
         key = place((device - at) % n, j)
         return Pair(place(device, i), key, (min(distances), max(distances)), self.size, self.size)
 
-    def _kind(self, step: int, mask: Mask | None, wraps: bool) -> Kind:
-        """Returns what the masks of a step's chunks are known to show."""
+    def _shown(self, step: int, mask: Mask | None, wraps: bool) -> list[Mask | bool]:
+        """Returns the masks of a step's chunks, with zero as each position that is traced."""
         if mask is None:
-            return (True,) * self.chunks**2
-        zero = np.zeros((), np.int32)  # A leaf of the mask, as the traced position is.
-        pairs = [self._pair(step, wraps, i, j, zero, zero) for i, j in self._numbers()]
-        shown = [visible(mask, pair) for pair in pairs]
-        return tuple(x if isinstance(x, bool) else jax.tree.structure(x) for x in shown)
+            return [True] * self.chunks**2
+        zero = np.zeros((), np.int32)
+        numbers = np.ndindex(self.chunks, self.chunks)
+        pairs = [self._pair(step, wraps, i, j, zero, zero) for i, j in numbers]
+        return [visible(mask, pair) for pair in pairs]
 
-    def _numbers(self) -> list[tuple[int, ...]]:
-        return list(np.ndindex(self.chunks, self.chunks))
+    def _kind(self, step: int, mask: Mask | None, wraps: bool) -> tuple[Any, ...]:
+        """Returns what is known of the masks of a step's chunks: True, False, or a structure."""
+        return tuple(map(_structure, self._shown(step, mask, wraps)))
+
+
+def _structure(shown: Mask | bool) -> Any:
+    return shown if isinstance(shown, bool) else jax.tree.structure(shown)

@@ -90,6 +90,13 @@ def key_ids(mask: Mask | None) -> list[Array]:
     return found
 
 
+def is_placeless(mask: Mask | bool) -> bool:
+    """Returns whether a mask depends on ids alone, and on no positions."""
+    if isinstance(mask, bool) or mask.rule is same_segment:
+        return True
+    return mask.rule in COMPOUND and all(map(is_placeless, mask.operands))
+
+
 def check_mask(mask: Any, t: int, s: int, lead: tuple[int, ...]) -> None:
     """Raises ValueError for a mask that shards cannot evaluate.
 

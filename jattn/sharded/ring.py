@@ -58,7 +58,8 @@ def circulated(shards: Shards, chunks: int) -> Any:
     """Returns the result of a call whose shards consist of so many chunks each."""
     ring, size = Ring(shards.axis_name, shards.devices), shards.call.query.shape[-3] // chunks
     layout = Layout(ring, chunks, size, shards.settings)
-    return shards.result(_around(layout, *shards.arrays()))
+    held, travelling = shards.arrays()
+    return shards.result(_around(layout, held, travelling))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -66,7 +67,9 @@ def _around(layout: Layout, held: Held, travelling: Travelling) -> MergedAttenti
     total = nothing(held.query, travelling.value)
     for run in layout.runs(held.mask):
 
-        def visit(at: Any, moving: Any, total: Any, first: int = run.first) -> tuple[Any, Any]:
+        def visit(
+            at: Any, moving: Travelling, total: MergedAttention, first: int = run.first
+        ) -> tuple[Travelling, MergedAttention]:
             return moving, merge_attention(*total, *layout.attend(first, at, held, moving))
 
         total = layout.ring.tour(run, visit, travelling, total)[1]

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from jattn._options import Count, Size, check_array, check_options, named
+from jattn._sharding import check_whole
 from jattn.sharded.arguments import Options, shards_of
 from jattn.sharded.ring import circulated
 
@@ -66,7 +67,7 @@ def zigzag_order(array: Shaped[Array, "..."], n: int, axis: int) -> Shaped[Array
         axis: the axis of positions, counted from the front.
 
     Raises:
-        ValueError: if 2 n does not divide the length.
+        ValueError: if 2 n does not divide the length, or the axis is sharded by its type.
     """
     return _ordered("zigzag_order", array, n, axis, _order(n))
 
@@ -79,7 +80,7 @@ def from_zigzag_order(array: Shaped[Array, "..."], n: int, axis: int) -> Shaped[
         axis: the axis of positions, counted from the front.
 
     Raises:
-        ValueError: if 2 n does not divide the length.
+        ValueError: if 2 n does not divide the length, or the axis is sharded by its type.
     """
     return _ordered("from_zigzag_order", array, n, axis, np.argsort(_order(n)))
 
@@ -96,5 +97,6 @@ def _ordered(function: str, array: Any, n: int, axis: int, order: np.ndarray) ->
         if axis >= len(shape) or shape[axis] % (2 * n):
             expected = f"a length on axis {axis} that 2 n = {2 * n} divides"
             raise ValueError(f"array has shape {shape}, expected {expected}")
+        check_whole("array", array, axis, "t")
     chunks = jnp.reshape(array, (*shape[:axis], 2 * n, shape[axis] // (2 * n), *shape[axis + 1 :]))
     return jnp.take(chunks, order, axis).reshape(shape)
