@@ -121,7 +121,8 @@ class Parser(argparse.ArgumentParser):
         for field in dataclasses.fields(config):
             is_tuple = typing.get_origin(field.type) is tuple
             kind: Any = typing.get_args(field.type)[0] if is_tuple else field.type
-            default = " ".join(map(str, field.default)) if is_tuple else field.default
+            default: Any = field.default
+            default = " ".join(map(str, default)) if is_tuple else default
             limits, renamed = field.metadata["limits"], field.metadata["renamed"]
             readers = {int: whole, float: real}
             reader = readers[kind](**limits) if kind in readers else kind

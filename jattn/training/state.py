@@ -57,9 +57,7 @@ def _on_one_mesh(state: TrainState) -> TrainState:
         return state
     everywhere = NamedSharding(meshes[0], PartitionSpec())
     is_on_a_mesh = lambda leaf: isinstance(place(leaf), NamedSharding)
-    return jax.tree.map(
-        lambda leaf: leaf if is_on_a_mesh(leaf) else _put(leaf, everywhere), state
-    )
+    return jax.tree.map(lambda leaf: leaf if is_on_a_mesh(leaf) else _put(leaf, everywhere), state)
 
 
 def _put(leaf, sharding):
