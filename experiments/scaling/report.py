@@ -32,7 +32,8 @@ def bytes_of_step(name: str, devices: int, config: Config, parameter_bytes: int)
     mean of the loss.
     """
     layer = layer_of(config)._replace(bytes=8)
-    attention = SCHEMES[name].traffic(devices, config.length, layer).bytes
+    traffic = SCHEMES[name].compiled or SCHEMES[name].traffic
+    attention = traffic(devices, config.length, layer).bytes
     return config.layers * attention + all_reduced(parameter_bytes + 8, devices)
 
 

@@ -7,6 +7,7 @@ device holds t = T / n of them.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.scaling.collectives import Traffic, sent
@@ -36,6 +37,7 @@ class Scheme(NamedTuple):
         average over all heads.
     traffic: what a device sends forward and backward.
     most_devices: the largest number of devices.
+    compiled: the traffic in a program for a CPU, where that is less.
     """
 
     attend: Callable[..., Any]
@@ -43,6 +45,7 @@ class Scheme(NamedTuple):
     pairs: Callable[[int, int], np.ndarray]
     traffic: Callable[[int, int, Layer], Traffic]
     most_devices: Callable[[Layer], float]
+    compiled: Callable[[int, int, Layer], Traffic] | None = None
 
 
 def pairs_of_rows(first: np.ndarray, count: float) -> np.ndarray:
@@ -73,11 +76,14 @@ def exchanged_keys(devices: int, tokens: int, layer: Layer) -> float:
 
 
 def gathering(devices: int, tokens: int, layer: Layer) -> Traffic:
-    """Keys and values are gathered, and their cotangents added up.
+    """Keys and values are gathered forward and again backward, and their cotangents added up."""
+    keys = exchanged_keys(devices, tokens, layer)
+    gathered = sent("all-gather", devices * keys, devices).times(2)
+    return (gathered + sent("reduce-scatter", keys, devices)).times(2)
 
-    The gradient gathers them again in JAX; XLA merges both on a CPU, where it drops the barrier
-    between them.
-    """
+
+def gathering_once(devices: int, tokens: int, layer: Layer) -> Traffic:
+    """The same where XLA merges the two exchanges, as that of jax 0.10 does on a CPU."""
     keys = exchanged_keys(devices, tokens, layer)
     gathered = sent("all-gather", devices * keys, devices)
     return (gathered + sent("reduce-scatter", keys, devices)).times(2)
@@ -116,19 +122,26 @@ def costs(
     """Returns what the busiest device does.
 
     Args:
-        processors: number of processors that the devices share, at least one each by default.
+        processors: number of processors of one machine that the devices share; by default, each
+            device is a machine.
     """
     pairs = scheme.pairs(devices, tokens)
     computed = max(pairs.max(), pairs.sum() / processors)
     operations = OPERATIONS * layer.heads * layer.head_size * computed
-    return Costs(float(operations), *scheme.traffic(devices, tokens, layer))
+    traffic = scheme.traffic if np.isinf(processors) else scheme.compiled or scheme.traffic
+    return Costs(float(operations), *traffic(devices, tokens, layer))
 
 
 in_order: Callable[[Any, int], Any] = lambda array, devices: array
 any_number: Callable[[Layer], float] = lambda layer: np.inf
 SCHEMES = {
     "all gather": Scheme(
-        sharded.all_gather_attention, in_order, contiguous_pairs, gathering, any_number
+        sharded.all_gather_attention,
+        in_order,
+        contiguous_pairs,
+        gathering,
+        any_number,
+        gathering_once if jax.__version_info__ < (0, 11) else None,
     ),
     "ring": Scheme(sharded.ring_attention, in_order, contiguous_pairs, circulating, any_number),
     "zig-zag": Scheme(
