@@ -2,6 +2,7 @@
 
 from importlib import import_module as _import_module
 
+from jattn import biases as biases
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
@@ -37,6 +38,7 @@ from jattn.caches.extend import rollback_cache as rollback_cache
 from jattn.chunks.in_chunks import in_chunks as in_chunks
 from jattn.engine.decoding import attend_to_cache as attend_to_cache
 from jattn.engine.dot_product import dot_product_attention as dot_product_attention
+from jattn.engine.flex import flex_attention as flex_attention
 from jattn.engine.merge import MergedAttention as MergedAttention
 from jattn.engine.merge import merge_attention as merge_attention
 from jattn.engine.statistics import AttentionStatistics as AttentionStatistics
@@ -60,7 +62,6 @@ from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import sparsemax as sparsemax
-from jattn.positions import alibi_bias as alibi_bias
 from jattn.positions import half_split_rotary as half_split_rotary
 from jattn.positions import rotary as rotary
 from jattn.positions import sinusoidal_positions as sinusoidal_positions

@@ -26,15 +26,21 @@ def rows_of(root: Path) -> list[str]:
     """Returns the functions that have a row in the catalog."""
     tree = ast.parse((root / "jattn/catalog/table.py").read_text("utf-8"))
     return [
-        ast.unparse(node.args[0]).removeprefix("jattn.")
+        ast.unparse(node.args[0]).rpartition(".")[2]
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Mechanism" and node.args
     ]
 
 
-def exports_of(root: Path) -> set[str]:
-    """Returns the names that `jattn/__init__.py` imports."""
-    tree = ast.parse((root / "jattn/__init__.py").read_text("utf-8"))
+def package_of(path: Path) -> str:
+    """Returns the package whose names a module under `jattn` is exported to."""
+    return "jattn.biases" if path.parts[0] == "biases" else "jattn"
+
+
+def exports_of(root: Path, package: str) -> set[str]:
+    """Returns the names that a package's `__init__.py` imports."""
+    path = root.joinpath(*package.split("."), "__init__.py")
+    tree = ast.parse(path.read_text("utf-8"))
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {alias.asname or alias.name for node in imports for alias in node.names}
 
@@ -57,7 +63,7 @@ def words_of_code(text: str) -> set[str]:
 
 def forgotten(root: Path) -> list[str]:
     """Returns the places that mechanisms under `root` lack, each with the remedy."""
-    rows, exports, code = rows_of(root), exports_of(root), code_of_pages(root)
+    rows, code = rows_of(root), code_of_pages(root)
     modules = {
         name: path.relative_to(root / "jattn")
         for path in sorted((root / "jattn").rglob("*.py"))
@@ -77,15 +83,16 @@ def forgotten(root: Path) -> list[str]:
             continue
         path = modules[name]
         module = "jattn." + ".".join(path.with_suffix("").parts)
+        package = package_of(path)
         if name not in rows:
             complaints.append(
-                f"{name} has no row: add `Mechanism(jattn.{name}, ...)` to MECHANISMS in "
+                f"{name} has no row: add `Mechanism({package}.{name}, ...)` to MECHANISMS in "
                 "jattn/catalog/table.py"
             )
-        if name not in exports:
+        if name not in exports_of(root, package):
             complaints.append(
                 f"{name} has no export: add `from {module} import {name} as {name}` to "
-                "jattn/__init__.py"
+                f"{package.replace('.', '/')}/__init__.py"
             )
         if name not in functions_of(root / "jattn/oracle" / path):
             complaints.append(f"{name} has no oracle: write {name} in jattn/oracle/{path}")

@@ -144,6 +144,7 @@ RNG = jax.random.key(0)
 UNITS = {"input_size": 3, "units": 2}
 EIGHT = np.ones((5, 3), jax.numpy.float8_e5m2)
 SEQUENCE = np.ones((5, 2))
+SLOPES = jattn.biases.alibi(jattn.biases.alibi_slopes(2))
 CACHE = jattn.init_cache(capacity=5, key_value_heads=1, key_size=2)
 OPTIONS = {
     "init_gru: units is 2.5, expected an integer": lambda: jattn.init_gru(
@@ -178,7 +179,7 @@ OPTIONS = {
     "rotary: base is traced": traced(
         lambda base: jattn.rotary(SEQUENCE, np.arange(5), base=base * 1.0)
     ),
-    "alibi_bias: heads is 2.5, expected an integer": lambda: jattn.alibi_bias(2.5, 3, 3),
+    "alibi_slopes: heads is 2.5, expected an integer": lambda: jattn.biases.alibi_slopes(2.5),
     "in_chunks: chunk_size is '2', expected an integer": lambda: jattn.in_chunks(
         jattn.dot_attention, "2"
     ),
@@ -227,14 +228,18 @@ def test_options_of_another_kind_are_refused_by_name(message):
         OPTIONS[message]()
 
 
-WITH_SIZES = [name for name in dir(jattn) if name.startswith("init_")]
-WITH_SIZES += ["alibi_bias", "sinusoidal_positions"]
+WITH_SIZES = [
+    function
+    for package in (jattn, jattn.biases)
+    for name, function in vars(package).items()
+    if name.startswith("init_")
+]
+WITH_SIZES.append(jattn.sinusoidal_positions)
 
 
-@pytest.mark.parametrize("name", WITH_SIZES)
-def test_sizes_and_dtypes_are_refused_by_name(name):
+@pytest.mark.parametrize("function", WITH_SIZES, ids=lambda function: function.__name__)
+def test_sizes_and_dtypes_are_refused_by_name(function):
     """Of all functions that draw weights or make arrays: each size, and what is no dtype."""
-    function = getattr(jattn, name)
     hints = get_type_hints(function, include_extras=True)
     arguments = inspect.signature(function).parameters
     given = {
@@ -253,7 +258,7 @@ def test_sizes_and_dtypes_are_refused_by_name(name):
     assert tried >= (given.keys() - {"rng"}) | {"dtype"}  # Guards the guard.
     for argument, wrong, expected in mistakes:
         said = str(np.dtype(wrong)) if isinstance(wrong, type) else repr(wrong)
-        message = re.escape(f"{name}: {argument} is {said}, expected {expected}")
+        message = re.escape(f"{function.__name__}: {argument} is {said}, expected {expected}")
         with pytest.raises(ValueError, match=f"^{message}"):
             function(**{**given, argument: wrong})
 
@@ -314,7 +319,7 @@ INTEGERS = {
     ),
     "rotary": ("positions", [0, 1, 2, 3, 4], lambda x: jattn.rotary(SEQUENCE, x)),
     "sinusoidal_positions": ("offset", 2, lambda x: jattn.sinusoidal_positions(3, 4, offset=x)),
-    "alibi_bias": ("offset", 2, lambda x: jattn.alibi_bias(2, 3, 4, offset=x)),
+    "dense": ("offset", 2, lambda x: SLOPES.dense(3, 4, offset=x)),
     "dot_product_attention": (
         *("key_value_seq_lengths", [2]),
         lambda x: attend_batched(key_value_seq_lengths=x),
@@ -564,13 +569,12 @@ def test_a_mask_of_zeros_and_ones_is_said_to_be_one(dtype):
         assert "bias" not in str(caught.value) or "a bias of 0 hides nothing" in str(caught.value)
 
 
-INITS = [name for name in WITH_SIZES if name.startswith("init_")]
+INITS = [function for function in WITH_SIZES if function.__name__.startswith("init_")]
 
 
-@pytest.mark.parametrize("name", INITS)
-def test_D1_parameters_are_drawn_in_every_dtype(name):
+@pytest.mark.parametrize("function", INITS, ids=lambda function: function.__name__)
+def test_D1_parameters_are_drawn_in_every_dtype(function):
     """In the same numbers, rounded."""
-    function = getattr(jattn, name)
     parameters = inspect.signature(function).parameters.values()
     required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
     sizes = {argument: RNG if argument == "rng" else 3 for argument in required}

@@ -285,7 +285,7 @@ def test_a_plan_takes_the_options_of_the_call_and_no_others():
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"rows": np.arange(T)}, "plan: rows is unknown, expected options bias"),
         ({"sliding_window": 3}, "plan: sliding_window is unknown"),
-        ({"implementation": "xla"}, "plan: implementation is unknown"),
+        ({"implementation": "other"}, "plan: implementation is 'other', expected 'xla'"),
         ({"return_weights": 2}, "plan: return_weights is 2, expected True or False"),
         ({"planner": "dense"}, "plan: planner is 'dense', expected a function"),
     )

@@ -116,7 +116,8 @@ def causal_step(params, caches, rows):
 def told_positions(inputs, offset):
     added = inputs + jattn.sinusoidal_positions(*inputs.shape, offset=offset, dtype=inputs.dtype)
     turned = jattn.half_split_rotary(added, offset + np.arange(len(inputs), dtype=np.int32))
-    return turned, jattn.alibi_bias(2, 3, 4, offset=offset, dtype=inputs.dtype)
+    bias = jattn.biases.alibi(jattn.biases.alibi_slopes(2))
+    return turned, bias.dense(3, 4, offset=offset, dtype=inputs.dtype)
 
 
 def searched(search, params, encoder, source, **options):
@@ -177,7 +178,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
             of_shape(2, 3, 4),
         ),
     ),
-    "sinusoidal_positions, half_split_rotary, alibi_bias": (
+    "sinusoidal_positions, half_split_rotary": (
         told_positions,
         (of_shape(5, 4), jax.ShapeDtypeStruct((), "int32")),
     ),

@@ -21,7 +21,7 @@ BOTTOM = {
     "jattn._sizes",
     "jattn._varying",
 }
-ROW_MAPS = {"jattn.masks", "jattn.normalizers", "jattn.positions"}
+ROW_MAPS = {"jattn.biases", "jattn.masks", "jattn.normalizers", "jattn.positions"}
 MECHANISMS = {
     "jattn.alignment",
     "jattn.attention",
@@ -46,6 +46,7 @@ ALLOWED = {
     "jattn._sizes": ARRAYS,
     "jattn._varying": ARRAYS,
     "jattn.atomic": set(),
+    "jattn.biases": ARRAYS | BOTTOM | {"jattn.positions"},
     "jattn.masks": ARRAYS | BOTTOM,
     "jattn.normalizers": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.positions": ARRAYS | BOTTOM,

@@ -9,7 +9,6 @@ from jax.experimental import checkify
 
 import jattn
 from jattn import testing
-from jattn.positions import alibi_slopes
 from jattn.testing.properties import ROUNDING
 
 FAR = np.array([0, 1, 2, 13, 1000, 4097, 65537, 2**20 - 1, 2**20, -7, -(2**20)])
@@ -187,34 +186,9 @@ def test_features_come_in_pairs(turn):
         turn(np.zeros((2, 5)), np.arange(2))
 
 
-def test_alibi_falls_with_the_distance_by_a_slope_of_each_head():
-    bias = jattn.alibi_bias(4, 2, 5, offset=3)
-    slopes = np.array([2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8])
-    distance = np.array([[3, 2, 1, 0, 1], [4, 3, 2, 1, 0]])
-    np.testing.assert_array_equal(bias, -slopes[:, None, None] * distance)
-    assert jattn.alibi_bias(0, 2, 5).shape == (0, 2, 5)
-    # The authors' code gives these to six heads: four, and the first and third of eight.
-    testing.assert_close(alibi_slopes(6), np.array([*slopes, 2.0**-1, 2.0**-3]), 1e-15)
-
-
-def test_S1_a_step_of_decoding_takes_one_row_of_the_bias():
-    t, heads = 5, 4
-    bias = jattn.alibi_bias(heads, t, t, dtype="float32")
-    step = jax.jit(lambda offset: jattn.alibi_bias(heads, 1, t, offset=offset, dtype="float32"))
-    for offset in range(t):
-        row = jattn.alibi_bias(heads, 1, t, offset=offset, dtype="float32")
-        np.testing.assert_array_equal(row[:, 0], bias[:, offset])
-        np.testing.assert_array_equal(step(np.uint8(offset))[:, 0], bias[:, offset])
-
-
 @pytest.mark.parametrize("offset", [2**31 - 1, -(2**31), 2**33 + 3, -(2**62), 2**63])
 def test_offsets_of_64_bits_are_exact(offset):
     first = np.array(offset, np.uint64 if offset >= 2**63 else np.int64)
-    distance = [[abs(offset + t - s) for s in range(4)] for t in range(3)]
-    expected = -0.25 * np.array(distance, np.longdouble)
-    bias = lambda offset: jattn.alibi_bias(4, 3, 4, offset=offset, dtype="float32")[0]
-    for found in (bias(offset), bias(first), jax.jit(bias)(first)):
-        testing.assert_close(np.asarray(found, np.longdouble), expected, 2 * ROUNDING["float32"])
     # The second frequency is 2 ** -20, so that 80 bits hold the exact angle.
     pair = lambda offset: jattn.sinusoidal_positions(
         3, 4, offset=offset, base=2.0**40, dtype="float32"
@@ -226,12 +200,8 @@ def test_offsets_of_64_bits_are_exact(offset):
 
 
 def test_offsets_of_more_than_64_bits_are_refused():
-    for call in (jattn.alibi_bias, jattn.sinusoidal_positions):
-        sizes = (2, 3, 4)[: 3 if call is jattn.alibi_bias else 2]
-        with pytest.raises(
-            ValueError, match=f"^{call.__name__}: offset is {2**64}, expected an int"
-        ):
-            call(*sizes, offset=2**64)
+    with pytest.raises(ValueError, match=f"^sinusoidal_positions: offset is {2**64}, expected an"):
+        jattn.sinusoidal_positions(3, 4, offset=2**64)
 
 
 POINTS = np.random.default_rng(5).standard_normal((3, 4)).astype(np.float32)
@@ -239,7 +209,7 @@ CLEAN = {
     "rotary": lambda x: jattn.rotary(x, jnp.arange(-1, 2)),
     "fractional rotary": lambda x: jattn.half_split_rotary(x, jnp.array([-0.5, 0.0, 1.5])),
     "sinusoids": lambda x: x + jattn.sinusoidal_positions(3, 4, dtype="float32"),
-    "linear biases": lambda x: x + jattn.alibi_bias(1, 3, 4, offset=1, dtype="float32")[0],
+    "linear biases": lambda x: x + jattn.biases.alibi(x[0, :1]).dense(3, 4, offset=1)[0],
     "embedding": lambda x: jattn.embedding(jattn.EmbeddingParams(x), jnp.array([2, 0])),
     "layer norm": lambda x: jattn.layer_norm(jattn.LayerNormParams(x[0]), 0.0 * x),
     "rms norm": lambda x: jattn.rms_norm(jattn.RMSNormParams(x[0]), 0.0 * x),

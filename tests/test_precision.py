@@ -136,11 +136,15 @@ def families(call):
         "tiny scores": lambda leaf, x: 1e-25 * x if leaf.path in ("query", "key") else x,
         "one-hot": lambda leaf, x: one_hot(x) if leaf.leading in ("t", "s") else x,
     }
-    stays = lambda leaf, x: x.ndim == 0 or leaf.path.startswith("params.")
+    positive = call.mechanism.positive
+
+    def edited(leaf, x, edit):
+        if x.ndim == 0 or leaf.path.startswith("params."):
+            return x
+        return np.abs(edit(leaf, x)) if leaf.path in positive else edit(leaf, x)
+
     return {
-        name: change(
-            call, call.inputs(), lambda leaf, x, edit=edit: x if stays(leaf, x) else edit(leaf, x)
-        )
+        name: change(call, call.inputs(), functools.partial(edited, edit=edit))
         for name, edit in edits.items()
     }
 

@@ -45,7 +45,8 @@ def positions(rows, memory):
     t, s = rows.shape[1], memory.shape[1]
     added = rows + jattn.sinusoidal_positions(t, 4, offset=2, dtype=rows.dtype)[None]
     turned = jax.vmap(jattn.half_split_rotary, (0, None))(added, jnp.arange(t))
-    return turned, jattn.alibi_bias(2, t, s, offset=s - t, dtype=rows.dtype)
+    bias = jattn.biases.alibi(jattn.biases.alibi_slopes(2))
+    return turned, bias.dense(t, s, offset=s - t, dtype=rows.dtype)
 
 
 def stacks(rows, memory):

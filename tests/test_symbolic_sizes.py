@@ -198,8 +198,8 @@ MISTAKES = {
     "gru: length is -1, expected 0 to t (s)": lambda: exported(
         lambda rows: jattn.gru(jattn.init_gru(KEY, input_size=4, units=2), rows, length=-1), (T, 4)
     ),
-    "alibi_bias: heads is t, expected an integer": lambda: exported(
-        lambda rows: jattn.alibi_bias(rows.shape[0], 2, 3), (T, 4)
+    "alibi_slopes: heads is t, expected an integer": lambda: exported(
+        lambda rows: rows + jattn.biases.alibi_slopes(rows.shape[0])[:, None], (T, 4)
     ),
 }
 

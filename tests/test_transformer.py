@@ -44,6 +44,7 @@ SINKS = {
     "memory_sinks": RNG.standard_normal((LAYERS, HEADS)),
 }
 SELF_BIAS, MEMORY_BIAS = RNG.standard_normal((HEADS, T, T)), RNG.standard_normal((T, S))
+NEAR = jattn.biases.alibi(jattn.biases.alibi_slopes(HEADS))
 MEMORY_MASK = np.array([[True] * 2 + [False] * 3, FIRST_THREE, [False] * S])
 # Position 1 attends to no position, and none attends to it.
 SELF_MASK = np.array([[True, False, False], [False] * 3, [True, False, True]])
@@ -51,7 +52,7 @@ SELF_MASK = np.array([[True, False, False], [False] * 3, [True, False, True]])
 # Options of the whole pass, and the memory's mask that is the same for every query.
 WHOLE = {
     "post-norm, rotation, a bias, a memory with padding": (
-        {"order": jattn.post_norm, "self_bias": jattn.alibi_bias(HEADS, T, T), **TURNED},
+        {"order": jattn.post_norm, "self_bias": NEAR.dense(T, T), **TURNED},
         masks.lengths(3),
     ),
     "sinks, cap, scale and rotation of the memory from a later position": (

@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from jattn.biases import Bias
 from jattn.masks import Mask
 
 # Sizes are distinct, so that no two axes can be taken for each other.
@@ -50,6 +51,7 @@ class Mechanism:
         cases: ways to call the function; the suite runs each.
         sizes: sizes of axes other than `SIZES`.
         draw: functions of a NumPy generator and the sizes, for arguments that are no floats.
+        positive: arguments that have to be positive; their entries are at least 1/2.
         tolerance: the largest error in float64.
         conditioning: multiplies the bounds of float32.
         exceptions: maps the id of a numerical rule that does not hold to the reason.
@@ -62,6 +64,7 @@ class Mechanism:
     cases: tuple[Case, ...] = (case(),)
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     draw: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    positive: tuple[str, ...] = ()
     tolerance: float = 1e-12
     conditioning: float = 1.0
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -102,7 +105,10 @@ def oracle_of(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclasses.dataclass(frozen=True)
 class CaseCall:
-    """A mechanism and one of its cases, as a function of differentiable arrays alone."""
+    """A mechanism and one of its cases, as a function of differentiable arrays alone.
+
+    A bias is the array of it, in the dtype of its parameters.
+    """
 
     mechanism: Mechanism
     case: Case
@@ -119,11 +125,17 @@ class CaseCall:
 
     def function(self, *inputs: Any) -> Any:
         args, options = self._arguments(inputs)
-        return self.mechanism.function(*args, **options)
+        result = self.mechanism.function(*args, **options)
+        if isinstance(result, Bias):
+            return result.dense(self.sizes["t"], self.sizes["s"], dtype=result.dtype)
+        return result
 
     def oracle(self, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
         args, options = self._arguments(inputs)
-        return self.mechanism.oracle(*args, **(options | self._plain))
+        result: Any = self.mechanism.oracle(*args, **(options | self._plain))
+        if not isinstance(result, tuple):
+            return result(np.arange(self.sizes["s"]) - np.arange(self.sizes["t"])[:, None])
+        return result
 
     def inputs(self, seed: int = 0) -> tuple[Any, ...]:
         """Returns the differentiable arrays in float64: positional ones, then drawn keywords."""
@@ -171,4 +183,5 @@ class CaseCall:
         shape = [sum(map(size, axis.split("+"))) for axis in hint.dim_str.split()]
         fan_in = shape[-1] if "." in path and shape else 1
         # Half of the usual deviation: saturated weights are a subject of their own.
-        return np.asarray(rng.standard_normal(shape) / 2 / np.sqrt(fan_in))
+        drawn = np.asarray(rng.standard_normal(shape) / 2 / np.sqrt(fan_in))
+        return np.abs(drawn) + 0.5 if path in self.mechanism.positive else drawn

@@ -28,6 +28,8 @@ NOT_ONE = "a row of weights does not sum to one"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 
+# Distances from -6 to 8, beyond what tables and buckets tell apart.
+DISTANCES = {"t": 7, "s": 9, "h": 4}
 PROJECTIONS = ("query", "key", "value", "output")
 HEADED = "heads divide among at least one key-value head"
 # One width for queries, keys, values and model, as blocks have it, and two heads that share one.
@@ -188,6 +190,54 @@ MECHANISMS: tuple[Mechanism, ...] = (
         ),
         sizes={"h": 6, "g": 2, "e": 4, "u": 8, "d": 9},
         exceptions={"E1 g": HEADED},
+    ),
+    Mechanism(
+        jattn.biases.alibi,
+        family="bias",
+        paper="Press et al. 2022, arXiv:2108.12409, section 3",
+        cost="h (t + s)",
+        sizes=DISTANCES,
+    ),
+    Mechanism(
+        jattn.biases.t5,
+        family="bias",
+        paper="Raffel et al. 2020, arXiv:1910.10683, 2.1",
+        cost="h (t + s)",
+        cases=(case(max_distance=6), case(bidirectional=False, max_distance=7)),
+        sizes=DISTANCES | {"m": 8},
+        exceptions={"E1 m": "a direction has at least two buckets"},
+    ),
+    Mechanism(
+        jattn.biases.relative,
+        family="bias",
+        paper="Parikh et al. 2016, arXiv:1606.01933, 3.4",
+        cost="h (t + s)",
+        sizes=DISTANCES | {"m": 5},
+        exceptions={"E1 m": "distance 0 has a row"},
+    ),
+    Mechanism(
+        jattn.biases.kerple_log,
+        family="bias",
+        paper="Chi et al. 2022, arXiv:2205.09921, section 4",
+        cost="h (t + s)",
+        sizes=DISTANCES,
+        positive=("rate",),
+    ),
+    Mechanism(
+        jattn.biases.kerple_power,
+        family="bias",
+        paper="Chi et al. 2022, arXiv:2205.09921, section 4",
+        cost="h (t + s)",
+        sizes=DISTANCES,
+    ),
+    Mechanism(
+        jattn.biases.sandwich,
+        family="bias",
+        paper="Chi et al. 2023, arXiv:2212.10356, section 5",
+        cost="(h + d) (t + s)",
+        cases=(case(features=6, base=100.0),),
+        sizes=DISTANCES,
+        positive=("compression",),
     ),
     Mechanism(
         jattn.embedding,

@@ -21,6 +21,7 @@ from jattn._options import (
     mask_hint,
 )
 from jattn._sharding import check_whole
+from jattn.biases.algebra import Bias
 from jattn.engine.forms import as_array, as_known, sides, without_batch
 from jattn.masks.algebra import Mask
 
@@ -61,6 +62,10 @@ class Call(NamedTuple):
     precision: Any = None  # Of products, as in `jax.lax.dot_general`.
     rows: Any = None  # Where the queries stand among all, if they are not all.
     origin: Origin | None = None
+    params: Any = None  # Of the functions that follow.
+    score: Any = None
+    weight: Any = None
+    normalizer: Any = None  # None is softmax.
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -124,7 +129,11 @@ def check(call: Call, *, shapes_alone: bool = False) -> Call:
     _require(h > 0, "query has no heads (h), expected at least 1")
     _require(g > 0 and h % g == 0, f"{h} heads do not divide among {g} key-value heads")
     pairs = (*lead, h, t, s)
-    check_pairs("bias", call.bias, pairs)
+    if isinstance(call.bias, Bias):
+        heads = call.bias.heads
+        _require(heads in (1, h), f"bias has {heads} heads, expected 1 or h={h} (from query)")
+    else:
+        check_pairs("bias", call.bias, pairs)
     if isinstance(call.mask, Mask):
         call.mask.check(t, s, lead)
     else:
@@ -184,7 +193,8 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
     fits = len(padded) == len(wanted) and all(
         one in (1, other) for one, other in zip(padded, wanted, strict=True)
     )
-    asked = "a bool array or a mask of jattn.masks" if name == "mask" else "an array"
+    of_functions = {"mask": "a bool array or a mask of jattn.masks"}
+    asked = of_functions.get(name, "an array or a bias of jattn.biases")
     is_array = isinstance(array, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
     is_array &= not isinstance(array, np.ma.MaskedArray)
     _require(is_array, f"{name} is a {type(array).__name__}, expected {asked}")

@@ -11,10 +11,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn._options import check_array, check_options, named
 from jattn._varying import varying_as
-from jattn.caches.cache import KeyValueCache, check_cache, in_layer, over_axes, visible_slots
+from jattn.biases.algebra import Bias
+from jattn.caches.cache import (
+    KeyValueCache,
+    check_cache,
+    in_layer,
+    over_axes,
+    positions_of,
+    visible_slots,
+)
 from jattn.engine.arguments import Call, check
-from jattn.engine.block import Settings
 from jattn.engine.merge import merge_attention
+from jattn.engine.operands import Settings
 from jattn.engine.slots import BLOCK, Attended, Static, attend_to_all, block_size, in_blocks
 from jattn.masks import window
 from jattn.masks.algebra import Mask
@@ -26,7 +34,7 @@ class Options(TypedDict, total=False):
     query_offset: int | Int[Array, "*b"] | None
     is_causal: bool
     mask: Bool[Array, "*b h t s"] | Mask | None
-    bias: Float[Array, "*b h t s"] | None
+    bias: Float[Array, "*b h t s"] | Bias | None
     scale: float | Float[Array, ""] | None
     logits_soft_cap: float | None
     local_window_size: int | tuple[int | None, int | None] | None
@@ -60,7 +68,7 @@ def attend_to_cache(
     query_offset: int | Int[Array, "*b"] | None = None,
     is_causal: bool = True,
     mask: Bool[Array, "*b h t s"] | Mask | None = None,
-    bias: Float[Array, "*b h t s"] | None = None,
+    bias: Float[Array, "*b h t s"] | Bias | None = None,
     scale: float | Float[Array, ""] | None = None,
     logits_soft_cap: float | None = None,
     local_window_size: int | tuple[int | None, int | None] | None = None,
@@ -85,7 +93,8 @@ def attend_to_cache(
             tokens, may be any number, and their first position is 0 by default.
         mask: hides further keys: a pattern of `jattn.masks`, by position, or an array over the
             slots (see `slot_positions`).
-        bias: added to the scores, over the slots; -inf is the same as a mask.
+        bias: added to the scores: an array over the slots, in which -inf is the same as a mask, or
+            a bias of `jattn.biases`, by position.
         scale: multiplies the scores; 1 / √k by default.
         logits_soft_cap: bounds the scores, `cap tanh(scores / cap)`; None is no bound.
         local_window_size: numbers of tokens before and after its own that a query may attend to;
@@ -177,6 +186,9 @@ def _attend(
     patterns += [] if call.local_window_size is None else [window(*call.local_window_size)]
     visible = functools.partial(visible_slots, cache, t, patterns, static.is_causal)
     allowed, lost = over_axes(visible, lead)(length, furthest, offset)
+    if isinstance(bias, Bias):
+        of_pairs = functools.partial(_bias_of_slots, bias, cache, t)
+        bias = over_axes(of_pairs, lead)(length, furthest, offset)
     allowed = jnp.expand_dims(allowed, -3)
     ranked = lambda x: jnp.asarray(x).reshape((1,) * (allowed.ndim - x.ndim) + x.shape)
     if mask is not None and not isinstance(mask, Mask):
@@ -231,6 +243,20 @@ def _attend(
         weights = weights.reshape(*query.shape[:-3], heads, t, cache.slots)
         weights = (weights + jnp.expand_dims(spoil, (-3, -1))).astype(dtype)
     return Attended(output.astype(dtype), lse, weights)
+
+
+def _bias_of_slots(
+    bias: Bias,
+    cache: KeyValueCache,
+    t: int,
+    length: Int[Array, ""],
+    furthest: Int[Array, ""],
+    first_query: Int[Array, ""],
+) -> Float[Array, "h t s"]:
+    """A bias of distances, for the tokens in the slots of one sequence."""
+    keys = positions_of(cache, length, furthest)
+    queries = first_query + jnp.arange(t, dtype=jnp.int32)
+    return bias.of_distances(keys[None] - queries[:, None])
 
 
 def _check_query(

@@ -1,14 +1,18 @@
 """Scaled dot-product attention of batches and heads."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict, Unpack, get_type_hints, overload
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._options import check_options, named
+from jattn.biases.algebra import Bias
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, attend_all, plan_of, planned
+from jattn.engine.attention import attend_all, plan_of, planned
+from jattn.engine.fastest import OWN, attend_fastest, choose
 from jattn.engine.kernels import check_implementation, hand_over
+from jattn.engine.measuring import Measured, Tile
 from jattn.engine.plan import Plan, Planner, best, chunked
 from jattn.masks.algebra import Mask
 
@@ -41,7 +45,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[False] = ...,
@@ -53,7 +57,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[True],
@@ -65,7 +69,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[False] = ...,
@@ -77,7 +81,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: Literal[True],
@@ -89,7 +93,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = ...,
+    bias: Float[Array, "*b h t s"] | Bias | None = ...,
     mask: Bool[Array, "*b h t s"] | Mask | None = ...,
     *,
     return_residual: bool = ...,
@@ -100,7 +104,7 @@ def dot_product_attention(
     query: Float[Array, "*b t h k"],
     key: Float[Array, "*b s g k"],
     value: Float[Array, "*b s g v"],
-    bias: Float[Array, "*b h t s"] | None = None,
+    bias: Float[Array, "*b h t s"] | Bias | None = None,
     mask: Bool[Array, "*b h t s"] | Mask | None = None,
     *,
     scale: Float[Array, ""] | float | None = None,
@@ -138,8 +142,8 @@ def dot_product_attention(
         query: [*b t h k]; the leading axes are free: none, one for a batch, or several.
         key: [*b s g k].
         value: [*b s g v].
-        bias: added to the scores; -inf is the same as a mask. Any axis may have size 1 and leading
-            ones may be left out, as in `mask`.
+        bias: added to the scores: an array, or a bias of `jattn.biases`. -inf is the same as a
+            mask. Any axis may have size 1 and leading ones may be left out, as in `mask`.
         mask: True where a query may attend to a key, or a mask of `jattn.masks`. Blocks of keys
             that such a mask hides are skipped. Ids of segments may be those of each element [*b t].
         scale: multiplies the scores, 1 / √k by default; an array is differentiated.
@@ -149,7 +153,9 @@ def dot_product_attention(
         local_window_size: numbers of keys before and after the query's position that it may attend
             to, both ends inclusive; one number for both sides; None leaves a side open.
         implementation: None is jattn's own. "xla", "cudnn" and "tokamax" dispatch to `jax.nn` and
-            tokamax, and refuse by name what these cannot do exactly.
+            tokamax, and refuse by name what these cannot do exactly. "fastest" takes one of the
+            latter two on an accelerator where it is exact, keeps every derivative, and is jattn's
+            own elsewhere; `jattn.engine.plan` shows the choice.
         return_residual: also returns the lse [*b t h], the logarithm of the denominator of the
             weights, in at least float32 and differentiable.
         query_offset: position of the first query among the keys; s - t aligns the last ones.
@@ -183,9 +189,13 @@ def dot_product_attention(
         call = check(call)
         flags = {"return_residual": return_residual, "return_weights": return_weights}
         check_flags(planner, **flags)
-        if implementation is not None:
+        if implementation not in (None, "fastest"):
             check_implementation(implementation, call, planner=planner, **flags)
-    if implementation is not None:
+    if implementation == "fastest":
+        choice = choose(call, planner=planner, **flags)
+        if choice.name != OWN:
+            return attend_fastest(choice, call)
+    elif implementation is not None:
         return hand_over(implementation, call)
     planner = planner or default_planner(return_weights)
     output, lse, weights, _ = attend_all(
@@ -196,7 +206,7 @@ def dot_product_attention(
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def all_weights(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
+def all_weights(weights: Tile, _scores: Tile, place: Callable[[Array], Array]) -> Measured:
     """The weights of a block as rows over all keys."""
     t, r, w = weights.shape
     rows = place(weights.reshape(t * r, w))
@@ -214,6 +224,7 @@ def plan(
     mask: Any = None,
     *,
     planner: Planner | None = None,
+    implementation: str | None = None,
     **options: Any,
 ) -> Plan:
     """Returns the plan by which `dot_product_attention` runs these arguments; print it as a table.
@@ -221,7 +232,9 @@ def plan(
     Args:
         query: an array or a `jax.ShapeDtypeStruct`, as are all arrays here.
         planner: as in `dot_product_attention`.
-        options: those of `dot_product_attention`, except `implementation`.
+        implementation: as in `dot_product_attention`. The plan of "fastest" says what it chose, and
+            why it left out what comes before; it holds for this process and its backend.
+        options: those of `dot_product_attention`.
 
     Raises:
         ValueError: if `dot_product_attention` refuses the arguments, or an option is unknown.
@@ -231,7 +244,18 @@ def plan(
         flags = {name: options.pop(name, False) for name in ("return_residual", "return_weights")}
         call = check(Call(query, key, value, bias, mask, **options), shapes_alone=True)
         check_flags(planner, **flags)
-    return plan_of(call, planner or default_planner(flags["return_weights"]))
+        if implementation not in (None, "fastest"):
+            check_implementation(implementation, call, planner=planner, **flags)
+    own = plan_of(call, planner or default_planner(flags["return_weights"]))
+    if implementation is None:
+        return own
+    name, notes = implementation, ""
+    if implementation == "fastest":
+        choice = choose(call, planner=planner, **flags)
+        name, notes = choice.name, str(choice)
+    if name == OWN:
+        return dataclasses.replace(own, notes=notes)
+    return dataclasses.replace(own, name=name, runs=(), notes=notes)
 
 
 def check_flags(planner: Planner | None, return_residual: bool, return_weights: bool) -> None:

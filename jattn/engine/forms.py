@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from jattn._options import floating
 from jattn._sizes import as_number
+from jattn.biases.algebra import Bias
 from jattn.masks.algebra import Mask
 from jattn.masks.reach import FAR
 
@@ -36,7 +37,7 @@ def as_known(given: Any) -> Any:
     if isinstance(given, list | tuple | bool | float):
         traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(given))
         return jnp.asarray(given) if traced else np.asarray(given)
-    if isinstance(given, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | Mask):
+    if isinstance(given, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | Mask | Bias):
         return given
     if hasattr(given, "dtype"):
         try:

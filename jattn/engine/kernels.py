@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jattn._sizes import is_certain
 from jattn.engine.arguments import Call
 from jattn.engine.attention import pairs_of
+from jattn.engine.structure import open_sides, shortest, structure_of
 from jattn.engine.visibility import mask_of, pairs_of_mask, visible_of
-from jattn.masks import causal
 from jattn.masks.algebra import Mask
 
 HALF = ("bfloat16", "float16")
@@ -36,17 +36,18 @@ NEUTRAL = {
 def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
     """Attention by a kernel: "xla" and "cudnn" of `jax.nn`, or "tokamax", which is an extra.
 
-    What the contract says of masked keys and empty rows is kept round the kernel: keys that nobody
-    reads are zeroed before it and rows that read nothing after it. Rounding is the kernel's own,
-    and so is what it can differentiate; it raises where it cannot.
+    The contract on masked keys and empty rows is enforced around the kernel. Keys that no query may
+    read are zeroed before it. A row that is empty reads some key in the kernel, and is zeroed after
+    it. Rounding and the available derivatives are the kernel's own.
     """
     b, t, s, g, r, _, v = call.sizes
     batch, h = call.lead, g * r
     query, key, value = (x.reshape(b, *x.shape[-3:]) for x in (call.query, call.key, call.value))
-    mask, is_causal = call.mask, call.is_causal
-    if isinstance(mask, Mask):
-        plain = mask.rule is causal().rule and repr(mask.operands) == "(0,)"
-        is_causal, mask = is_causal or plain, None if plain else pairs_of_mask(mask, batch, t, s)
+    is_causal, sides, *lengths, rest = structure_of(implementation, call)
+    mask = None if isinstance(call.mask, Mask) else call.mask
+    if rest is not None:
+        pairs = pairs_of_mask(rest, batch, t, s)
+        mask = pairs if mask is None else mask & pairs
 
     def four_axes(array: Any) -> Any:
         array = jnp.asarray(array)
@@ -58,11 +59,8 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
         finite = bias != -jnp.inf
         mask = finite if mask is None else mask & finite
         bias = jnp.where(finite, bias, 0.0).astype(jnp.float32)
-    as_row = lambda x: x if x is None else jnp.broadcast_to(jnp.int32(x), batch).reshape(b)
-    lengths = [as_row(x) for x in (call.query_seq_lengths, call.key_value_seq_lengths)]
-    sides = _sides(call)
-    if implementation == "cudnn" and sides is not None:  # Its windows end at a token.
-        is_causal, sides = True, (sides[0], 0)
+    lengths = [shortest(x, batch) for x in lengths]
+    lengths = [x if x is None else x.reshape(b) for x in lengths]
     reads = None
     may_be_empty = is_causal and not is_certain(lambda: s <= t)  # Keys past the last query.
     if any(x is not None for x in (mask, sides, *lengths)) or may_be_empty:
@@ -76,6 +74,7 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
             sizes = b if axes.batch[0] else 1, g if axes.group == 0 else 1
             sees = jnp.moveaxis(found.queries.reshape(*sizes, t, -1), 2, 1)  # [b t g r]
             reads = jnp.broadcast_to(sees, (b, t, g, r)).reshape(b, t, h, 1)
+            mask = mask if mask is None else mask | _empty_rows(sees, g, r)
             read = found.keys.reshape(*sizes, s, 1).swapaxes(1, 2)
             query = jnp.where(reads, query, 0.0)
             key, value = jnp.where(read, key, 0.0), jnp.where(read, value, 0.0)
@@ -86,8 +85,8 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
             *(query, key, value, bias, mask),
             scale=call.scale,
             is_causal=is_causal,
-            query_seq_lengths=lengths[0],
-            key_value_seq_lengths=lengths[1],
+            # Rows of padding are zeroed, and no row is empty in the kernel.
+            key_value_seq_lengths=None if lengths[1] is None else jnp.maximum(lengths[1], 1),
             local_window_size=sides,
             **cap,
         )
@@ -95,25 +94,34 @@ def hand_over(implementation: str, call: Call) -> Float[Array, "*b t h v"]:
     return context.reshape(*batch, t, h, v)
 
 
+def _empty_rows(sees: Bool[Array, "#b t #g #r"], g: int, r: int) -> Bool[Array, "#b #h t 1"]:
+    """True for queries that read no key, of each head if heads differ."""
+    b, t, *heads = sees.shape
+    heads = [1, 1] if heads == [1, 1] else [g, r]
+    rows = jnp.broadcast_to(~sees, (b, t, *heads)).reshape(b, t, heads[0] * heads[1], 1)
+    return rows.swapaxes(1, 2)
+
+
 def check_implementation(implementation: str, call: Call, **results: Any) -> None:
     """Raises ValueError if the kernel would compute something else, or does not exist here."""
     if not isinstance(implementation, str) or implementation not in DTYPES:
-        wanted = f"{', '.join(map(repr, DTYPES))} or None"
+        wanted = f"{', '.join(map(repr, DTYPES))}, 'fastest' or None"
         raise ValueError(f"implementation is {implementation!r}, expected {wanted}")
-    reason = _refusal(implementation, call, {**call._asdict(), **results})
+    reason = refusal(implementation, call, {**call._asdict(), **results})
     if reason:
         raise ValueError(f"implementation={implementation!r} cannot do {reason}")
     if implementation == "tokamax":
         _kernel(implementation)
 
 
-def _refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
+def refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
     """The option that the kernel cannot do as it is asked, and why; empty if there is none."""
     for name, (neutral, why) in NEUTRAL.items():
         given = options[name]
         if given is not neutral and not (isinstance(given, int | float) and given == neutral):
             return f"{name}: {why}"
-    arrays, sides = (call.query, call.key, call.value), _sides(call)
+    arrays, sides = (call.query, call.key, call.value), call.local_window_size
+    sides = None if sides is None else open_sides(call, *sides)
     dtypes = {str(array.dtype) for array in arrays}
     if len(dtypes) > 1 or not dtypes <= set(DTYPES[implementation]):
         return (
@@ -134,15 +142,6 @@ def _refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
     if call.logits_soft_cap is not None and call.bias is not None:
         return "logits_soft_cap: it caps scores after the bias"
     return ""
-
-
-def _sides(call: Call) -> tuple[int, int] | None:
-    """The window's two sides; an open one is one that reaches past both ends."""
-    if call.local_window_size is None:
-        return None
-    longest = max(call.query.shape[-3], call.key.shape[-3])
-    left, right = (longest if side is None else side for side in call.local_window_size)
-    return left, right
 
 
 def _kernel(implementation: str) -> Callable[..., Array]:

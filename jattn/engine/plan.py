@@ -75,6 +75,7 @@ class Plan:
     problem: Problem
     runs: tuple[Run, ...]
     loops: Loops = NO_LOOPS
+    notes: str = ""  # Why this implementation, if it was chosen among several.
 
     @property
     def scores(self) -> int:
@@ -100,11 +101,17 @@ class Plan:
         return max(min(loops.batch or p.batch, p.batch) * (1 if loops.groups else p.groups), 1)
 
     def __str__(self) -> str:
+        lines = self._lines()
+        return "\n".join([*lines, self.notes] if self.notes else lines)
+
+    def _lines(self) -> list[str]:
         p = self.problem
         pairs = max(p.t * p.s, 1)
         sizes = f"{p.batch} × {p.groups} problems of {p.heads} × {p.t} queries and {p.s} keys"
         if not are_known(p.t, p.s):
-            return f"{self.name}: {sizes}, all at once"
+            return [f"{self.name}: {sizes}, all at once"]
+        if not self.runs and p.t:
+            return [f"{self.name}: {sizes}, in blocks of its own"]
         rows = [
             f"{self.name}: {sizes}, {self.at_once} at a time",
             f"{'queries':>15}  {'block':>6}  {'keys':>15}",
@@ -119,7 +126,7 @@ class Plan:
             f"{most}{self.operations:,} operations forward, {self.scores / pairs:.0%} of all pairs;"
             f" {self.bytes:,} bytes of scores at a time"
         )
-        return "\n".join(rows)
+        return rows
 
 
 Planner = Callable[[Problem], Plan]

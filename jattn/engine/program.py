@@ -18,7 +18,8 @@ from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jax.tree_util import treedef_tuple
 
-from jattn.engine.block import Read, Settings, read, tangent
+from jattn.engine.block import read, tangent
+from jattn.engine.operands import Read, Settings
 from jattn.engine.plan import Run
 from jattn.engine.schedule import Axes, Loops, Way, Ways, over_heads, recompute
 from jattn.engine.tiles import KEY_COLUMNS, OPERANDS, READ, over_tiles

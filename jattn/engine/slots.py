@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
 from jattn.caches.cache import KeyValueCache
-from jattn.engine.block import Hidden, Operands, Place, Settings, read, weights_of
+from jattn.engine.block import read, weights_of
 from jattn.engine.merge import MergedAttention, merge_attention
+from jattn.engine.operands import Hidden, Operands, Place, Settings
 
 # Numbers of a block of keys. It is copied and then multiplied, and should stay in a processor's
 # cache between the two: with 32 MiB of it, blocks of four times as many took three times as long.
@@ -62,7 +63,7 @@ def attend_to_all(
     key, value = key.astype(query.dtype), value.astype(query.dtype)
     tile = Operands(query, key, value, bias, None, scale), Hidden(array=allowed), Place()
     context, lse = read(settings, *tile)
-    weights = weights_of(settings, *tile, lse).reshape(*query.shape[:2], len(key))
+    weights = weights_of(settings, *tile, lse).weights.reshape(*query.shape[:2], len(key))
     return Attended(context, lse, weights.swapaxes(0, 1))
 
 

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jattn._options import named
 from jattn._precision import inner_dtype
 from jattn.engine.arguments import SCORING, Call, check, check_names
-from jattn.engine.attention import Measured, attend_all, planned
+from jattn.engine.attention import attend_all, planned
 from jattn.engine.dot_product import all_weights
 from jattn.engine.forms import as_array
+from jattn.engine.measuring import Measured, Tile
 from jattn.engine.plan import chunked
 
 
@@ -108,8 +110,24 @@ def _checked_rows(rows: Any, t: int) -> Int[Array, " r"]:
     return jnp.asarray(rows, int)
 
 
-def _of_block(weights: Float[Array, "t r w"], place: Callable[[Array], Array]) -> Measured:
+def largest_of(array: Float[Array, "t r w"], least: float) -> Float[Array, "t r"]:
+    """The largest entry of each row, with a derivative to the first of equals.
+
+    JAX's rule looks for entries that equal the maximum. XLA may compute them anew, with other
+    roundings, and then there is none.
+    """
+    if not array.shape[-1]:
+        return jnp.full(array.shape[:-1], least, array.dtype)
+    first = lax.stop_gradient(array).argmax(-1, keepdims=True)
+    chosen = jnp.arange(array.shape[-1])[None, None] == first
+    return jnp.where(chosen, array, 0.0).sum(-1)
+
+
+def entropy_of(weights: Float[Array, "t r w"]) -> Float[Array, "t r"]:
     positive = weights > 0.0
-    terms = jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0)
-    rows = jnp.stack([-terms.sum(-1), weights.max(-1, initial=0.0)], -1)
+    return -jnp.where(positive, weights * jnp.log(jnp.where(positive, weights, 1.0)), 0.0).sum(-1)
+
+
+def _of_block(weights: Tile, _scores: Tile, place: Callable[[Array], Array]) -> Measured:
+    rows = jnp.stack([entropy_of(weights), largest_of(weights, 0.0)], -1)
     return Measured(rows, place(weights.sum(0)))

@@ -10,7 +10,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
-from jattn.engine.block import Operands, Place, Read
+from jattn.engine.operands import Operands, Place, Read
 from jattn.engine.plan import Run
 from jattn.engine.schedule import leaves_like, recompute
 from jattn.engine.visibility import Visible
@@ -19,9 +19,10 @@ from jattn.masks.patterns import existing
 from jattn.masks.spans import Interval
 
 # How an array goes along with a tile: by its queries [t ...], by its keys [s ...] or [... s], by
-# its pairs [*r t s]; or it is the same for all tiles.
+# its pairs [*r t s], by their distances [*r t+s-1]; or it is the same for all tiles.
 QUERIES, KEYS, KEY_COLUMNS, PAIRS, ALL = "queries", "keys", "key columns", "pairs", "all"
-OPERANDS = Operands._make([QUERIES, KEYS, KEYS, PAIRS, ALL, ALL])
+DISTANCES = "distances"
+OPERANDS = Operands._make([QUERIES, KEYS, KEYS, PAIRS, ALL, ALL, DISTANCES, ALL])
 READ = Read._make([QUERIES, QUERIES])
 
 
@@ -133,6 +134,8 @@ def _cut(array: Any, kind: str, run: Run, t: int, s: int) -> tuple[Any, bool]:
     if kind == KEY_COLUMNS:
         keys, moves = _spans_of_keys(array, run)
         return jnp.swapaxes(keys, -1, -2), moves
+    if kind == DISTANCES:
+        return _distances(array, run, t)
     return (_pairs(array, run, t, s)) if kind == PAIRS else (array, False)
 
 
@@ -180,12 +183,33 @@ def _pairs(array: Any, run: Run, t: int, s: int) -> tuple[Any, bool]:
     return jax.vmap(cut, (0 if own_rows else None, 0))(padded, starts), True
 
 
+def _distances(array: Float[Array, "*r n"], run: Run, t: int) -> tuple[Any, bool]:
+    """The numbers of a run's distances key - query, of which `array` holds those from 1 - t on."""
+    length = run.size + run.width - 1
+    firsts = [
+        run.key_start - run.start - run.size + t + i * (run.key_step - run.size)
+        for i in range(run.count)
+    ]
+    lowest = min(firsts)
+    padded = _part(array, lowest, max(firsts) - lowest + length, array.ndim - 1)
+    if run.key_step == run.size:
+        return padded, False
+    starts = jnp.asarray(firsts) - lowest
+    cut = lambda begin: lax.dynamic_slice_in_dim(padded, begin, length, axis=-1)
+    return jax.vmap(cut)(starts), True
+
+
 def _padded(array: Any, run: Run, axis: int, length: int) -> Any:
     """The part of `array` from `key_start` on, with zeros where it has none."""
+    return _part(array, run.key_start, length, axis)
+
+
+def _part(array: Any, start: int, length: int, axis: int) -> Any:
+    """So many entries of `array` from `start` on, which are zero where it has none."""
     size = array.shape[axis]
-    first, last = max(run.key_start, 0), min(max(run.key_start + length, 0), size)
+    first, last = max(start, 0), min(max(start + length, 0), size)
     cut = lax.slice_in_dim(array, min(first, size), max(last, min(first, size)), axis=axis)
-    front = min(max(-run.key_start, 0), length)
+    front = min(max(-start, 0), length)
     pad = [(0, 0)] * array.ndim
     pad[axis] = (front, length - front - cut.shape[axis])
     return jnp.pad(cut, pad)
@@ -232,10 +256,12 @@ def _narrow(
         start = jnp.minimum(start, full - width)
 
         def along(array: Any, kind: str) -> Any:
-            axis = {KEYS: 0, KEY_COLUMNS: 1, PAIRS: array.ndim - 1}.get(kind)
+            axis = {KEYS: 0, KEY_COLUMNS: 1, PAIRS: array.ndim - 1, DISTANCES: array.ndim - 1}
+            axis = axis.get(kind)
             if axis is None or (kind == PAIRS and array.shape[axis] != full):
                 return array
-            return lax.dynamic_slice_in_dim(array, start, width, axis)
+            size = max(array.shape[axis] - full + width, 0) if kind == DISTANCES else width
+            return lax.dynamic_slice_in_dim(array, start, size, axis)
 
         cut = [along(x, kind) for x, kind in zip(parts, kinds, strict=True)]
         return tile(cut, place._replace(key=place.key + start))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -11,7 +10,6 @@ from jaxtyping import Array, Int
 from jattn._sizes import as_number, is_certain
 
 Offset = Int[Array, ""] | int
-FAR = 2**30  # Two numbers below it add up to an int32.
 
 
 def check_offset(function: str, offset: Offset) -> None:
@@ -32,17 +30,3 @@ def positions_from(offset: Offset, t: int) -> Any:
         return jnp.arange(t, dtype=jnp.int32) + jnp.asarray(first, jnp.int32)
     kind = np.int64 if first + t <= 2**63 else np.uint64
     return np.arange(t).astype(kind) + np.asarray(first, kind)
-
-
-def distances(offset: Offset, t: int, s: int, dtype: Any) -> Array:
-    """Returns t + offset - s for every query and key, rounded to `dtype` at most twice."""
-    offset = as_number(offset)
-    rows, columns = jnp.arange(t, dtype=jnp.int32)[:, None], jnp.arange(s, dtype=jnp.int32)[None]
-    if isinstance(offset, Tracer):
-        wide = offset if offset.dtype.itemsize >= 4 else offset.astype(jnp.int32)
-        near = jax.lax.rem(wide, jnp.asarray(FAR, wide.dtype))
-        far, near = (wide - near).astype(dtype), near.astype(jnp.int32)
-    else:
-        near = int(np.sign(offset)) * (abs(int(offset)) % FAR)
-        far = jnp.asarray(float(int(offset) - near), dtype)
-    return far + (near + rows - columns).astype(dtype)

@@ -75,8 +75,8 @@ def decoder_block(
         memory: [s k], the encoder's outputs.
         self_mask: True where a position may attend to another: the past by default. With the
             default, padding after the target is read by padding alone; it has to be finite.
-        self_bias: added to the scores of self-attention, of all heads or of each, such as
-            `jattn.alibi_bias`. -inf is the same as a mask.
+        self_bias: added to the scores of self-attention, of all heads or of each, such as a bias
+            of `jattn.biases` as an array, `.dense(t, t)`. -inf is the same as a mask.
         self_sinks: for each head of self-attention the score of one more key, whose value is zero.
         memory_mask: True where a position may attend to the memory, such as
             `masks.lengths(length)`.

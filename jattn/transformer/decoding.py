@@ -67,7 +67,7 @@ def transformer_step(
         self_mask: as in `transformer_decoder`, for all `m` positions that the state has room for.
             A position after this one is hidden in any case.
         self_bias: the row of `transformer_decoder`'s bias for this position, over all `m` positions
-            such as `alibi_bias(heads, 1, m, offset=state.position)[:, 0]`.
+            such as `jattn.biases.alibi(slopes).dense(1, m, offset=state.position)[:, 0]`.
         self_sinks: as in `transformer_decoder`.
         memory_mask: True where the query at a position may attend to the memory, combined with the
             mask of `transformer_memory`.

@@ -125,8 +125,8 @@ def encoder_block(
     Args:
         inputs: [s d], features of each position.
         self_mask: True where a position may attend to another, for every head.
-        self_bias: added to the scores of all heads or of each, such as `jattn.alibi_bias`. -inf is
-            the same as a mask.
+        self_bias: added to the scores of all heads or of each, such as a bias of `jattn.biases` as
+            an array, `.dense(s, s)`. -inf is the same as a mask.
         self_sinks: for each head the score of one more key, whose value is zero.
         scale: factor of the scores; 1 / √e if None.
         logits_soft_cap: the cap c of scores, which become c tanh(scores / c). None: no cap.

@@ -6,10 +6,13 @@ from mutants.mutant import DROPOUT, ENGINE, Mutant
 
 SINKS = np.array([0.5, -1.0, 2.0, 0.0, -3.0, 1.0])
 BLOCK = "jattn.engine.block"
+SCORES = "jattn.engine.scores"
 ATTENTION = "jattn.engine.attention"
 PROGRAM = "jattn.engine.program"
 VISIBILITY = "jattn.engine.visibility"
 TILES = "jattn.engine.tiles"
+FLEX = "test_flex.test_values_and_first_derivatives_are_those_of_the_oracle"
+DISTANCES = "test_flex_contract.test_a_bias_of_distances_is_one_of_pairs"
 STEPS = "test_cache.test_S1_S3_steps_give_the_full_causal_pass"
 PADDED = "test_cache.test_R1_queries_of_a_padded_chunk_are_placed_by_the_cache"
 LAYER = "test_cache_parts.test_a_layer_is_a_cache_of_its_own"
@@ -44,9 +47,10 @@ MUTANTS = (
     ),
     Mutant(
         "a bias inside the soft cap",
-        BLOCK,
+        SCORES,
         "        scores = settings.cap * jnp.tanh(scores / settings.cap)\n",
-        "        bias = _pairs(settings, operands).rows(_finite(operands.bias))\n"
+        "        bias = pairs_of(settings, operands).rows(_finite(operands.bias))\n"
+        "        bias = bias.T if keys_down else bias\n"
         "        scores = settings.cap * jnp.tanh((scores + bias) / settings.cap) - bias\n",
         ENGINE,
         given={"path": "default", "name": "everything"},
@@ -54,10 +58,59 @@ MUTANTS = (
     Mutant(
         "a soft cap without its slope",
         BLOCK,
-        "d_scores if curve is None else curve * d_scores",
-        "d_scores",
+        "jax.jvp(of_products, (operands, products), (d, d_products))",
+        "[d_products + x if i else x for i, x in enumerate("
+        "jax.jvp(lambda x: of_products(x, products), (operands,), (d,)))]",
         ENGINE,
         given={"path": "default", "name": "everything"},
+    ),
+    Mutant(
+        "a score function without the derivative to its parameters",
+        BLOCK,
+        "jax.jvp(of_products, (operands, products), (d, d_products))",
+        "jax.jvp(lambda x: of_products(operands, x), (products,), (d_products,))",
+        FLEX,
+        given={"name": "cap", "plan": "at once"},
+    ),
+    Mutant(
+        "a function of weights as if they still summed to one",
+        BLOCK,
+        "        moved = moved - weights * d_lse[None]\n",
+        "",
+        FLEX,
+        given={"name": "gate", "plan": "at once"},
+    ),
+    Mutant(
+        "heads of a function counted within their group",
+        SCORES,
+        "        row(heads),\n",
+        "        row(heads % pairs.r),\n",
+        FLEX,
+        given={"name": "slope", "plan": "at once"},
+    ),
+    Mutant(
+        "a function that forgets the query_offset",
+        SCORES,
+        "queries if hidden.offset is None else queries + hidden.offset",
+        "queries",
+        FLEX,
+        given={"name": "slope", "plan": "causal, in blocks"},
+    ),
+    Mutant(
+        "diagonals that rise",
+        SCORES,
+        "t - 1 - jnp.arange(t)",
+        "jnp.arange(t)",
+        DISTANCES,
+        given={"name": "relative", "offset": 3, "plan": "at once"},
+    ),
+    Mutant(
+        "distances of a block counted from the first query",
+        TILES,
+        "i * (run.key_step - run.size)",
+        "i * run.key_step",
+        DISTANCES,
+        given={"name": "relative", "offset": 3, "plan": "as seen"},
     ),
     Mutant(
         "a sink that the log-sum-exp forgets",
@@ -103,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         "dropout drawn for each block anew",
-        BLOCK,
+        SCORES,
         "hidden.heads.reshape(-1), *places)",
         "hidden.heads.reshape(-1), places[0] - place.query, places[1])",
         DROPOUT,
@@ -273,7 +326,7 @@ MUTANTS = (
     Mutant(
         "keys of a band shifted by its padding",
         TILES,
-        "    front = min(max(-run.key_start, 0), length)\n",
+        "    front = min(max(-start, 0), length)\n",
         "    front = 0\n",
         ENGINE,
         given={"path": "banded", "name": "window"},
@@ -312,8 +365,8 @@ MUTANTS = (
     Mutant(
         "dropout alike in all examples",
         ATTENTION,
-        "jnp.arange(count)",
-        "(jnp.arange(count) % h)",
+        "jnp.arange(math.prod(lead) * h)",
+        "(jnp.arange(math.prod(lead) * h) % h)",
         DROPOUT,
     ),
     Mutant(
@@ -421,7 +474,7 @@ MUTANTS = (
     Mutant(
         "the smallest weight for the largest",
         "jattn.engine.statistics",
-        "weights.max(-1, initial=0.0)",
+        "largest_of(weights, 0.0)",
         "weights.min(-1, initial=1.0)",
         STATISTICS,
         given={"name": "plain"},
@@ -436,7 +489,7 @@ MUTANTS = (
     ),
     Mutant(
         "columns of a block in the wrong place",
-        ATTENTION,
+        "jattn.engine.measuring",
         "array, start + width, 1)",
         "array, start + width + 1, 1)",
         STATISTICS,
