@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 import threading
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -115,24 +116,24 @@ class Parser(argparse.ArgumentParser):
     def add_config(self, config: type, several: Sequence[str] = ()) -> None:
         """Adds an option for each field of the dataclass `config`; one that is not given is None.
 
-        Fields named in `several` take one value or more, as a list.
+        Fields that are tuples take one value or more, and so do those named in `several`.
         """
         for field in dataclasses.fields(config):
+            is_tuple = typing.get_origin(field.type) is tuple
+            kind: Any = typing.get_args(field.type)[0] if is_tuple else field.type
+            default: Any = field.default
+            default = " ".join(map(str, default)) if is_tuple else default
             limits, renamed = field.metadata["limits"], field.metadata["renamed"]
             readers = {int: whole, float: real}
-            reader = readers[field.type](**limits) if field.type in readers else field.type
+            reader = readers[kind](**limits) if kind in readers else kind
             self.add_argument(
                 "--" + field.name.replace("_", "-"),
                 dest=field.name,
                 type=(lambda name, names=renamed: names.get(name, name)) if renamed else reader,
                 choices=field.metadata["choices"],
-                nargs="+" if field.name in several else None,
-                metavar=None
-                if field.metadata["choices"]
-                else "N"
-                if field.type in readers
-                else "X",
-                help=f"{field.metadata['help']} (default: {field.default})".replace("%", "%%"),
+                nargs="+" if is_tuple or field.name in several else None,
+                metavar=None if field.metadata["choices"] else "N" if kind in readers else "X",
+                help=f"{field.metadata['help']} (default: {default})".replace("%", "%%"),
             )
 
     def add_out(self, default: Path | None = None) -> None:
@@ -153,6 +154,9 @@ def configured(preset: C, options: argparse.Namespace) -> C:
     """Returns the preset with the fields that were given as options."""
     names = [field.name for field in dataclasses.fields(preset)]  # type: ignore[arg-type]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for name, value in given.items():
+        if isinstance(getattr(preset, name), tuple):
+            given[name] = tuple(value)
     return dataclasses.replace(preset, **given)  # type: ignore[type-var]
 
 

@@ -63,6 +63,8 @@ ONCE = {
     "test_mutations": "tests the tests",
     "test_pronunciation": "trains small models of an experiment",
     "test_results": "reads records of experiments",
+    "test_scaling": "trains small models of an experiment, in several processes",
+    "test_scaling_processes": "starts processes of an experiment",
     "test_seq2seq": "trains small models of an experiment",
     "test_translation": "trains small models of an experiment",
 }

@@ -21,6 +21,7 @@ from experiments.benchmark import options as benchmark_options
 from experiments.choosing import __main__ as choosing
 from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.pronunciation import __main__ as pronunciation
+from experiments.scaling import __main__ as scaling
 from experiments.translation import __main__ as translation
 
 COMMANDS = {
@@ -30,6 +31,7 @@ COMMANDS = {
     "fine_tuning sentences": (fine_tuning.main, fine_tuning.parser, ["sentences"]),
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
     "pronunciation": (pronunciation.main, pronunciation.parser, []),
+    "scaling": (scaling.main, scaling.parser, []),
     "translation": (translation.main, translation.parser, []),
 }
 
@@ -84,13 +86,16 @@ def test_options_of_a_dataclass_are_read_within_their_bounds(capsys):
         rate: float = command.option(0.5, "of 100 %", above=0, most=2)
         steps: int = command.option(3, "steps", least=0)
         kind: str = command.option("new", "kind", choices=("new",), renamed={"old": "new"})
+        sizes: tuple[int, ...] = command.option((2, 4), "sizes")
 
     parser = command.Parser(prog="python -m experiments.made")
     parser.add_config(Config)
     read = lambda *words: command.configured(Config(), parser.parse_args(words))
     assert read() == Config()
     assert read("--steps", "0", "--rate", "2", "--kind", "old") == Config(2.0, 0, "new")
+    assert read("--sizes", "3", "5") == Config(sizes=(3, 5))
     assert "of 100 % (default: 0.5)" in parser.format_help()
+    assert "sizes (default: 2 4)" in parser.format_help()
     for words, complaint in (
         (("--rate", "0"), "--rate is 0, expected at most 2 and more than 0"),
         (("--rate", "2.1"), "--rate is 2.1, expected at most 2 and more than 0"),

@@ -57,9 +57,15 @@ def _on_one_mesh(state: TrainState) -> TrainState:
         return state
     everywhere = NamedSharding(meshes[0], PartitionSpec())
     is_on_a_mesh = lambda leaf: isinstance(place(leaf), NamedSharding)
-    return jax.tree.map(
-        lambda leaf: leaf if is_on_a_mesh(leaf) else jax.device_put(leaf, everywhere), state
-    )
+    return jax.tree.map(lambda leaf: leaf if is_on_a_mesh(leaf) else _put(leaf, everywhere), state)
+
+
+def _put(leaf, sharding):
+    """Returns an array with another sharding; JAX puts no keys on devices of other processes."""
+    if not is_of(leaf.dtype, jax.dtypes.prng_key):
+        return jax.device_put(leaf, sharding)
+    words = jax.device_put(jax.random.key_data(leaf), sharding)
+    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
 
 
 def _checked_copy(path, leaf):
