@@ -77,6 +77,34 @@ def gate_row(weights, b, h, q, keys, gates):
     return weights * gates[h, keys], pullback
 
 
+def gate_of_three(weights, at, params):
+    return gate(weights, at, params[2:])
+
+
+def of_first_two(row):
+    """The function of a row with one more parameter, which it does not read."""
+
+    def function(scores, b, h, q, keys, first, second, third):
+        found, pullback = row(scores, b, h, q, keys, first, second)
+        return found, lambda d: (*pullback(d), np.zeros(third.shape, d.dtype))
+
+    return function
+
+
+def of_third(row):
+    def function(weights, b, h, q, keys, first, second, third):
+        found, pullback = row(weights, b, h, q, keys, third)
+
+        def wider(d):
+            d_weights, d_third = pullback(d)
+            nothing = (np.zeros(x.shape, d.dtype) for x in (first, second))
+            return d_weights, *nothing, d_third
+
+        return found, wider
+
+    return function
+
+
 flex: Any = jattn.flex_attention
 draw = lambda *shape: RNG.uniform(0.5, 1.5, shape)
 # The functions, those of the oracle, the parameters, and the options of both.
@@ -85,6 +113,12 @@ CASES = {
     "cap": ({"score": capped}, {"score": capped_row}, (draw(),), {}),
     "table": ({"score": looked_up}, {"score": looked_up_row}, (draw(B), draw(H, 30)), {}),
     "hidden": ({"score": hidden}, {"score": hidden_row}, (draw(),), {}),
+    "score and weight": (
+        {"score": looked_up, "weight": gate_of_three},
+        {"score": of_first_two(looked_up_row), "weight": of_third(gate_row)},
+        (draw(B), draw(H, 30), draw(H, S)),
+        {},
+    ),
     "gate": ({"weight": gate}, {"weight": gate_row}, (draw(H, S),), {}),
     "sparsemax": (
         {"score": slope, "normalizer": jattn.sparsemax},
@@ -100,7 +134,7 @@ CASES = {
     ),
 }
 # These are compiled in all orders, on a plan of many blocks; the others once.
-WHOLE = "table", "gated sigmoid"
+WHOLE = ("score and weight",)
 CAUSAL = masks.causal(2) & masks.window(5, None, 2)
 PLANS: dict[str, dict[str, Any]] = {
     "at once": {},

@@ -157,13 +157,13 @@ def _tried(name: str, function: Callable[..., Any], call: Call) -> None:
 
 
 def _seen(mask: Any, queries: np.ndarray, keys: np.ndarray) -> np.ndarray | None:
-    """Which of the pairs the mask shows; None if it is not known, or differs between heads."""
+    """The pairs that the mask shows; None if they are not known, or differ between elements."""
     if mask is None:
         return np.ones((len(queries), len(keys)), bool)
     if not isinstance(mask, Mask) or any(isinstance(x, Tracer) for x in jax.tree.leaves(mask)):
         return None
     try:
         seen = mask.at(jnp.asarray(queries)[:, None], jnp.asarray(keys)[None])
-    except Exception:  # A mask whose arrays have the axes of a batch.
+    except (IndexError, TypeError, ValueError):  # A mask whose arrays have the axes of a batch.
         return None
     return np.broadcast_to(np.asarray(seen), (len(queries), len(keys)))

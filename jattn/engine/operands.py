@@ -11,7 +11,7 @@ from jattn.masks.algebra import Mask
 
 
 class At(NamedTuple):
-    """Which pair a score is of: integer arrays that broadcast with the scores.
+    """The pairs that scores are of: integer arrays that broadcast with the scores.
 
     `batch` counts the elements of all leading axes in their order. `query` and `key` are positions
     in the sequences, and `query` includes the query_offset.
