@@ -434,6 +434,9 @@ NUMBERS = {
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
     "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
     "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
+    "flex_attention": lambda option: jattn.flex_attention(
+        *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
+    ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(

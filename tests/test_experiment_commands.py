@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from experiments import archive, browser, command, results
+from experiments import archive, browser, command, flex, results
 from experiments.article import __main__ as article
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import options as benchmark_options
@@ -232,3 +232,14 @@ def test_the_page_of_results_needs_records(tmp_path, monkeypatch, capsys):
     assert results.main([]) == 2
     assert "broken.json: is no JSON" in capsys.readouterr().err
     assert not (tmp_path / "results.md").exists()
+
+
+def test_flex_compares_every_form_with_the_fixed_one(capsys):
+    assert flex.main(["--length", "16", "--repeats", "1"]) == 0
+    printed = capsys.readouterr().out
+    for name in flex.FORMS:
+        (line,) = [line for line in printed.splitlines() if line.startswith(name)]
+        assert line.count("ms,") == 2
+    with pytest.raises(SystemExit):
+        flex.main(["--length", "0"])
+    assert "--length" in capsys.readouterr().err

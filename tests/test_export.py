@@ -92,6 +92,10 @@ def attentive(encoder, attention, readout, tokens):
     return jattn.attentive_gru(jattn.AttentiveGRUParams(encoder, attention, readout), tokens)
 
 
+def nearer(scores, at, slopes):
+    return scores - slopes[at.head] * abs(at.query - at.key)
+
+
 def decode_step(cache, query, key, value, **options):
     cache = jattn.extend_cache(cache, key, value)
     return jattn.attend_to_cache(query, cache, **options)
@@ -201,6 +205,12 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "slot_positions, extend_cache": (
         lambda *inputs: jattn.slot_positions(jattn.extend_cache(*inputs)),
         (ROLLING, TOKEN_KEY, TOKEN_KEY),
+    ),
+    "flex_attention": (
+        lambda slopes, *arrays: jattn.flex_attention(
+            *arrays, score=nearer, params=slopes, mask=jattn.masks.causal(), returning=("lse",)
+        ),
+        (of_shape(4), QUERY, KEY, KEY),
     ),
     "attend_to_cache": (
         functools.partial(decode_step, chunk_size=3, logits_soft_cap=2.0),

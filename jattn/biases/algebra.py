@@ -32,7 +32,7 @@ class Bias:
     come to the rule in their promoted dtype, and at least in float32.
 
         >>> def prefer_the_past(distances, weight):
-        ...     return weight[:, None] * (distances < 0)[None]
+        ...     return weight[:, None] * jnp.where(distances < 0, 1.0, 0.0)[None]
         >>> print(Bias(prefer_the_past, (jnp.array([2.0], "float32"),)).dense(2, 3))
         [[[0. 0. 0.]
           [2. 0. 0.]]]
