@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.ticker import LogLocator, NullFormatter
+
 from experiments.both_themes import GREY, finish
 from experiments.scaling.predictions import Prediction
 from jattn.plots.curve import HUES
@@ -59,6 +61,10 @@ def picture(
         panel.legend(frameon=False, fontsize=8)
     for panel in (middle, right):
         panel.set_xscale("log", base=2)
+    for axis in (left.xaxis, left.yaxis):  # Few labels and in full: theirs would overlap.
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     for panel in (left, middle, right):
         panel.grid(True, which="major", linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
