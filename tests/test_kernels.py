@@ -185,6 +185,11 @@ REFUSED = [
     ("tokamax", {"dropout_rate": 0.1, "dropout_rng": jax.random.key(0)}, "cannot do dropout_rate"),
     ("xla", {"return_weights": True}, "cannot do return_weights"),
     ("cudnn", {"chunk_size": 128}, "cannot do chunk_size"),
+    (
+        "xla",
+        {"bias": jattn.biases.alibi(jax.numpy.ones(H))},
+        "cannot do bias as a function",
+    ),
     ("xla", {"logits_soft_cap": 5.0}, "cannot do logits_soft_cap: it has none"),
     ("cudnn", {"logits_soft_cap": 5.0}, "cannot do logits_soft_cap: it has none"),
     ("tokamax", {"logits_soft_cap": 5.0, "bias": BIAS}, "it caps scores after the bias"),

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from jattn._sizes import is_certain
+from jattn.biases.algebra import Bias
 from jattn.engine.arguments import Call
 from jattn.engine.attention import pairs_of
 from jattn.engine.structure import open_sides, shortest, structure_of
@@ -120,6 +121,8 @@ def refusal(implementation: str, call: Call, options: dict[str, Any]) -> str:
         given = options[name]
         if given is not neutral and not (isinstance(given, int | float) and given == neutral):
             return f"{name}: {why}"
+    if isinstance(call.bias, Bias):
+        return "bias as a function of distance, expected an array: its .dense(t, s)"
     arrays, sides = (call.query, call.key, call.value), call.local_window_size
     sides = None if sides is None else open_sides(call, *sides)
     dtypes = {str(array.dtype) for array in arrays}
