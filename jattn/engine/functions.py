@@ -16,7 +16,11 @@ from jattn.engine.operands import At
 from jattn.engine.scores import freely
 from jattn.masks.algebra import Mask
 
-FEW = 4, 6  # Rows and keys of the block that a function is tried with.
+FEW = 4, 6  # Rows and keys of the block that a function is traced with.
+# Functions that were tried, each with the shapes of its parameters and the sizes of a call: other
+# calls, which may not be compiled, are not slowed down.
+TRIED: set[Any] = set()
+MOST = 256
 
 
 def check_functions(call: Call) -> None:
@@ -31,16 +35,31 @@ def check_functions(call: Call) -> None:
     for name in ("score", "weight"):
         function = getattr(call, name)
         if function is not None:
-            if not callable(function):
-                raise ValueError(f"{name} is {function!r}, expected a function")
+            _check_function(name, function)
             leaves, structure = jax.tree.flatten(call.params)
             kinds = tuple(_kind(x) for x in leaves)
             _check_form(name, function, structure, kinds, dtype)
-            _try(name, function, call)
+            rule = call.mask.rule if isinstance(call.mask, Mask) else call.mask is None
+            trial = name, function, structure, kinds, dtype, call.sizes, rule
+            if are_known(*call.sizes) and trial not in TRIED:
+                with jax.ensure_compile_time_eval():
+                    _try(name, function, call)
+                if len(TRIED) == MOST:
+                    TRIED.clear()
+                TRIED.add(trial)
     if call.normalizer is not None:
-        if not callable(call.normalizer):
-            raise ValueError(f"normalizer is {call.normalizer!r}, expected a function")
+        _check_function("normalizer", call.normalizer)
         _check_normalizer(call.normalizer, dtype)
+
+
+def _check_function(name: str, function: Any) -> None:
+    if not callable(function):
+        raise ValueError(f"{name} is {function!r}, expected a function")
+    try:
+        hash(function)
+    except TypeError:
+        kind = type(function).__name__
+        raise ValueError(f"{name} is a {kind}, which has no hash: JAX compiles by it") from None
 
 
 def _kind(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -104,13 +123,6 @@ def _try(name: str, function: Callable[..., Any], call: Call) -> None:
 
     Parameters that are traced are drawn, since their numbers are not known.
     """
-    if not are_known(*call.sizes):
-        return
-    with jax.ensure_compile_time_eval():
-        _tried(name, function, call)
-
-
-def _tried(name: str, function: Callable[..., Any], call: Call) -> None:
     function = freely(function)
     batch, t, s, groups, heads, *_ = call.sizes
     if not (batch and t and s):
