@@ -1,7 +1,7 @@
 """Times of `flex_attention` over those of `dot_product_attention` with the same causal mask.
 
 Calls take turns, so that all meet the same noise. A gradient is that of the arrays and of the
-parameters, with the result.
+parameters, with the result. Memory is what XLA plans for it beside inputs and results.
 """
 
 import argparse
@@ -76,12 +76,16 @@ def measure(options: argparse.Namespace) -> None:
     medians = {name: [*map(statistics.median, both)] for name, both in durations.items()}
     first = medians["dot_product_attention"]
     rows = [
-        [name, *(f"{1e3 * x:.0f} ms, {x / y:.2f}" for x, y in zip(both, first, strict=True))]
+        [
+            name,
+            *(f"{1e3 * x:.0f} ms, {x / y:.2f}" for x, y in zip(both, first, strict=True)),
+            f"{calls[name][1][0].memory_analysis().temp_size_in_bytes / 2**20:.0f} MiB",
+        ]
         for name, both in medians.items()
     ]
     kind = "jax {}, {} cores, {}".format(jax.__version__, *map(machine().get, ("cores", "vectors")))
     title = f"{options.length} positions, {HEADS} heads of {SIZE}, float32, causal; {kind}"
-    columns = ["form", "forward", "forward and gradient"]
+    columns = ["form", "forward", "forward and gradient", "memory of both"]
     print(results.text(results.Table(title, columns, rows)))
 
 

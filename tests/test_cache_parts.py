@@ -2,17 +2,14 @@
 
 import dataclasses
 import functools
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from emulated import printed_on_devices
 
 import jattn
 from jattn import testing
@@ -343,13 +340,4 @@ print("all")
 
 
 def test_sharded_batches_and_heads_send_nothing_between_devices():
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    root = str(Path(__file__).parent.parent)
-    run = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": root, "JAX_PLATFORMS": "cpu"},
-    )
-    assert run.stdout == "all\n", run.stderr[-3000:]
+    assert printed_on_devices(4, "-c", SHARDED) == "all\n"

@@ -1,9 +1,6 @@
 """A block of queries at a time: `in_chunks` changes no value and no derivative of a mechanism."""
 
 import functools
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import cotangent_of, each, masked, with_options, with_sizes
+from emulated import printed_on_devices
 from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, Bool, Float
 
@@ -457,13 +455,8 @@ def test_leading_axes_are_no_loop_on_accelerators_and_may_be_symbolic():
 
 def test_leading_axes_are_sharded_as_the_queries():
     """In a process of its own, which has four devices."""
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     script = Path(__file__).parent / "chunks_on_devices.py"
-    done = subprocess.run(
-        [sys.executable, script], env=os.environ | flags, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["12", "programs"]
+    assert printed_on_devices(4, str(script)).split() == ["12", "programs"]
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -6,10 +6,7 @@ is seen here, on a mesh without devices.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from emulated import printed_on_devices
 from jax.extend.core import jaxprs_in_params
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 from sharded_worker import DERIVED, FEATURES, LONG, MESHES, SCHEMES, values_of
@@ -31,15 +29,7 @@ DEVICES = 8
 @pytest.fixture(scope="module")
 def results():
     """Returns all errors and programs that the worker finds, from one process."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(WORKER)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "XLA_FLAGS": flags},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(printed_on_devices(DEVICES, "-W", "error", str(WORKER)))
 
 
 @pytest.mark.parametrize("name", DERIVED)

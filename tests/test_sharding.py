@@ -4,15 +4,13 @@ The table is in sharding_rows.py, and sharding_worker.py runs it on four devices
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from emulated import printed_on_devices
 from sharding_rows import ROWS, WORDS, D, Row, S, draw, draw_tokens, params_of
 from sharding_training import train_on
 from sharding_worker import KINDS, MESHES, WITH_GRADIENT, Collective, attempt, collectives, is_float
@@ -21,21 +19,12 @@ import jattn
 from jattn import training
 
 WORKER = Path(__file__).parent / "sharding_worker.py"
-FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 
 
 @pytest.fixture(scope="module")
 def results():
     """Returns the results of each row on each mesh, from one process for all of them."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {FOUR_DEVICES}"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(WORKER)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "XLA_FLAGS": flags},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(printed_on_devices(4, "-W", "error", str(WORKER)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 
 
 class Costs(NamedTuple):
-    """What the device that takes longest does in a step.
+    """Work and traffic of the device that takes longest in a step.
 
     operations: multiplications and additions of the products.
     bytes: that it sends.

@@ -1,4 +1,4 @@
-"""What both kinds of parallel training share: the mesh, arrays on it, and training steps."""
+"""The mesh, arrays on it and training steps, for both kinds of parallel training."""
 
 import gc
 import time

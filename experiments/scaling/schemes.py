@@ -5,6 +5,7 @@ device holds t = T / n of them.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -75,17 +76,13 @@ def exchanged_keys(devices: int, tokens: int, layer: Layer) -> float:
     return tokens / devices * layer.key_value_heads * layer.head_size * layer.bytes
 
 
-def gathering(devices: int, tokens: int, layer: Layer) -> Traffic:
-    """Keys and values are gathered forward and again backward, and their cotangents added up."""
-    keys = exchanged_keys(devices, tokens, layer)
-    gathered = sent("all-gather", devices * keys, devices).times(2)
-    return (gathered + sent("reduce-scatter", keys, devices)).times(2)
+def gathering(devices: int, tokens: int, layer: Layer, exchanges: int = 2) -> Traffic:
+    """Keys and values are gathered forward and again backward, and their cotangents added up.
 
-
-def gathering_once(devices: int, tokens: int, layer: Layer) -> Traffic:
-    """The same where XLA merges the two exchanges, as that of jax 0.10 does on a CPU."""
+    On a CPU, the XLA of jax 0.10 merges the two exchanges into one.
+    """
     keys = exchanged_keys(devices, tokens, layer)
-    gathered = sent("all-gather", devices * keys, devices)
+    gathered = sent("all-gather", devices * keys, devices).times(exchanges)
     return (gathered + sent("reduce-scatter", keys, devices)).times(2)
 
 
@@ -141,7 +138,7 @@ SCHEMES = {
         contiguous_pairs,
         gathering,
         any_number,
-        gathering_once if jax.__version_info__ < (0, 11) else None,
+        partial(gathering, exchanges=1) if jax.__version_info__ < (0, 11) else None,
     ),
     "ring": Scheme(sharded.ring_attention, in_order, contiguous_pairs, circulating, any_number),
     "zig-zag": Scheme(

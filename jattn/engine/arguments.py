@@ -27,7 +27,7 @@ from jattn.masks.algebra import Mask
 
 
 class Origin(NamedTuple):
-    """Numbers that dropout starts to count from, in a call that is a part of another.
+    """Numbers that positions, and heads for dropout, start from in a call that is part of another.
 
     Attributes:
         heads: number of each head [*b h], batch × heads + head; None counts the heads of the call.
@@ -193,8 +193,8 @@ def check_pairs(name: str, array: Any, wanted: tuple[int, ...]) -> None:
     fits = len(padded) == len(wanted) and all(
         one in (1, other) for one, other in zip(padded, wanted, strict=True)
     )
-    of_functions = {"mask": "a bool array or a mask of jattn.masks"}
-    asked = of_functions.get(name, "an array or a bias of jattn.biases")
+    asked = "a bool array or a mask of jattn.masks"
+    asked = asked if name == "mask" else "an array or a bias of jattn.biases"
     is_array = isinstance(array, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
     is_array &= not isinstance(array, np.ma.MaskedArray)
     _require(is_array, f"{name} is a {type(array).__name__}, expected {asked}")

@@ -66,6 +66,10 @@ def flex_attention(
         >>> flex_attention(x, x, x, score=closer, params=params).shape
         (1, 5, 2, 3)
 
+    Source: Dong, Feng, Guessous, Liang & He (2024), "Flex Attention: A Programming Model for
+    Generating Optimized Attention Kernels", arXiv:2412.05496, whose functions get a score and its
+    indices one at a time.
+
     Args:
         query: [*b t h k].
         key: [*b s g k].

@@ -39,8 +39,9 @@ def check_functions(call: Call) -> None:
             leaves, structure = jax.tree.flatten(call.params)
             kinds = tuple(_kind(x) for x in leaves)
             _check_form(name, function, structure, kinds, dtype)
-            rule = call.mask.rule if isinstance(call.mask, Mask) else call.mask is None
-            trial = name, function, structure, kinds, dtype, call.sizes, rule
+            traced = tuple(isinstance(x, Tracer) for x in leaves)
+            trial = name, function, structure, kinds, traced, dtype, call.sizes
+            trial += (jax.tree.structure(call.mask),)
             if are_known(*call.sizes) and trial not in TRIED:
                 with jax.ensure_compile_time_eval():
                     _try(name, function, call)

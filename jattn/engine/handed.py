@@ -17,6 +17,8 @@ from jax.experimental import jet
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
+from jattn.engine.moving import of_moving, those_moving
+
 Arrays = list[Any]
 Mapped = tuple[int | None, ...]  # The axis of each array that `jax.vmap` maps; None for no axis.
 
@@ -72,21 +74,21 @@ def value(function: Callable[..., Any], moves: Sequence[bool], *arrays: Any) -> 
 def followed(function: Callable[..., Any], moves: Sequence[bool], *arrays: Any) -> Arrays:
     """The value, computed as for a gradient, so that XLA merges this forward pass with that of
     `pullback`."""
-    return [jax.vjp(_of_moving(function, arrays, moves), *_moving(arrays, moves))[0]]
+    return [jax.vjp(of_moving(function, arrays, moves), *those_moving(arrays, moves))[0]]
 
 
 def change(function: Callable[..., Any], moves: Sequence[bool], *arrays: Any) -> Arrays:
     """The change of the value, linear in the changes of the arrays that move."""
     primals, changes = arrays[: len(moves)], arrays[len(moves) :]
-    moving = _of_moving(function, primals, moves)
-    return [jax.jvp(moving, _moving(primals, moves), list(changes))[1]]
+    moving = of_moving(function, primals, moves)
+    return [jax.jvp(moving, those_moving(primals, moves), list(changes))[1]]
 
 
 def pullback(function: Callable[..., Any], moves: Sequence[bool], *arrays: Any) -> Arrays:
     """The gradient for a cotangent of the value, the transpose of `change`."""
     *primals, cotangent = arrays
-    moving = _of_moving(function, primals, moves)
-    return list(jax.vjp(moving, *_moving(primals, moves))[1](cotangent))
+    moving = of_moving(function, primals, moves)
+    return list(jax.vjp(moving, *those_moving(primals, moves))[1](cotangent))
 
 
 VALUES = (value, followed)
@@ -94,12 +96,12 @@ VALUES = (value, followed)
 
 def _jvp(primals: Any, tangents: Any, *, of: Handed, jaxpr: Any) -> tuple[Arrays, Arrays]:
     if of.role in VALUES:
-        changes = [ad.instantiate_zeros(x) for x in _moving(tangents, of.moves)]
+        changes = [ad.instantiate_zeros(x) for x in those_moving(tangents, of.moves)]
         result, moved = (dataclasses.replace(of, role=role) for role in (followed, change))
         return result(*primals), moved(*primals, *changes)
     moves = [not isinstance(x, ad.Zero) for x in tangents]
-    moving = _of_moving(of.exact, primals, moves)
-    return jax.jvp(moving, _moving(primals, moves), _moving(tangents, moves))
+    moving = of_moving(of.exact, primals, moves)
+    return jax.jvp(moving, those_moving(primals, moves), those_moving(tangents, moves))
 
 
 def _transpose(cotangents: Any, *arrays: Any, of: Handed, jaxpr: Any) -> Arrays:
@@ -110,8 +112,8 @@ def _transpose(cotangents: Any, *arrays: Any, of: Handed, jaxpr: Any) -> Arrays:
         return [None] * count + [
             x if m else None for x, m in zip(found, moves[count:], strict=True)
         ]
-    like = [x.aval for x in _moving(arrays, moves)]
-    moving = _of_moving(of.exact, arrays, moves)
+    like = [x.aval for x in those_moving(arrays, moves)]
+    moving = of_moving(of.exact, arrays, moves)
     found = iter(jax.linear_transpose(moving, *like)(cotangents))
     return [next(found) if m else None for m in moves]
 
@@ -128,26 +130,9 @@ def _batched(arrays: Any, places: Any, *, of: Handed, jaxpr: Any) -> tuple[Array
 
 def _series(primals: Any, series: Any, *, of: Handed, jaxpr: Any) -> Any:
     moves = [jnp.issubdtype(x.dtype, jnp.floating) for x in primals]
-    moving = _of_moving(of.exact, primals, moves)
-    terms = _moving(series, moves)
-    return jet.jet(moving, _moving(primals, moves), terms, factorial_scaled=False)
-
-
-def _of_moving(
-    function: Callable[..., Any], arrays: Sequence[Any], moves: Sequence[bool]
-) -> Callable[..., Any]:
-    """The function of the arrays that move, with the others in their places."""
-
-    def moving(*others: Any) -> Any:
-        rest = iter(others)
-        pairs = zip(arrays, moves, strict=True)
-        return function(*[next(rest) if moves else x for x, moves in pairs])
-
-    return moving
-
-
-def _moving(arrays: Sequence[Any], moves: Sequence[bool]) -> Arrays:
-    return [x for x, moves in zip(arrays, moves, strict=True) if moves]
+    moving = of_moving(of.exact, primals, moves)
+    terms = those_moving(series, moves)
+    return jet.jet(moving, those_moving(primals, moves), terms, factorial_scaled=False)
 
 
 def _computed(*arrays: Any, of: Handed, jaxpr: Any) -> Arrays:

@@ -19,6 +19,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.tree_util import treedef_tuple
 
 from jattn.engine.block import read, tangent
+from jattn.engine.moving import of_moving, those_moving
 from jattn.engine.operands import Read, Settings
 from jattn.engine.plan import Run
 from jattn.engine.schedule import Axes, Loops, Way, Ways, over_heads, recompute
@@ -134,8 +135,8 @@ def _jvp(primals: Any, tangents: Any, *, of: Program, jaxpr: Any) -> tuple[Array
         changes = [ad.instantiate_zeros(x) for x in tangents[: of.operands]]
         return results, tangent_of(of)(*primals, *results, *changes)
     moves = [not isinstance(x, ad.Zero) for x in tangents]
-    function = partial(_with, of.anywhere, primals, moves)
-    return jax.jvp(function, _those(primals, moves), _those(tangents, moves))
+    function = of_moving(of.anywhere, primals, moves)
+    return jax.jvp(function, those_moving(primals, moves), those_moving(tangents, moves))
 
 
 def _transpose(cotangents: Any, *arrays: Any, of: Program, jaxpr: Any) -> Arrays:
@@ -146,8 +147,8 @@ def _transpose(cotangents: Any, *arrays: Any, of: Program, jaxpr: Any) -> Arrays
         found = dataclasses.replace(of, is_pulled=True)(*arrays[:first], *cotangents)
         found = [None] * first + found
         return [x if m else None for x, m in zip(found, moves, strict=True)]
-    function = partial(_with, of.anywhere, arrays, moves)
-    moving = [x.aval for x in _those(arrays, moves)]
+    function = of_moving(of.anywhere, arrays, moves)
+    moving = [x.aval for x in those_moving(arrays, moves)]
     found = iter(jax.linear_transpose(function, *moving)(cotangents))
     return [next(found) if m else None for m in moves]
 
@@ -177,19 +178,9 @@ def _series(primals: Any, series: Any, *, of: Program, jaxpr: Any) -> Any:
     t, s = (x.shape[sum(own.batch)] for x, own in zip(primals[:2], of.axes, strict=False))
     way = Way((Run(0, t, 1, 0, s),), Loops())
     moves = [jnp.issubdtype(x.dtype, jnp.floating) for x in primals]
-    function = partial(_with, partial(of.by, way), primals, moves)
-    terms = _those(series, moves)
-    return jet.jet(function, _those(primals, moves), terms, factorial_scaled=False)
-
-
-def _with(function: Any, arrays: Any, moves: list[bool], *others: Any) -> Arrays:
-    """Calls the function with others in place of the arrays that move."""
-    rest = iter(others)
-    return function(*[next(rest) if m else x for x, m in zip(arrays, moves, strict=True)])
-
-
-def _those(arrays: Any, moves: list[bool]) -> Arrays:
-    return [x for x, m in zip(arrays, moves, strict=True) if m]
+    function = of_moving(partial(of.by, way), primals, moves)
+    terms = those_moving(series, moves)
+    return jet.jet(function, those_moving(primals, moves), terms, factorial_scaled=False)
 
 
 def _here(*arrays: Any, of: Program, jaxpr: Any) -> Arrays:

@@ -62,12 +62,7 @@ def called(
     heads = pairs.each_query(heads) if pairs.r > 1 else heads
     row = lambda x: x[None] if keys_down else x[:, None]
     key = keys[:, None] if keys_down else keys[None]
-    at = At(
-        hidden.batch.reshape(1, 1),
-        row(heads),
-        row(pairs.rows_of(queries)),
-        key,
-    )
+    at = At(hidden.batch.reshape(1, 1), row(heads), row(pairs.rows_of(queries)), key)
     moving, fixed = iter(operands.params), iter(hidden.fixed)
     leaves = [next(moving if moves else fixed) for moves in functions.moves]
     return freely(function)(array, at, functions.structure.unflatten(leaves))

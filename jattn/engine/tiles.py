@@ -256,8 +256,8 @@ def _narrow(
         start = jnp.minimum(start, full - width)
 
         def along(array: Any, kind: str) -> Any:
-            axis = {KEYS: 0, KEY_COLUMNS: 1, PAIRS: array.ndim - 1, DISTANCES: array.ndim - 1}
-            axis = axis.get(kind)
+            last = array.ndim - 1
+            axis = {KEYS: 0, KEY_COLUMNS: 1, PAIRS: last, DISTANCES: last}.get(kind)
             if axis is None or (kind == PAIRS and array.shape[axis] != full):
                 return array
             size = max(array.shape[axis] - full + width, 0) if kind == DISTANCES else width

@@ -19,6 +19,7 @@ from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from jattn._varying import varying_as
+from jattn.engine.moving import of_moving, those_moving
 
 Arrays = list[Any]
 # Maps the number of the step, arrays that stay and arrays that circulate to terms of sums that stay
@@ -143,25 +144,25 @@ def _jvp(primals: Any, tangents: Any, *, of: Circulation, jaxpr: Any) -> tuple[A
     def step(number: Any, held: Arrays, moving: Arrays) -> tuple[Arrays, Arrays]:
         arrays = [*held[:split], *moving[: count - split]]
         changes = [*held[split:], *moving[count - split :]]
-        function = partial(_with, partial(of.flat, number), arrays, moves)
-        change = jax.jvp(function, _those(arrays, moves), changes)[1]
+        function = of_moving(partial(of.flat, number), arrays, moves)
+        change = jax.jvp(function, those_moving(arrays, moves), changes)[1]
         return change[: of.sums], change[of.sums :]
 
-    held, home = _joined(primals, _those(tangents, moves), moves, split)
+    held, home = _joined(primals, those_moving(tangents, moves), moves, split)
     return results, of.derived(step, held, home, of.sums)
 
 
 def _transpose(cotangents: Any, *arrays: Any, of: Circulation, jaxpr: Any) -> Arrays:
     moves, split = [ad.is_undefined_primal(x) for x in arrays], of.staying
-    known = [x for x, moves_ in zip(arrays, moves, strict=True) if not moves_]
-    like = [x.aval for x in _those(arrays, moves)]
+    known = those_moving(arrays, [not x for x in moves])
+    like = [x.aval for x in those_moving(arrays, moves)]
     staying, linear = split - sum(moves[:split]), sum(moves[:split])
     cotangents = [ad.instantiate_zeros(x) for x in cotangents]
 
     def step(number: Any, held: Arrays, moving: Arrays) -> tuple[Arrays, Arrays]:
         others = iter([*held[:staying], *moving[: len(known) - staying]])
         full = [None if m else next(others) for m in moves]
-        function = partial(_with, partial(of.flat, number), full, moves)
+        function = of_moving(partial(of.flat, number), full, moves)
         terms = [*held[staying:], *moving[len(known) - staying :]]
         found = list(jax.linear_transpose(function, *like)(terms))
         return found[:linear], found[linear:]
@@ -189,16 +190,6 @@ def _joined(primals: Any, changes: Arrays, moves: list[bool], split: int) -> tup
 
 def _added(left: Arrays, right: Arrays) -> Arrays:
     return [x + y for x, y in zip(left, right, strict=True)]
-
-
-def _with(function: Any, arrays: Any, moves: list[bool], *others: Any) -> Arrays:
-    """Calls the function with others in place of the arrays that move."""
-    rest = iter(others)
-    return function(*[next(rest) if m else x for x, m in zip(arrays, moves, strict=True)])
-
-
-def _those(arrays: Any, moves: list[bool]) -> Arrays:
-    return [x for x, m in zip(arrays, moves, strict=True) if m]
 
 
 def _run(*arrays: Any, of: Circulation, jaxpr: Any) -> Arrays:

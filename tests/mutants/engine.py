@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "heads of a function counted within their group",
         SCORES,
-        "        row(heads),\n",
-        "        row(heads % pairs.r),\n",
+        "reshape(1, 1), row(heads),",
+        "reshape(1, 1), row(heads % pairs.r),",
         FLEX,
         given={"name": "slope", "plan": "at once"},
     ),
