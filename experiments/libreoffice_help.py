@@ -4,16 +4,12 @@ The text is under the MPL-2.0. It is fetched when it is first read, and is never
 """
 
 import html
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.archive import DataError, cache
+from experiments import debian
 from experiments.sentence_pairs import Sentence
 
 PACKAGES = ("libreoffice-help-en-us", "libreoffice-help-de")
@@ -43,7 +39,7 @@ class Paragraph(NamedTuple):
 
 def version() -> str:
     """Returns the version of the packages in the cache."""
-    return (_folder() / "version").read_text("utf-8").strip()
+    return debian.version(_folder())
 
 
 def read_paragraphs() -> list[Paragraph]:
@@ -103,35 +99,4 @@ def _texts(root: Path) -> dict[tuple[str, str], str]:
 
 
 def _folder() -> Path:
-    folder = cache() / "libreoffice-help"
-    if not folder.exists():
-        _download(folder)
-    return folder
-
-
-def _download(folder: Path) -> None:
-    """Unpacks both packages into the folder, whole or not at all."""
-    for program in ("apt-get", "dpkg-deb"):
-        if not shutil.which(program):
-            raise DataError(f"{folder}: {program} is missing, and the help is in Debian's packages")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            _run(["apt-get", "download", *PACKAGES], temporary)
-            files, pages = sorted(Path(temporary).glob("*.deb")), Path(temporary) / "pages"
-            for file in files:
-                _run(["dpkg-deb", "--extract", str(file), str(pages)], temporary)
-            versions = {_run(["dpkg-deb", "--field", str(f), "Version"], temporary) for f in files}
-            (pages / "version").write_text(" and ".join(sorted(versions)), "utf-8")
-            os.replace(pages, folder)
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines()
-        reason = next((line for line in lines if line.startswith("E:")), "".join(lines[-1:]))
-        raise DataError(f"{folder}: cannot download {' and '.join(PACKAGES)}: {reason}") from None
-    except OSError as error:
-        raise DataError(f"{folder}: {error.strerror or error}") from None
-
-
-def _run(command: list[str], folder: str) -> str:
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return debian.unpacked("libreoffice-help", PACKAGES)

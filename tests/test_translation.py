@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import libreoffice_help, new_testament
+from experiments import debian, libreoffice_help, new_testament
 from experiments.archive import DataError
 from experiments.sentence_pairs import Pair, Sentence
 from experiments.translation import __main__ as command
@@ -437,7 +437,7 @@ def test_what_the_help_lacks_is_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     for option, value in (("--guided", "1"), ("--books", "gospels"), ("--aligned", "reads")):
         assert command.main([*begin, option, value]) == 2
         assert f"{option} is of the Bible alone" in capsys.readouterr().err
-    monkeypatch.setattr(libreoffice_help.shutil, "which", lambda name: None)
+    monkeypatch.setattr(debian.shutil, "which", lambda name: None)
     assert command.main(begin) == 2
     assert "apt-get is missing" in capsys.readouterr().err
     monkeypatch.undo()

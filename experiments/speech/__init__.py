@@ -1,0 +1,1 @@
+"""Speech: Whisper on jattn's transformer blocks, and small models of recorded voices."""
