@@ -42,9 +42,9 @@ def attention(
 
 
 def self_attention(arrays: Arrays, name: str, x: np.ndarray, is_causal: bool) -> np.ndarray:
-    parts = np.split(linear(arrays, f"{name}/linear_0", norm(arrays, name, x)), 3, -1)
+    query, key, value = np.split(linear(arrays, f"{name}/linear_0", norm(arrays, name, x)), 3, -1)
     heads = int(arrays[f"{name.split('/')[0]}/num_heads"])
-    return x + linear(arrays, f"{name}/linear_1", attention(*parts, heads, is_causal)[0])
+    return x + linear(arrays, f"{name}/linear_1", attention(query, key, value, heads, is_causal)[0])
 
 
 def feed_forward(arrays: Arrays, name: str, x: np.ndarray) -> np.ndarray:
@@ -53,7 +53,9 @@ def feed_forward(arrays: Arrays, name: str, x: np.ndarray) -> np.ndarray:
 
 
 def encoder_block(arrays: Arrays, name: str, x: np.ndarray) -> np.ndarray:
-    return feed_forward(arrays, f"{name}/ffn", self_attention(arrays, f"{name}/self_attention", x, False))
+    return feed_forward(
+        arrays, f"{name}/ffn", self_attention(arrays, f"{name}/self_attention", x, False)
+    )
 
 
 def decoder_block(
@@ -65,7 +67,9 @@ def decoder_block(
     query = linear(arrays, f"{to_states}/linear_0", norm(arrays, to_states, x))
     key, value = np.split(linear(arrays, f"{to_states}/linear_1", states), 2, -1)
     context, weights = attention(query, key, value, int(arrays["decoder/num_heads"]), False)
-    return feed_forward(arrays, f"{name}/ffn", x + linear(arrays, f"{to_states}/linear_2", context)), weights
+    return feed_forward(
+        arrays, f"{name}/ffn", x + linear(arrays, f"{to_states}/linear_2", context)
+    ), weights
 
 
 def convolution(arrays: Arrays, name: str, x: np.ndarray, stride: int) -> np.ndarray:
@@ -89,7 +93,9 @@ def encode(arrays: Arrays, spectrogram: np.ndarray) -> np.ndarray:
     return norm(arrays, "encoder", x)
 
 
-def read(arrays: Arrays, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+def read(
+    arrays: Arrays, states: np.ndarray, tokens: np.ndarray
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Returns the logits after each token, and each block's weights on the states."""
     words = arrays["decoder/embeddings/weight"].astype(float)
     x = words[tokens] + arrays["decoder/position_encodings/encodings"][: len(tokens)]

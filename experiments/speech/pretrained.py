@@ -61,7 +61,9 @@ def from_files(contents: Mapping[str, bytes]) -> Pretrained:
         params = whisper.from_arrays(file.arrays)
     except KeyError as error:
         raise ValueError(f"{name}: has no array {error}") from None
-    return Pretrained(params, file.arrays, read_rules(contents["config.json"], tokenizer), tokenizer)
+    return Pretrained(
+        params, file.arrays, read_rules(contents["config.json"], tokenizer), tokenizer
+    )
 
 
 def read_rules(config: bytes, tokenizer: Tokenizer) -> Rules:

@@ -34,8 +34,9 @@ def mel_filters(bands: int = BANDS, window: int = WINDOW, rate: int = RATE) -> n
     """Returns triangular filters of equal area, [bands, window // 2 + 1]."""
     lower, centre, upper = (band_edges(bands + 2, rate / 2)[i : i + bands, None] for i in range(3))
     frequencies = np.arange(window // 2 + 1) * rate / window
-    rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (
-        upper - centre
+    rising, falling = (
+        (frequencies - lower) / (centre - lower),
+        (upper - frequencies) / (upper - centre),
     )
     return np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
 

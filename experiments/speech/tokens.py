@@ -72,7 +72,10 @@ def words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[Span]:
     for group in groups:
         text = tokenizer.text([tokens[place] for place in group])
         endings = 0
-        while endings < len(group) - 1 and set(tokenizer.text([tokens[group[-1 - endings]]])) <= ENDINGS:
+        while (
+            endings < len(group) - 1
+            and set(tokenizer.text([tokens[group[-1 - endings]]])) <= ENDINGS
+        ):
             endings += 1
         spans.append(Span(text.strip(), group[0], group[-1] + 1 - endings))
     return spans

@@ -1,6 +1,6 @@
 """Recordings to text: windows of 30 seconds, the words of each, and the times of these words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,9 +15,16 @@ from experiments.speech.alignment import alignment_matrix, starts, warp
 from experiments.speech.audio import RATE
 from experiments.speech.pretrained import Pretrained
 from experiments.speech.spectrogram import HOP, SAMPLES, log_mel, to_window
+from experiments.speech.tokens import Span
 from experiments.speech.whisper import LONGEST, Rules, Whisper
 
-READ_WIDTHS = (16, 32, 64, 128, LONGEST + 3)  # Tokens that a text is padded to: one compilation each.
+READ_WIDTHS = (
+    16,
+    32,
+    64,
+    128,
+    LONGEST + 3,
+)  # Tokens that a text is padded to: one compilation each.
 SEARCHED = 5 * RATE  # Samples at the end of a window among which it is cut.
 SHORTEST = 0.1  # Seconds of a recording.
 NO_SPEECH, UNLIKELY = 0.6, -1.0  # The original's: above and below these, a window is left out.
@@ -36,6 +43,7 @@ class Aligned(NamedTuple):
     """The words of a text, the times at which its tokens begin, and the alignment heads' mean."""
 
     words: list[Word]
+    spans: list[Span]  # Of the tokens of each word.
     token_starts: Float[np.ndarray, " t"]
     weights: Float[np.ndarray, "t s"]  # Not standardized.
     no_speech: float
@@ -79,10 +87,19 @@ def read(
     *,
     heads: tuple[tuple[int, int], ...],
 ) -> tuple[Float[Array, "t w"], Float[Array, "h t s"]]:
-    """Returns the log-probabilities after each token, and the weights of the given heads."""
+    """Returns the logits after each token, and the weights of the given heads."""
     logits, weights = whisper.read(params, states, tokens)
-    chosen = jnp.stack([weights[block][head] for block, head in heads])
-    return jax.nn.log_softmax(logits), chosen
+    return logits, jnp.stack([weights[block][head] for block, head in heads])
+
+
+listen_again = jax.jit(whisper.encode)
+log_softmax = jax.jit(jax.nn.log_softmax)
+
+
+def padded(tokens: Sequence[int], rules: Rules) -> np.ndarray:
+    """Returns tokens with stop tokens after them, in one of a few widths."""
+    width = next(width for width in READ_WIDTHS if width >= len(tokens))
+    return np.array([*tokens, *[rules.stop] * (width - len(tokens))], np.int32)
 
 
 def transcribe(model: Pretrained, samples: np.ndarray, *, beam_size: int = 1) -> Iterator[Window]:
@@ -92,9 +109,10 @@ def transcribe(model: Pretrained, samples: np.ndarray, *, beam_size: int = 1) ->
         ValueError: the recording is shorter than a tenth of a second.
     """
     if len(samples) < SHORTEST * RATE:
-        raise ValueError(f"recording has {len(samples) / RATE:.3f} s, expected at least {SHORTEST} s")
+        raise ValueError(
+            f"recording has {len(samples) / RATE:.3f} s, expected at least {SHORTEST} s"
+        )
     for first, end in windows(samples):
-        # The spectrogram reads the samples around each frame, and the last frames may be cut off.
         spectrogram, states = listen(model.params, to_window(samples[first:end]))
         found, count = write(model.params, states, rules=model.rules, beam_size=beam_size)
         tokens = tuple(np.asarray(found)[: int(count)].tolist())
@@ -135,18 +153,19 @@ def align(
     """
     rules = model.rules
     whole = np.array([*rules.prompt, *tokens, rules.stop], np.int32)
-    width = next(width for width in READ_WIDTHS if width >= len(whole))
-    padded = np.pad(whole, (0, width - len(whole)), constant_values=rules.stop)
-    logs, weights = read(model.params, states, padded, heads=rules.alignment_heads)
+    logits, weights = read(
+        model.params, states, padded(whole.tolist(), rules), heads=rules.alignment_heads
+    )
+    logs = np.asarray(log_softmax(logits))
     # A row predicts the token after it; the row of the start alone predicts no text.
     first, end = len(rules.prompt) - 1, len(whole) - 1
     predicted = whole[first + 1 :]
-    chosen = np.asarray(logs[np.arange(first, end), predicted])
-    no_speech = float(jnp.exp(logs[0, rules.no_speech]))
+    chosen = logs[np.arange(first, end), predicted]
+    no_speech = float(np.exp(logs[0, rules.no_speech]))
     weights = np.asarray(weights, float)[:, : len(whole)]
     matrix = alignment_matrix(weights, max(1, samples // HOP // 2))
     token_starts = starts(*warp(-matrix[first:end]))
-    probabilities = np.exp(chosen)
+    probabilities, spans = np.exp(chosen), tokenizers.words(model.tokenizer, tokens)
     words = [
         Word(
             word.text,
@@ -154,7 +173,7 @@ def align(
             float(token_starts[word.end]),
             float(probabilities[word.first : word.end].mean()),
         )
-        for word in tokenizers.words(model.tokenizer, tokens)
+        for word in spans
     ]
     mean = weights.mean(0)[first:end]
-    return Aligned(words, token_starts, mean, no_speech, float(chosen.mean()))
+    return Aligned(words, spans, token_starts, mean, no_speech, float(chosen.mean()))

@@ -27,6 +27,7 @@ NUMBERS = (
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
     "nineteen", "twenty",
 )  # fmt: skip
+FEWEST_WORDS = 3
 SYMBOLS = {"*": " star ", "#": " pound ", "&": " and ", "%": " percent ", "@": " at "}
 
 
@@ -46,6 +47,11 @@ def folder(language: str) -> Path:
     """Returns the folder of the unpacked packages of a language."""
     packages = [f"asterisk-core-sounds-{language}-wav", f"asterisk-core-sounds-{language}"]
     return debian.unpacked(f"asterisk-sounds-{language}", packages)
+
+
+def version(language: str) -> str:
+    """Returns the version of a language's packages in the cache."""
+    return debian.version(folder(language))
 
 
 def prompts(language: str) -> list[Prompt]:
@@ -84,7 +90,7 @@ def words(text: str) -> list[str]:
     return [number(word) for word in found if word]
 
 
-def tested(count: int | None, fewest_words: int = 3) -> list[Prompt]:
+def spread_out(count: int) -> list[Prompt]:
     """Returns English prompts of at least three words, evenly through their names.
 
     Single words, such as letters, are left out: Whisper was not made for them.
@@ -93,8 +99,7 @@ def tested(count: int | None, fewest_words: int = 3) -> list[Prompt]:
         DataError: the packages cannot be had.
         ValueError: there are fewer than `count`.
     """
-    found = [prompt for prompt in prompts("en") if len(words(prompt.text)) >= fewest_words]
-    count = len(found) if count is None else count
+    found = [prompt for prompt in prompts("en") if len(words(prompt.text)) >= FEWEST_WORDS]
     if count > len(found):
         raise ValueError(f"--prompts is {count:,}, expected at most {len(found):,}, all prompts")
     return [found[place * len(found) // count] for place in range(count)]

@@ -65,7 +65,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray], dtype: DTypeLike = np.float32)
     get = lambda name: jnp.asarray(arrays[name].astype(dtype))
 
     def norm(name: str) -> jattn.LayerNormParams:
-        return jattn.LayerNormParams(get(f"{name}/layer_norm/gamma"), get(f"{name}/layer_norm/beta"))
+        scale, bias = (get(f"{name}/layer_norm/{kind}") for kind in ("gamma", "beta"))
+        return jattn.LayerNormParams(scale, bias)
 
     def attention(name: str, heads: int, parts: tuple[int, ...]) -> jattn.MultiHeadParams:
         """Splits fused products; `parts` counts the projections in each product."""
@@ -80,8 +81,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], dtype: DTypeLike = np.float32)
         )
 
     def feed_forward(name: str) -> jattn.FeedForwardParams:
-        names = [f"{name}/linear_{i}/{kind}" for kind in ("weight", "bias") for i in (0, 1)]
-        return jattn.FeedForwardParams(*map(get, names))
+        hidden, output = (f"{name}/linear_{place}" for place in (0, 1))
+        weights = get(f"{hidden}/weight"), get(f"{output}/weight")
+        return jattn.FeedForwardParams(*weights, get(f"{hidden}/bias"), get(f"{output}/bias"))
 
     def heads_of(part: str) -> int:
         return int(arrays[f"{part}/num_heads"])
@@ -89,7 +91,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], dtype: DTypeLike = np.float32)
     def encoder_block(name: str) -> jattn.EncoderBlockParams:
         to_self, network = f"{name}/self_attention", f"{name}/ffn"
         of_self = attention(to_self, heads_of("encoder"), (3,))
-        return jattn.EncoderBlockParams(of_self, norm(to_self), feed_forward(network), norm(network))
+        return jattn.EncoderBlockParams(
+            of_self, norm(to_self), feed_forward(network), norm(network)
+        )
 
     def decoder_block(name: str) -> jattn.DecoderBlockParams:
         to_self, to_memory = f"{name}/self_attention", f"{name}/attention"
@@ -118,12 +122,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray], dtype: DTypeLike = np.float32)
 
 
 def encode(params: Whisper, spectrogram: Float[Array, "m f"]) -> Float[Array, "s d"]:
-    """Returns the encoder's states, one for two frames."""
+    """Returns the encoder's states, one for two frames.
+
+    Of fewer than 3,000 frames the first positions are used; the model was trained on 3,000.
+    """
     rows = spectrogram[None]
     for stride, (weight, bias) in zip((1, 2), params.convolutions, strict=True):
         rows = jax.lax.conv_general_dilated(rows, weight, (stride,), [(1, 1)])
         rows = jax.nn.gelu(rows + bias[None, :, None], approximate=False)
-    states = rows[0].T + params.frame_positions
+    states = rows[0].T
+    states = states + params.frame_positions[: len(states)]
     encoded = jattn.transformer_encoder(
         params.encoder, states, feed_forward=FEED_FORWARD, attend=engine.attend
     )

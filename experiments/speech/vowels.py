@@ -1,0 +1,167 @@
+"""Speakers and other series told apart by a GRU whose states are pooled with and without attention.
+
+Each pooling is trained with several seeds on each set, on its official split. The nearest
+neighbour by dynamic time warping is the baseline.
+"""
+
+import argparse
+import dataclasses
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments import command, optimizer, results
+from experiments.results import Table
+from experiments.speech import classifier, pictures, series
+from experiments.speech.classifier import Form, Params
+from experiments.speech.config import VOWELS, Vowels
+from experiments.speech.series import Split
+from jattn import training
+
+ATTENTIVE = ("additive", "local")
+# On the official split of JapaneseVowels, from the table of KSig: Toth et al., arXiv:2311.12214.
+PUBLISHED = {
+    "JapaneseVowels": (
+        ("signature kernel by a PDE, as in arXiv:2311.12214", 0.986),
+        ("global alignment kernel, ibid.", 0.981),
+        ("support vectors with an RBF kernel, ibid.", 0.981),
+        ("random warping series, ibid.", 0.955),
+    )
+}
+
+
+def add_options(parser: command.Parser) -> None:
+    parser.add_argument(
+        "--preset", choices=VOWELS, default="default", help="values of all other options"
+    )
+    parser.add_config(Vowels)
+    parser.add_out(Path("runs/speech/vowels"))
+    parser.add_resume()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains all models, and writes results.json and a picture."""
+    began = time.perf_counter()
+    config = command.configured(VOWELS[options.preset], options)
+    splits = {name: series.read(name) for name in config.data}
+    command.make_folder(options.out)
+    accuracies: dict[str, dict[str, list[float]]] = {}
+    tables = []
+    for name, split in splits.items():
+        accuracies[name] = {}
+        for pooling in config.poolings:
+            runs = range(config.seed, config.seed + config.seeds)
+            accuracies[name][pooling] = [
+                train(split, config, pooling, seed, options.out / name, resume=options.resume)
+                for seed in runs
+            ]
+        tables.append(table(name, split, accuracies[name]))
+        print(results.text(tables[-1]) + "\n")
+    seeds = list(range(config.seed, config.seed + config.seeds))
+    figures = {"config": dataclasses.asdict(config), "accuracies": accuracies}
+    record = results.record(
+        "speech", options.typed, seeds=seeds, began=began, tables=tables, more=figures
+    )
+    results.write(options.out / "results.json", record)
+    if set(ATTENTIVE) & set(config.poolings):
+        pictures.draw(
+            options.out / "vowels.png",
+            lambda: pictures.frames(attended(splits, config, options.out)),
+        )
+    print(f"{time.perf_counter() - began:.0f} s in all; everything is in {options.out}")
+
+
+def form_of(split: Split, config: Vowels, pooling: str) -> Form:
+    features = split.train.rows[0].shape[1]
+    sizes = config.units, config.score_units, config.half_width
+    return Form(features, len(split.classes), pooling, *sizes)
+
+
+def train(
+    split: Split, config: Vowels, pooling: str, seed: int, folder: Path, *, resume: bool
+) -> float:
+    """Trains one model; returns its accuracy on the test part."""
+    form, rows = form_of(split, config, pooling), columns(split)
+    checkpoint = folder / f"{pooling}-{seed}.safetensors"
+    command.make_folder(folder)
+    update = optimizer.adam(config.learning_rate, config.warmup, config.steps)
+    batch_size = min(config.batch_size, len(split.train.rows))
+    init_rng, train_rng = jax.random.split(jax.random.key(seed, impl="rbg"))
+    fitted = training.fit(
+        partial(classifier.loss, form=form, dropout=config.dropout, noise=config.noise),
+        optimizer.clipped(update),
+        classifier.init(init_rng, form),
+        training.shuffled_batches(rows["train"], batch_size, seed=seed),
+        steps=config.steps,
+        rng=train_rng,
+        checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(),
+        log=checkpoint.with_suffix(".jsonl"),
+        config=dataclasses.replace(config, seed=seed),
+    )
+    if fitted.reason == "interrupted":
+        raise KeyboardInterrupt
+    test = rows["test"]
+    found, _ = classifier.predict(fitted.state.params, test["rows"], test["rows_length"], form=form)
+    accuracy = float((np.asarray(found) == test["labels"]).mean())
+    print(f"{folder.name}, {pooling}, seed {seed}: {accuracy:.3f}")
+    return accuracy
+
+
+def columns(split: Split) -> dict[str, dict[str, np.ndarray]]:
+    """Returns both parts of a set, padded to its longest series."""
+    width = max(map(len, split.train.rows + split.test.rows))
+    padded = {}
+    for part in ("train", "test"):
+        chosen = getattr(split, part)
+        rows, lengths = training.pad_to(chosen.rows, width)
+        padded[part] = {
+            "rows": np.asarray(rows),
+            "rows_length": np.asarray(lengths),
+            "labels": chosen.labels,
+        }
+    return padded
+
+
+def table(name: str, split: Split, accuracies: dict[str, list[float]]) -> Table:
+    """Returns accuracies on the test part, with the baseline and published ones."""
+    rows = [
+        (
+            f"GRU, {pooling}",
+            f"{np.median(found):.3f}",
+            f"{np.mean(found):.3f} ± {np.std(found):.3f}",
+            " ".join(f"{accuracy:.3f}" for accuracy in found),
+        )
+        for pooling, found in accuracies.items()
+    ]
+    rows.append(("nearest neighbour, time warping", f"{series.nearest(split):.3f}", "–", "–"))
+    rows += [(method, f"{value:.3f}", "–", "–") for method, value in PUBLISHED.get(name, ())]
+    title = (
+        f"{name}: {series.DATA[name]}; {len(split.train.rows)} series to train on,"
+        f" {len(split.test.rows)} to test on"
+    )
+    error = training.standard_error(0.975, len(split.test.rows))
+    note = f"The standard error of an accuracy of 0.975 on this test is {error:.3f}."
+    return Table(title, ("", "median", "mean ± deviation of seeds", "seeds"), rows, [note])
+
+
+def attended(
+    splits: dict[str, Split], config: Vowels, out: Path
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Returns a name, a series and the weights of its frames, of each set with attention."""
+    pooling = next(name for name in config.poolings if name in ATTENTIVE)
+    found = []
+    for name, split in splits.items():
+        form, test = form_of(split, config, pooling), columns(split)["test"]
+        like: Params = jax.eval_shape(lambda form=form: classifier.init(jax.random.key(0), form))
+        path = out / name / f"{pooling}-{config.seed}.safetensors"
+        params = training.load_checkpoint(path, like=like, part="state/params").tree
+        _, weights = classifier.predict(
+            params, test["rows"][:1], test["rows_length"][:1], form=form
+        )
+        length = len(split.test.rows[0])
+        found.append((f"{name}, {pooling}", split.test.rows[0], np.asarray(weights)[0, :length]))
+    return found
