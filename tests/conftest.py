@@ -66,6 +66,7 @@ ONCE = {
     "test_scaling": "trains small models of an experiment, in several processes",
     "test_scaling_processes": "starts processes of an experiment",
     "test_seq2seq": "trains small models of an experiment",
+    "test_speech": "trains small models of an experiment",
     "test_translation": "trains small models of an experiment",
 }
 # The same for the code of pages that train a model.

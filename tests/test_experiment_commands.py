@@ -22,6 +22,7 @@ from experiments.choosing import __main__ as choosing
 from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.pronunciation import __main__ as pronunciation
 from experiments.scaling import __main__ as scaling
+from experiments.speech import __main__ as speech
 from experiments.translation import __main__ as translation
 
 COMMANDS = {
@@ -32,6 +33,9 @@ COMMANDS = {
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
     "pronunciation": (pronunciation.main, pronunciation.parser, []),
     "scaling": (scaling.main, scaling.parser, []),
+    "speech languages": (speech.main, speech.parser, ["languages"]),
+    "speech prompts": (speech.main, speech.parser, ["prompts"]),
+    "speech vowels": (speech.main, speech.parser, ["vowels"]),
     "translation": (translation.main, translation.parser, []),
 }
 
@@ -59,7 +63,7 @@ def test_numbers_out_of_range_are_refused_by_name(name, capsys):
     _, parser, part = COMMANDS[name]
     whole, own = parser(), parser()
     if part:
-        own = list(parsers(whole))[1 + list(fine_tuning.PARTS).index(part[0])]
+        own = next(parser for parser in parsers(whole) if parser.prog.endswith(f" {part[0]}"))
     options = [action.option_strings[0] for action in own._actions if action.metavar == "N"]
     assert len(options) >= 3
     shares = ("--warmup", "--dropout", "--label-smoothing")

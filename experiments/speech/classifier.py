@@ -1,7 +1,10 @@
 """A classifier of series: a GRU over the frames, a pooling of its states, and a readout."""
 
+import dataclasses
+import errno
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
+from experiments import optimizer
 from jattn import masks, training
 
 # How states become one vector. "local" attends within a window around each frame before it pools.
@@ -111,12 +115,13 @@ def loss(
     *,
     form: Form,
     dropout: float,
-    noise: float,
+    noise: float = 0.0,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Returns the cross entropy of a batch; noise is added to the frames."""
     noise_rng, rng = jax.random.split(rng)
     rows = batch["rows"]
-    rows = rows + noise * jax.random.normal(noise_rng, rows.shape, rows.dtype)
+    if noise:
+        rows = rows + noise * jax.random.normal(noise_rng, rows.shape, rows.dtype)
     one = partial(classify, params, form=form, dropout=dropout)
     logits, _ = jax.vmap(lambda rows, length, rng: one(rows, length, rng=rng))(
         rows, batch["rows_length"], jax.random.split(rng, len(rows))
@@ -135,3 +140,50 @@ def predict(
         rows, lengths
     )
     return logits.argmax(-1), weights
+
+
+def train(
+    form: Form,
+    columns: Mapping[str, np.ndarray],
+    config: Any,
+    seed: int,
+    checkpoint: Path,
+    *,
+    noise: float = 0.0,
+    resume: bool = False,
+) -> Params:
+    """Trains a model; returns its parameters, which are also in the checkpoint.
+
+    Args:
+        columns: rows, rows_length and labels of all examples.
+        config: the rate, warm-up, steps, batch size and dropout, by the names of the options.
+        resume: continue from the checkpoint where there is one.
+    """
+    init_rng, train_rng = jax.random.split(jax.random.key(seed, impl="rbg"))
+    update = optimizer.adam(config.learning_rate, config.warmup, config.steps)
+    batch_size = min(config.batch_size, len(columns["labels"]))
+    fitted = training.fit(
+        partial(loss, form=form, dropout=config.dropout, noise=noise),
+        optimizer.clipped(update),
+        init(init_rng, form),
+        training.shuffled_batches(columns, batch_size, seed=seed),
+        steps=config.steps,
+        rng=train_rng,
+        checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(),
+        log=checkpoint.with_suffix(".jsonl"),
+        config=dataclasses.replace(config, seed=seed),
+    )
+    if fitted.reason == "interrupted":
+        raise KeyboardInterrupt
+    return fitted.state.params
+
+
+def check_resume(resume: bool, out: Path) -> None:
+    """Refuses to resume where nothing has been trained.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint in the folder.
+    """
+    if resume and not any(out.rglob("*.safetensors")):
+        raise FileNotFoundError(errno.ENOENT, "has no checkpoint to resume from", str(out))

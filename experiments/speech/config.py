@@ -23,7 +23,7 @@ class Vowels:
     score_units: int = option(32, "units of the layer that scores")
     half_width: int = option(3, "frames seen on either side by local attention", least=0)
     batch_size: int = option(32, "series in a training step")
-    steps: int = option(400, "training steps of each run", least=0)
+    steps: int = option(250, "training steps of each run", least=0)
     learning_rate: float = option(5e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
     dropout: float = option(0.3, "share of states and of pooled features dropped", least=0, below=1)
@@ -59,7 +59,7 @@ class Prompts:
 
 VOWELS = {
     "default": Vowels(),
-    "full": Vowels(data=tuple(DATA), seeds=5, steps=800),
+    "full": Vowels(data=tuple(DATA), seeds=5, steps=600),
 }
 LANGUAGES = {"default": Languages(), "full": Languages(prompts=400, seeds=5, steps=600)}
 PROMPTS = {"default": Prompts(), "full": Prompts(prompts=269, beam_size=5, plain=3)}

@@ -9,14 +9,13 @@ import argparse
 import dataclasses
 import hashlib
 import time
-from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments import command, optimizer, results
+from experiments import command, results
 from experiments.results import Table
 from experiments.speech import classifier, pictures, pretrained, voices, whisper
 from experiments.speech.audio import RATE
@@ -25,7 +24,6 @@ from experiments.speech.config import LANGUAGES, Languages
 from experiments.speech.spectrogram import HOP, log_mel
 from experiments.speech.voices import Prompt
 from experiments.speech.whisper import Whisper
-from jattn import training
 
 FEATURES = {"whisper": "states of Whisper's encoder", "spectrogram": "log-mel spectrogram"}
 POOLINGS = ("additive", "mean")
@@ -48,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
     if len(set(config.languages)) < 2:
         raise ValueError(f"--languages is {' '.join(config.languages)}, expected at least 2")
     chosen = select({name: voices.prompts(name) for name in config.languages}, config.prompts)
+    classifier.check_resume(options.resume, options.out)
     model = pretrained.load()
     command.make_folder(options.out)
     labels = np.array([config.languages.index(language) for language, _ in chosen], np.int32)
@@ -175,25 +174,9 @@ def train(
     form = Form(columns["rows"].shape[-1], len(config.languages), pooling, 0, config.score_units)
     part = lambda chosen: {name: column[chosen] for name, column in columns.items()}
     checkpoint = options.out / f"{kind}-{pooling}-{seed}.safetensors"
-    init_rng, train_rng = jax.random.split(jax.random.key(seed, impl="rbg"))
-    fitted = training.fit(
-        partial(classifier.loss, form=form, dropout=config.dropout, noise=0.0),
-        optimizer.clipped(optimizer.adam(config.learning_rate, config.warmup, config.steps)),
-        classifier.init(init_rng, form),
-        training.shuffled_batches(
-            part(~is_test), min(config.batch_size, int((~is_test).sum())), seed=seed
-        ),
-        steps=config.steps,
-        rng=train_rng,
-        checkpoint=checkpoint,
-        resume=options.resume and checkpoint.exists(),
-        log=checkpoint.with_suffix(".jsonl"),
-        config=dataclasses.replace(config, seed=seed),
-    )
-    if fitted.reason == "interrupted":
-        raise KeyboardInterrupt
+    params = classifier.train(form, part(~is_test), config, seed, checkpoint, resume=options.resume)
     test = part(is_test)
-    found, _ = classifier.predict(fitted.state.params, test["rows"], test["rows_length"], form=form)
+    found, _ = classifier.predict(params, test["rows"], test["rows_length"], form=form)
     return np.asarray(found)
 
 

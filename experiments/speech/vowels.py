@@ -7,13 +7,12 @@ neighbour by dynamic time warping is the baseline.
 import argparse
 import dataclasses
 import time
-from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from experiments import command, optimizer, results
+from experiments import command, results
 from experiments.results import Table
 from experiments.speech import classifier, pictures, series
 from experiments.speech.classifier import Form, Params
@@ -47,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     config = command.configured(VOWELS[options.preset], options)
     splits = {name: series.read(name) for name in config.data}
+    classifier.check_resume(options.resume, options.out)
     command.make_folder(options.out)
     accuracies: dict[str, dict[str, list[float]]] = {}
     tables = []
@@ -87,25 +87,11 @@ def train(
     form, rows = form_of(split, config, pooling), columns(split)
     checkpoint = folder / f"{pooling}-{seed}.safetensors"
     command.make_folder(folder)
-    update = optimizer.adam(config.learning_rate, config.warmup, config.steps)
-    batch_size = min(config.batch_size, len(split.train.rows))
-    init_rng, train_rng = jax.random.split(jax.random.key(seed, impl="rbg"))
-    fitted = training.fit(
-        partial(classifier.loss, form=form, dropout=config.dropout, noise=config.noise),
-        optimizer.clipped(update),
-        classifier.init(init_rng, form),
-        training.shuffled_batches(rows["train"], batch_size, seed=seed),
-        steps=config.steps,
-        rng=train_rng,
-        checkpoint=checkpoint,
-        resume=resume and checkpoint.exists(),
-        log=checkpoint.with_suffix(".jsonl"),
-        config=dataclasses.replace(config, seed=seed),
+    params = classifier.train(
+        form, rows["train"], config, seed, checkpoint, noise=config.noise, resume=resume
     )
-    if fitted.reason == "interrupted":
-        raise KeyboardInterrupt
     test = rows["test"]
-    found, _ = classifier.predict(fitted.state.params, test["rows"], test["rows_length"], form=form)
+    found, _ = classifier.predict(params, test["rows"], test["rows_length"], form=form)
     accuracy = float((np.asarray(found) == test["labels"]).mean())
     print(f"{folder.name}, {pooling}, seed {seed}: {accuracy:.3f}")
     return accuracy

@@ -70,15 +70,15 @@ def from_arrays(arrays: Mapping[str, np.ndarray], dtype: DTypeLike = np.float32)
 
     def attention(name: str, heads: int, parts: tuple[int, ...]) -> jattn.MultiHeadParams:
         """Splits fused products; `parts` counts the projections in each product."""
-        weights, biases = [], []
+        weights: list[Array] = []
+        biases: list[Array] = []
         for place, count in enumerate(parts):
             weight, bias = (get(f"{name}/linear_{place}/{kind}") for kind in ("weight", "bias"))
             weights += [x.reshape(heads, -1, weight.shape[1]) for x in jnp.split(weight, count)]
             biases += [x.reshape(heads, -1) for x in jnp.split(bias, count)]
         output, bias = (get(f"{name}/linear_{len(parts)}/{kind}") for kind in ("weight", "bias"))
-        return jattn.MultiHeadParams(
-            *weights, output.reshape(len(output), heads, -1), *biases, bias
-        )
+        fields = [*weights, output.reshape(len(output), heads, -1), *biases, bias]
+        return jattn.MultiHeadParams._make(fields)
 
     def feed_forward(name: str) -> jattn.FeedForwardParams:
         hidden, output = (f"{name}/linear_{place}" for place in (0, 1))
