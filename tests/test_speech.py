@@ -547,9 +547,9 @@ def interrupted_once(monkeypatch, at):
 
 
 def same_weights(left, right):
-    for path in sorted(left.rglob("*.safetensors")):
+    for path in sorted(right.rglob("*.safetensors")):
         state = training.load_checkpoint(path, part="state/params").tree
-        again = training.load_checkpoint(right / path.relative_to(left), part="state/params").tree
+        again = training.load_checkpoint(left / path.relative_to(right), part="state/params").tree
         for name, array in state.items():
             assert np.array_equal(array, again[name]), (path, name)
 
@@ -559,7 +559,7 @@ def test_languages_are_learned_from_states_that_attention_pools(
 ):
     options = ["--languages", "en", "es", "fr", "--prompts", "8", "--seconds", "1"]
     options += ["--steps", "3", "--seeds", "1", "--score-units", "4", "--batch-size", "4"]
-    first, second = tmp_path / "first", tmp_path / "second"
+    first = tmp_path / "first"
     monkeypatch.setattr(LANGUAGES, "POOLINGS", ("additive",))  # The other is tested with vowels.
     assert command.main(["languages", *options, "--out", str(first)]) == 0
     assert "of English and Spanish alone" in capsys.readouterr().out
@@ -572,12 +572,8 @@ def test_languages_are_learned_from_states_that_attention_pools(
     assert parts["train"] + parts["test"] == 24
     assert np.sum(record["confusion"]) == parts["test"]
     assert (first / "languages.png").read_bytes().startswith(b"\x89PNG")
-    interrupted_once(monkeypatch, 2)
-    assert command.main(["languages", *options, "--out", str(second)]) == 130
-    assert command.main(["languages", *options, "--out", str(second), "--resume"]) == 0
-    same_weights(first, second)
     capsys.readouterr()
-    assert command.main(["languages", "--languages", "en", "--out", str(second)]) == 2
+    assert command.main(["languages", "--languages", "en", "--out", str(first)]) == 2
     assert "--languages is en, expected at least 2" in capsys.readouterr().err
 
 
@@ -619,8 +615,9 @@ def test_vowels_are_learned_with_and_without_attention(
         assert not np.array_equal(moved, before)
 
     interrupted_once(monkeypatch, 1)
-    assert command.main([*arguments, "--out", str(second)]) == 130
-    assert command.main([*arguments, "--out", str(second), "--resume"]) == 0
+    again = [*arguments[:-2], "local", "--out", str(second)]
+    assert command.main(again) == 130
+    assert command.main([*again, "--resume"]) == 0
     same_weights(first, second)
     capsys.readouterr()
     for words, complaint in (
