@@ -1,6 +1,5 @@
 """A classifier of series: a GRU over the frames, a pooling of its states, and a readout."""
 
-import dataclasses
 import errno
 from collections.abc import Mapping
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
@@ -134,11 +134,11 @@ def loss(
 @partial(jax.jit, static_argnames="form")
 def predict(
     params: Params, rows: Float[Array, "b s c"], lengths: Int[Array, " b"], *, form: Form
-) -> tuple[Int[Array, " b"], Float[Array, "b s"]]:
-    """Returns the likeliest class of each series, and the weights of its frames."""
-    logits, weights = jax.vmap(lambda rows, length: classify(params, rows, length, form))(
-        rows, lengths
-    )
+) -> tuple[Int[Array, "n b"], Float[Array, "n b s"]]:
+    """Returns the likeliest class of each series by each of n models, and the frames' weights."""
+    one = lambda params, rows, length: classify(params, rows, length, form)
+    of_all = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))
+    logits, weights = of_all(params, rows, lengths)
     return logits.argmax(-1), weights
 
 
@@ -146,33 +146,45 @@ def train(
     form: Form,
     columns: Mapping[str, np.ndarray],
     config: Any,
-    seed: int,
     checkpoint: Path,
     *,
     noise: float = 0.0,
     resume: bool = False,
 ) -> Params:
-    """Trains a model; returns its parameters, which are also in the checkpoint.
+    """Trains a model for each seed, all at once; returns their parameters along a first axis.
+
+    Each has its own start, batches, dropout and gradient norm, as if it were alone.
 
     Args:
         columns: rows, rows_length and labels of all examples.
-        config: the rate, warm-up, steps, batch size and dropout, by the names of the options.
+        config: the seeds, rate, warm-up, steps, batch size and dropout, by the names of options.
         resume: continue from the checkpoint where there is one.
     """
-    init_rng, train_rng = jax.random.split(jax.random.key(seed, impl="rbg"))
-    update = optimizer.adam(config.learning_rate, config.warmup, config.steps)
+    seeds = range(config.seed, config.seed + config.seeds)
     batch_size = min(config.batch_size, len(columns["labels"]))
+    of_seeds = [training.shuffled_batches(columns, batch_size, seed=seed) for seed in seeds]
+    # "rbg" draws much faster than the default on a CPU.
+    keys = [jax.random.split(jax.random.key(seed, impl="rbg")) for seed in seeds]
+    adam = optimizer.adam(config.learning_rate, config.warmup, config.steps)
+    update = optimizer.clipped(adam)
+    one = partial(loss, form=form, dropout=config.dropout, noise=noise)
+
+    def of_all(params: Params, batch: Any, rng: Key[Array, ""]) -> Any:
+        losses, metrics = jax.vmap(one)(params, batch, jax.random.split(rng, len(seeds)))
+        # The sum has each model's own gradient.
+        return losses.sum(), jax.tree.map(jnp.mean, metrics)
+
     fitted = training.fit(
-        partial(loss, form=form, dropout=config.dropout, noise=noise),
-        optimizer.clipped(update),
-        init(init_rng, form),
-        training.shuffled_batches(columns, batch_size, seed=seed),
+        of_all,
+        optax.GradientTransformation(jax.vmap(update.init), jax.vmap(update.update)),
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *[init(key[0], form) for key in keys]),
+        lambda step: jax.tree.map(lambda *rows: np.stack(rows), *[of(step) for of in of_seeds]),
         steps=config.steps,
-        rng=train_rng,
+        rng=keys[0][1],
         checkpoint=checkpoint,
         resume=resume and checkpoint.exists(),
         log=checkpoint.with_suffix(".jsonl"),
-        config=dataclasses.replace(config, seed=seed),
+        config=config,
     )
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt

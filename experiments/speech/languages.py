@@ -52,21 +52,13 @@ def run(options: argparse.Namespace) -> None:
     labels = np.array([config.languages.index(language) for language, _ in chosen], np.int32)
     is_test = np.array([held_out(prompt.name) for _, prompt in chosen])
     columns = listen(model.params, chosen, config, is_test)
-    found: dict[str, list[np.ndarray]] = {}
-    for kind in FEATURES:
-        for pooling in POOLINGS:
-            found[f"{kind}, {pooling}"] = [
-                train(
-                    columns[kind] | {"labels": labels},
-                    is_test,
-                    config,
-                    kind,
-                    pooling,
-                    seed,
-                    options,
-                )
-                for seed in range(config.seed, config.seed + config.seeds)
-            ]
+    found = {
+        f"{kind}, {pooling}": train(
+            columns[kind] | {"labels": labels}, is_test, config, f"{kind}-{pooling}", options
+        )
+        for kind in FEATURES
+        for pooling in POOLINGS
+    }
     tested = labels[is_test]
     tables = [table(found, tested, config)]
     print(results.text(tables[0]))
@@ -75,9 +67,7 @@ def run(options: argparse.Namespace) -> None:
     np.add.at(counts, (tested, best), 1)
     figures = {
         "config": dataclasses.asdict(config),
-        "accuracies": {
-            name: [float((f == tested).mean()) for f in runs] for name, runs in found.items()
-        },
+        "accuracies": {name: (runs == tested).mean(1).tolist() for name, runs in found.items()},
         "confusion": counts.tolist(),
         "recordings": {"train": int((~is_test).sum()), "test": len(tested)},
     }
@@ -165,31 +155,30 @@ def train(
     columns: dict[str, np.ndarray],
     is_test: np.ndarray,
     config: Languages,
-    kind: str,
-    pooling: str,
-    seed: int,
+    name: str,
     options: argparse.Namespace,
 ) -> np.ndarray:
-    """Trains one head; returns the classes that it gives the test recordings."""
+    """Trains a head for each seed; returns the classes that each gives the test recordings."""
+    pooling = name.rpartition("-")[2]
     form = Form(columns["rows"].shape[-1], len(config.languages), pooling, 0, config.score_units)
     part = lambda chosen: {name: column[chosen] for name, column in columns.items()}
-    checkpoint = options.out / f"{kind}-{pooling}-{seed}.safetensors"
-    params = classifier.train(form, part(~is_test), config, seed, checkpoint, resume=options.resume)
+    checkpoint = options.out / f"{name}.safetensors"
+    params = classifier.train(form, part(~is_test), config, checkpoint, resume=options.resume)
     test = part(is_test)
     found, _ = classifier.predict(params, test["rows"], test["rows_length"], form=form)
     return np.asarray(found)
 
 
-def table(found: dict[str, list[np.ndarray]], tested: np.ndarray, config: Languages) -> Table:
+def table(found: dict[str, np.ndarray], tested: np.ndarray, config: Languages) -> Table:
     """Returns accuracies over all languages, and between the two of the same woman."""
     rows = []
     pair = [config.languages.index(name) for name in ("en", "es") if name in config.languages]
     of_pair = np.isin(tested, pair)
     for name, runs in found.items():
         kind, pooling = name.split(", ")
-        of_all = np.array([(classes == tested).mean() for classes in runs])
+        of_all = (runs == tested).mean(1)
         cells = [f"{FEATURES[kind]}, {pooling}", f"{of_all.mean():.3f} ± {of_all.std():.3f}"]
-        of_two = np.array([(classes == tested)[of_pair].mean() for classes in runs])
+        of_two = (runs == tested)[:, of_pair].mean(1)
         cells.append(f"{of_two.mean():.3f} ± {of_two.std():.3f}" if len(pair) == 2 else "–")
         rows.append(tuple(cells))
     share = max(np.bincount(tested)) / len(tested)
