@@ -12,6 +12,7 @@ RATE = 16_000
 QUIET = 1e-3  # A recording that stays 60 dB below full scale counts as silent.
 INTEGERS, FLOATS, EXTENSIBLE = 1, 3, 0xFFFE
 WIDTHS = {INTEGERS: (8, 16, 24, 32), FLOATS: (32, 64)}
+SHORTEST = 0.1  # Seconds.
 LOWEST, HIGHEST = 2_000, 384_000  # Rates in hertz.
 
 
@@ -19,12 +20,16 @@ def read_wav(path: Path) -> np.ndarray:
     """Returns the samples of a file at 16 kHz, from -1 to 1; channels are averaged.
 
     Raises:
-        ValueError: the file is no WAV file that can be read, or it is empty or silent.
+        ValueError: the file is no WAV file that can be read, or it is empty, silent or shorter than
+            a tenth of a second.
         OSError: there is no such file.
     """
     samples, rate = parse_wav(path.read_bytes(), str(path))
     if not np.abs(samples).max() >= QUIET:
         raise ValueError(f"{path}: is silent")
+    if len(samples) < SHORTEST * rate:
+        seconds = len(samples) / rate
+        raise ValueError(f"{path}: lasts {seconds:.3f} s, expected at least {SHORTEST} s")
     return resample(samples, rate)
 
 

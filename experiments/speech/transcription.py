@@ -26,7 +26,6 @@ READ_WIDTHS = (
     LONGEST + 3,
 )  # Tokens that a text is padded to: one compilation each.
 SEARCHED = 5 * RATE  # Samples at the end of a window among which it is cut.
-SHORTEST = 0.1  # Seconds of a recording.
 NO_SPEECH, UNLIKELY = 0.6, -1.0  # The original's: above and below these, a window is left out.
 
 
@@ -103,15 +102,7 @@ def padded(tokens: Sequence[int], rules: Rules) -> np.ndarray:
 
 
 def transcribe(model: Pretrained, samples: np.ndarray, *, beam_size: int = 1) -> Iterator[Window]:
-    """Yields the text of each window of a recording; one without speech has an empty text.
-
-    Raises:
-        ValueError: the recording is shorter than a tenth of a second.
-    """
-    if len(samples) < SHORTEST * RATE:
-        raise ValueError(
-            f"recording has {len(samples) / RATE:.3f} s, expected at least {SHORTEST} s"
-        )
+    """Yields the text of each window of a recording; one without speech has an empty text."""
     for first, end in windows(samples):
         spectrogram, states = listen(model.params, to_window(samples[first:end]))
         found, count = write(model.params, states, rules=model.rules, beam_size=beam_size)
