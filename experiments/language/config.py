@@ -24,7 +24,7 @@ class Config:
     heads: int = option(4, "heads of attention")
     hidden_size: int = option(344, "hidden units of the transformers' networks")
     batch_size: int = option(8, "sequences in a training step")
-    steps: int = option(400, "training steps", least=0)
+    steps: int = option(300, "training steps", least=0)
     learning_rate: float = option(3e-3, "peak of Adam's rate", above=0)
     warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
     schedule: str = option(

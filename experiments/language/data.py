@@ -37,10 +37,10 @@ def read() -> Text:
         books[book] = books.get(book, "") + text + START
     train = "".join(text for book, text in books.items() if book not in VALID | TEST)
     alphabet = "".join(sorted({START, *train}))
-    parts = [tuple(books[book] for book in part if book in books) for part in (VALID, TEST)]
-    for text in (*parts[0], *parts[1]):
+    valid, test = (tuple(books[book] for book in part) for part in (VALID, TEST))
+    for text in (*valid, *test):
         encode(text, alphabet)
-    return Text("".join(books.values()), train, *parts, alphabet)
+    return Text("".join(books.values()), train, valid, test, alphabet)
 
 
 def encode(text: str, alphabet: str) -> np.ndarray:

@@ -101,7 +101,7 @@ def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units
             rng, input_size=units, output_size=config.size, bias=False
         )
         output = jattn.init_linear(rngs[6], input_size=config.size, output_size=units, bias=False)
-        attention = AttentionParams(*map(inner, rngs[3:6]), output)
+        attention = AttentionParams(inner(rngs[3]), inner(rngs[4]), inner(rngs[5]), output)
     return Params(table, gru, attention, readout)
 
 
