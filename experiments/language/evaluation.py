@@ -1,6 +1,7 @@
 """Bits per character of texts: every character is scored once, with the characters before it."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -25,8 +26,9 @@ class Scores(NamedTuple):
         return self.bits / self.characters
 
 
+@cache
 def scorer(kind: str, config: Config) -> Callable[[model.Params, Any, Any], Any]:
-    """Compiles the bits `[b t]` that the characters of windows cost."""
+    """Returns a compiled function of the bits `[b t]` that the characters of windows cost."""
 
     def of_windows(params, before, wanted):
         scores = jax.vmap(lambda tokens: model.logits(params, tokens, kind, config))(before)

@@ -51,6 +51,7 @@ def reach(kind: str, config: Config) -> int:
     return min(config.window, config.context) if kind == "window" else config.context
 
 
+@partial(jax.jit, static_argnums=(1, 2, 3))
 def init(rng: Key[Array, ""], kind: str, config: Config, characters: int) -> Params:
     """Draws the weights of a model; a GRU has about as many as the transformer."""
     if is_transformer(kind):

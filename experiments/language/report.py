@@ -30,17 +30,18 @@ def folder(out: Path, kind: str, seed: int) -> Path:
 def models_table(figures: Mapping[str, Any]) -> Table:
     """Returns the bits per character of each model on the test books, with seeds as `mean ± sd`."""
     equal = figures["config"]["steps"]
-    columns = ["", "weights", "ms a step", f"bits at step {equal:,}"]
+    columns = ["", "weights", "minutes", "ms a step", f"bits at step {equal:,}"]
     more = any(of["steps"] > equal for of in figures["models"].values())
     columns += ["steps in equal time", "bits"] if more else []
     rows = []
     for kind, of in figures["models"].items():
-        row = [MODELS[kind], f"{of['weights']:,}"]
+        row = [MODELS[kind], f"{of['weights']:,}", f"{np.mean(of['minutes']):.1f}"]
         row += [f"{1000 * of['seconds_per_step']:.0f}", spread(of["at_equal_steps"])]
         row += [f"{of['steps']:,}", spread(of["at_the_end"])] if more else []
         rows.append(row)
     seeds = len(figures["seeds"])
-    notes = [f"± is the standard deviation of {seeds} seeds."] if seeds > 1 else ["One seed."]
+    notes = [f"± is the standard deviation of {seeds} seeds." if seeds > 1 else "One seed."]
+    notes += ["Minutes are of one seed's training with its evaluations; steps were timed in turns."]
     title = f"Bits per character on the test books, {figures['characters']:,} characters"
     return Table(title, columns, rows, notes)
 
@@ -104,6 +105,12 @@ def curves(out: Path, figures: Mapping[str, Any]) -> Any:
     return figure
 
 
+def minutes(run: Path) -> float:
+    """Returns the minutes of a run's training and evaluations, over all its parts."""
+    lines = (run / "log.jsonl").read_text("utf-8").splitlines()
+    return json.loads(lines[-1])["seconds"] / 60 if lines else 0.0
+
+
 def evaluations(run: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns the steps of a run's evaluations, and the bits per character at each."""
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
@@ -131,7 +138,7 @@ def places(figures: Mapping[str, Any]) -> Any:
 
 def doubling(by_place: np.ndarray) -> tuple[list[int], list[float]]:
     """Returns means over places 1, 2 to 3, 4 to 7 and so on, counted from 1, and each's first."""
-    firsts = [2**power for power in range(len(by_place).bit_length())]
+    firsts = [2**power for power in range((len(by_place) + 1).bit_length() - 1)]
     means = [float(np.mean(by_place[first - 1 : 2 * first - 1])) for first in firsts]
     return firsts, means
 

@@ -13,7 +13,7 @@ import jax
 from experiments import results
 from experiments.language import compressors, data, evaluation, model, train
 from experiments.language.config import Config
-from experiments.language.report import folder, models_table
+from experiments.language.report import folder, minutes, models_table
 from jattn import training
 
 ROUNDS = 5  # Steps of each model that are timed, in turns.
@@ -58,7 +58,7 @@ def run(
             config=config,
         )
         of: dict[str, Any] = {"steps": steps, "seconds_per_step": measured[kind]}
-        of |= {"at_equal_steps": [], "at_the_end": [], "by_place": []}
+        of |= {"at_equal_steps": [], "at_the_end": [], "by_place": [], "minutes": []}
         for seed in figures["seeds"]:
             print(f"{kind}, seed {seed}: {steps:,} steps")
             place = folder(out, kind, seed)
@@ -67,6 +67,7 @@ def run(
             of["weights"] = model.count(params)
             of["at_the_end"].append(last.per_character)
             of["by_place"].append(last.by_place.tolist())
+            of["minutes"].append(minutes(place))
             if steps > config.steps:
                 last = score(params=train.weights_at(place, config.steps, params))
             of["at_equal_steps"].append(last.per_character)
@@ -106,9 +107,8 @@ def seconds_per_step(text: data.Text, config: Config) -> dict[str, float]:
     for kind in config.models:
         optimizer = train.optimizer(config)
         loss = partial(model.loss, kind=kind, config=config)
-        init = jax.jit(model.init, static_argnums=(1, 2, 3))
         rng = jax.random.key(config.seed)
-        params = init(rng, kind, config, len(text.alphabet))
+        params = model.init(rng, kind, config, len(text.alphabet))
         steps[kind] = training.make_train_step(loss, optimizer)
         states[kind] = training.init_train_state(params, optimizer, rng)
         states[kind], _ = jax.block_until_ready(steps[kind](states[kind], batch))  # Compiles.

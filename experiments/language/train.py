@@ -43,9 +43,7 @@ def train(
     """
     steps = config.steps if steps is None else steps
     init_rng, train_rng = jax.random.split(jax.random.key(seed))
-    params = jax.jit(model.init, static_argnums=(1, 2, 3))(
-        init_rng, kind, config, len(text.alphabet)
-    )
+    params = model.init(init_rng, kind, config, len(text.alphabet))
     score_windows = evaluation.scorer(kind, config)
 
     def evaluate(params: model.Params) -> dict[str, float]:
