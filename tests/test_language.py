@@ -262,7 +262,7 @@ def test_bad_options_and_files_exit_with_2_and_one_line(tmp_path, capsys):
 
     assert "--window is 0" in complaint("--window", "0")
     assert "invalid choice: 'lstm'" in complaint("--models", "lstm")
-    assert "heads" in complaint(*OPTIONS, "--heads", "9")
+    assert "--size is 8, expected a multiple of 6" in complaint(*OPTIONS, "--heads", "3")
     assert "a batch needs" in complaint(*OPTIONS, "--batch-size", "5000")
     assert "weights.safetensors" in complaint("write", "word")
     place = tmp_path / "0" / "transformer"
@@ -271,5 +271,8 @@ def test_bad_options_and_files_exit_with_2_and_one_line(tmp_path, capsys):
     assert "weights.safetensors" in complaint("write", "word")
     training.save_checkpoint(place / "weights.safetensors", {"of": np.ones(3)})
     assert "no weights of this experiment" in complaint("write", "word")
+    assert "seconds.json: No such file" in complaint(*OPTIONS, "--resume")
+    (tmp_path / "seconds.json").write_text("{")
+    assert "seconds.json: is no JSON" in complaint(*OPTIONS, "--resume")
     (tmp_path / "seconds.json").write_text("{}")
     assert "seconds.json: has no seconds" in complaint(*OPTIONS, "--resume")

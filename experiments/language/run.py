@@ -32,12 +32,18 @@ def run(
     that the slowest takes.
 
     Raises:
-        ValueError: a file of an earlier run is damaged or of another configuration.
+        ValueError: sizes do not fit each other, the text is too short for a batch, or a file of an
+            earlier run is damaged or of another configuration.
         OSError: a file is missing or cannot be written.
         DataError: the text cannot be had.
         KeyboardInterrupt: the run was stopped; its files are saved.
     """
     began = time.perf_counter()
+    if config.size % (2 * config.heads):
+        raise ValueError(
+            f"--size is {config.size}, expected a multiple of {2 * config.heads}: an even number of"
+            " features for each of --heads"
+        )
     text = data.read()
     measured = planned(text, config, out, resume)
     slowest = max(measured.values())
@@ -81,10 +87,18 @@ def run(
 
 
 def planned(text: data.Text, config: Config, out: Path, resume: bool) -> dict[str, float]:
-    """Returns the seconds of a step of each model, which a resumed run reads from its folder."""
+    """Returns the seconds of a step of each model, which a resumed run reads from its folder.
+
+    Raises:
+        FileNotFoundError: there is no run to resume.
+        ValueError: the file is damaged, or of other models.
+    """
     path = out / "seconds.json"
-    if resume and path.exists():
-        measured = json.loads(path.read_text("utf-8"))
+    if resume:
+        try:
+            measured = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: is no JSON: {error}") from None
         if isinstance(measured, dict) and set(config.models) <= set(measured):
             return measured
         raise ValueError(f"{path}: has no seconds of {' '.join(config.models)}")
