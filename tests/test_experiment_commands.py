@@ -20,6 +20,7 @@ from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import options as benchmark_options
 from experiments.choosing import __main__ as choosing
 from experiments.fine_tuning import __main__ as fine_tuning
+from experiments.language import __main__ as language
 from experiments.pronunciation import __main__ as pronunciation
 from experiments.scaling import __main__ as scaling
 from experiments.speech import __main__ as speech
@@ -31,6 +32,7 @@ COMMANDS = {
     "choosing": (choosing.main, choosing.parser, []),
     "fine_tuning sentences": (fine_tuning.main, fine_tuning.parser, ["sentences"]),
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
+    "language": (language.main, language.parser, []),
     "pronunciation": (pronunciation.main, pronunciation.parser, []),
     "scaling": (scaling.main, scaling.parser, []),
     "speech languages": (speech.main, speech.parser, ["languages"]),
