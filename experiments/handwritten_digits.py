@@ -56,9 +56,7 @@ def read_digits() -> Halves:
         rows = _numbers(archive.read("sklearn/datasets/data/digits.csv.gz"))
     images = _images(rows[:, :-1] / 16, rows[:, -1])
     half = len(rows) // 2
-    return Halves(
-        *(Images(*(array[part] for array in images)) for part in np.s_[:half, half:])
-    )
+    return Halves(*(Images(*(array[part] for array in images)) for part in np.s_[:half, half:]))
 
 
 def read_mnist() -> Halves:
