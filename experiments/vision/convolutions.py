@@ -1,4 +1,4 @@
-"""Convolutional layers."""
+"""Convolutional layers of rectified units, normalized at each place."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+import jattn
+
 SIDE = 3  # Of the kernels, in places.
 
 
 class ConvolutionParams(NamedTuple):
-    """The kernel and the bias of a layer from `i` to `o` channels."""
+    """The kernel of a layer from `i` to `o` channels, and the norm of its results."""
 
     kernel: Float[Array, "3 3 i o"]
-    bias: Float[Array, " o"]
+    norm: jattn.LayerNormParams
 
 
 def init_convolutions(
@@ -30,7 +32,8 @@ def init_convolutions(
     ):
         shape, deviation = (SIDE, SIDE, inputs, outputs), (2 / (SIDE**2 * inputs)) ** 0.5
         kernel = jax.random.normal(key, shape, jnp.float32) * deviation
-        layers.append(ConvolutionParams(kernel, jnp.zeros(outputs, jnp.float32)))
+        norm = jattn.init_layer_norm(size=outputs, dtype=jnp.float32)
+        layers.append(ConvolutionParams(kernel, norm))
     return tuple(layers)
 
 
@@ -50,5 +53,10 @@ def convolve(
 def convolution(
     params: ConvolutionParams, features: Float[Array, "h w i"], stride: int
 ) -> Float[Array, "k l o"]:
-    """Applies a layer of rectified units."""
-    return jax.nn.relu(convolve(params.kernel, features, stride) + params.bias[None, None])
+    """Convolves, normalizes the channels of each place, and cuts off what is below 0.
+
+    Without norms gates, which are about 1/2 at first, would shrink the features of each layer.
+    """
+    convolved = convolve(params.kernel, features, stride)
+    rows = convolved.reshape(-1, convolved.shape[-1])
+    return jax.nn.relu(jattn.layer_norm(params.norm, rows)).reshape(convolved.shape)

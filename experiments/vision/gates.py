@@ -15,7 +15,7 @@ import jattn
 from experiments.vision.convolutions import convolve
 
 REDUCTION = 8  # Channels for each hidden unit of the network; both papers have 16, of more.
-KERNEL = 7  # Places on a side that a spatial gate depends on, as in CBAM.
+KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of larger grids, or 3.
 
 
 class ChannelGateParams(NamedTuple):
@@ -26,10 +26,10 @@ class ChannelGateParams(NamedTuple):
 
 
 class CBAMParams(NamedTuple):
-    """A gate of channels, and the kernel [7 7 2 1] of the gate of places."""
+    """A gate of channels, and the kernel [3 3 2 1] of the gate of places."""
 
     channels: ChannelGateParams
-    places: Float[Array, "7 7 2 1"]
+    places: Float[Array, "3 3 2 1"]
 
 
 class Gated(NamedTuple):

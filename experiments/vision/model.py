@@ -24,7 +24,7 @@ from experiments.vision.convolutions import (
 )
 from experiments.vision.gates import cbam, init_cbam, init_channel_gate, squeeze_excitation
 
-ROTARY_BASE = 100.0  # Of Heo et al. (2024), arXiv:2403.13298, section 3.2, for images.
+ROTARY_BASE = 100.0  # Of Heo et al. (2024), arXiv:2403.13298, for axial positions in images.
 BLOCKS = 2
 
 
@@ -129,11 +129,11 @@ def axial_rotary(
     """Rotates half of the pairs of features by the row of a patch, and half by its column."""
     pairs = inputs.shape[-1] // 2
     rows, columns = jnp.divmod(positions, grid)
-    frequencies = ROTARY_BASE ** -(2 * np.arange(pairs // 2) / pairs)
+    frequencies: Any = np.tile(ROTARY_BASE ** -(2 * np.arange(pairs // 2) / pairs), 2)
     return jattn.rotary(
         inputs,
         jnp.stack([rows, columns], axis=1).repeat(pairs // 2, axis=1),
-        frequencies=np.tile(frequencies, 2),
+        frequencies=frequencies,
     )
 
 

@@ -90,7 +90,7 @@ def maps(images: Halves, predicted: Mapping[str, Any], data: str) -> Any:
     return figure
 
 
-def looks(images: Halves, predicted: tuple[np.ndarray, np.ndarray], data: str) -> Any:
+def looks(images: Halves, predicted: tuple[np.ndarray, Any], data: str) -> Any:
     """Draws the weights of each glimpse, for two images that are read right and two that are not.
 
     An image is drawn again for each glimpse.

@@ -58,7 +58,7 @@ def run(job: Job, images: Halves, config: Config, out: Path, *, resume: bool) ->
     form = FORMS[job.data]
     model = MODELS[job.model]
     init_rng, train_rng = jax.random.split(jax.random.key(job.seed, impl="rbg"))
-    params = jax.jit(partial(model.init, form=form, config=config))(init_rng)
+    params = jax.jit(model.init, static_argnums=(1, 2))(init_rng, form, config)
     predictor = Predictor(job.data, job.model, config)
     some = Images(*(array[:EVALUATED] for array in images.test))
 
@@ -121,7 +121,8 @@ def loss(
     labels = jax.nn.one_hot(digits, scores.shape[1], dtype=scores.dtype)
     labels = optax.losses.smooth_labels(labels, config.label_smoothing)
     entropy = optax.losses.softmax_cross_entropy(scores, labels).mean()
-    return entropy, {"accuracy": (scores.argmax(1) == digits).mean(dtype=scores.dtype)}
+    right = scores.argmax(1).astype(digits.dtype) == digits
+    return entropy, {"accuracy": right.mean(dtype=scores.dtype)}
 
 
 def load(job: Job, out: Path, config: Config) -> Any:
