@@ -25,6 +25,7 @@ from experiments.pronunciation import __main__ as pronunciation
 from experiments.scaling import __main__ as scaling
 from experiments.speech import __main__ as speech
 from experiments.translation import __main__ as translation
+from experiments.vision import __main__ as vision
 
 COMMANDS = {
     "article": (article.main, article.parser, []),
@@ -39,6 +40,7 @@ COMMANDS = {
     "speech prompts": (speech.main, speech.parser, ["prompts"]),
     "speech vowels": (speech.main, speech.parser, ["vowels"]),
     "translation": (translation.main, translation.parser, []),
+    "vision": (vision.main, vision.parser, []),
 }
 
 
@@ -68,7 +70,7 @@ def test_numbers_out_of_range_are_refused_by_name(name, capsys):
         own = next(parser for parser in parsers(whole) if parser.prog.endswith(f" {part[0]}"))
     options = [action.option_strings[0] for action in own._actions if action.metavar == "N"]
     assert len(options) >= 3
-    shares = ("--warmup", "--dropout", "--label-smoothing")
+    shares = ("--warmup", "--dropout", "--label-smoothing", "--erased")
     for option in options:
         for text in ("nan", "inf", "-1", "many", "1e400", *(["3"] if option in shares else [])):
             with pytest.raises(SystemExit, match="2"):
