@@ -21,8 +21,8 @@ from experiments.vision.config import Config
 from jattn import training
 
 SMALL = [
-    *("--size", "16", "--glimpses", "2", "--batch-size", "8", "--removal-images", "12"),
-    *("--data", "digits", "--steps", "3"),
+    *("--size", "16", "--glimpses", "1", "--batch-size", "8", "--removal-images", "12"),
+    *("--distortion", "0", "--erased", "0.1", "--data", "digits", "--steps", "3"),
 ]
 
 
@@ -75,7 +75,7 @@ def test_a_run_writes_everything_moves_every_weight_and_can_be_stopped(
     assert [row["step"] for row in rows if row["phase"] == "evaluate"] == [1, 2, 3]
     assert cell["parameters"] == training.parameter_count(started[0])
     assert cell["removal"]["whole"] == cell["accuracy"]
-    moved = train.load(job, whole, Config(size=16, glimpses=2))
+    moved = train.load(job, whole, Config(size=16, glimpses=1))
     for after, before in zip(jax.tree.leaves(moved), jax.tree.leaves(started[0]), strict=True):
         assert np.isfinite(after).all()
         assert not np.array_equal(after, before)
