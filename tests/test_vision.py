@@ -3,9 +3,9 @@
 import gzip
 import io
 import json
-import signal
 import tarfile
 import zipfile
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,8 @@ from experiments.vision.config import Config
 from jattn import training
 
 SMALL = [
-    *("--size", "16", "--glimpses", "2", "--batch-size", "8", "--removal-images", "12"),
-    *("--data", "digits", "--steps", "3"),
+    *("--size", "16", "--glimpses", "1", "--batch-size", "8", "--removal-images", "12"),
+    *("--distortion", "0", "--erased", "0.1", "--data", "digits", "--steps", "3"),
 ]
 
 
@@ -48,39 +48,61 @@ def images(monkeypatch):
     return halves
 
 
-def test_a_run_writes_everything_and_moves_every_weight(images, tmp_path, monkeypatch, capsys):
+def test_a_run_writes_everything_moves_every_weight_and_can_be_stopped(
+    images, tmp_path, monkeypatch, capsys
+):
     """With x64 on and strict promotion, as the suite has them."""
     monkeypatch.setattr(deletion, "SHARES", (0.25, 0.5))
     monkeypatch.setattr(pictures, "RIGHT", 1)
     monkeypatch.setattr(pictures, "WRONG", 1)
-    fit, started = train.training.fit, []
+    fit, batches, started = train.training.fit, train.training.shuffled_batches, []
 
     def watched(loss, optimizer, params, *rest, **options):
         started.append(params)
         return fit(loss, optimizer, params, *rest, **options)
 
     monkeypatch.setattr(train.training, "fit", watched)
-    options = [*SMALL, "--models", "patches", "glimpses", "--positions", "axial"]
-    assert command.main([*options, "--out", str(tmp_path)]) == 0
+    options = [*SMALL, "--models", "glimpses"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert command.main([*options, "--out", str(whole)]) == 0
     assert "Right answers, per cent" in capsys.readouterr().out
-    record = json.loads((tmp_path / "results.json").read_text())
+    record = json.loads((whole / "results.json").read_text())
     assert record["command"].startswith("python -m experiments.vision --size 16")
-    names = ["patches, axial positions", "glimpses"]
-    assert [cell["model"] for cell in record["cells"]] == names
-    config = Config(size=16, glimpses=2, steps=3)
-    for cell, start in zip(record["cells"], started, strict=True):
-        job = train.Job(cell["data"], cell["model"], cell["seed"])
-        lines = (tmp_path / job.folder / "log.jsonl").read_text().splitlines()
-        rows = [json.loads(line) for line in lines]
-        assert [row["step"] for row in rows if row["phase"] == "evaluate"] == [1, 2, 3]
-        assert cell["parameters"] == training.parameter_count(start)
-        assert cell["removal"]["whole"] == cell["accuracy"]
-        moved = jax.tree.leaves(train.load(job, tmp_path, config))
-        for after, before in zip(moved, jax.tree.leaves(start), strict=True):
-            assert np.isfinite(after).all()
-            assert not np.array_equal(after, before)
+    (cell,) = record["cells"]
+    job = train.Job("digits", "glimpses", 0)
+    lines = (whole / job.folder / "log.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows if row["phase"] == "evaluate"] == [1, 2, 3]
+    assert cell["parameters"] == training.parameter_count(started[0])
+    assert cell["removal"]["whole"] == cell["accuracy"]
+    moved = train.load(job, whole, Config(size=16, glimpses=1))
+    for after, before in zip(jax.tree.leaves(moved), jax.tree.leaves(started[0]), strict=True):
+        assert np.isfinite(after).all()
+        assert not np.array_equal(after, before)
     for name in ("attention-digits", "glimpses-digits", "deletion", "learning"):
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (whole / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+    def stopping(arrays, *rest, **more):
+        inner = batches(arrays, *rest, **more)
+
+        def batch(step):
+            if step == 2:
+                raise KeyboardInterrupt
+            return inner(step)
+
+        return batch
+
+    monkeypatch.setattr(command.pictures, "draw", lambda *_: [])
+    with monkeypatch.context() as patch:
+        patch.setattr(train.training, "shuffled_batches", stopping)
+        assert command.main([*options, "--out", str(stopped)]) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert command.main([*options, "--out", str(stopped), "--resume"]) == 0
+    weights = [(out / job.folder / "weights.safetensors").read_bytes() for out in (whole, stopped)]
+    assert weights[0] == weights[1]
+    # A finished job is not trained again.
+    monkeypatch.setattr(train.training, "fit", None)
+    assert command.main([*options, "--out", str(stopped), "--resume"]) == 0
 
 
 @pytest.mark.parametrize("name", model.MODELS)
@@ -107,39 +129,6 @@ def test_models_of_the_default_size_have_nearly_equally_many_parameters(data):
     start = lambda each: jax.eval_shape(lambda: each.init(rng, form, config))
     counts = [training.parameter_count(start(each)) for each in model.MODELS.values()]
     assert max(counts) < 1.12 * min(counts)
-
-
-def test_a_stopped_run_goes_on_bit_for_bit(images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command.pictures, "draw", lambda *_: [])
-    options = [*SMALL, "--models", "glimpses", "--steps", "4"]
-    assert command.main([*options, "--out", str(tmp_path / "whole")]) == 0
-    batches = train.training.shuffled_batches
-
-    def stopping(arrays, *rest, **more):
-        inner = batches(arrays, *rest, **more)
-
-        def batch(step):
-            if step == 2:
-                signal.raise_signal(signal.SIGINT)
-            return inner(step)
-
-        return batch
-
-    out = str(tmp_path / "stopped")
-    with monkeypatch.context() as patch:
-        patch.setattr(train.training, "shuffled_batches", stopping)
-        assert command.main([*options, "--out", out]) == 130
-    assert "--resume goes on" in capsys.readouterr().err
-    assert command.main([*options, "--out", out, "--resume"]) == 0
-    folder = "digits-glimpses-0"
-    whole, stopped = (
-        (tmp_path / name / folder / "weights.safetensors").read_bytes()
-        for name in ("whole", "stopped")
-    )
-    assert whole == stopped
-    # A finished job is not trained again.
-    monkeypatch.setattr(train.training, "fit", None)
-    assert command.main([*options, "--out", out, "--resume"]) == 0
 
 
 def test_axial_positions_depend_on_distances_of_rows_and_of_columns():
@@ -182,6 +171,7 @@ def test_gates_are_those_of_the_papers():
             if max(offset) <= 2 and min(offset) >= 0:
                 places[row, column] += kernel[*offset, :, 0] @ squeezed[other]
     got = gates.cbam(params, jnp.asarray(features))
+    assert got.places is not None
     np.testing.assert_allclose(got.places, sigmoid(places), rtol=1e-12)
     np.testing.assert_allclose(got.features, gated * sigmoid(places)[..., None], rtol=1e-12)
 
@@ -221,7 +211,8 @@ def test_the_deletion_test_removes_what_decides():
             return np.stack([~is_lit, is_lit], axis=1).astype(float), weights
 
     images = Images(np.ones((4, 8, 8), np.float32), np.ones(4, np.int32))
-    measured = deletion.measure(Predictor(), None, images, seed=0)
+    predictor: Any = Predictor()
+    measured: Any = deletion.measure(predictor, None, images, seed=0)
     lost = deletion.costs(measured, "area")
     assert (measured["whole"], lost["most"], lost["least"]) == (1.0, 1.0, 0.0)
     assert 0.0 <= lost["random"] <= 1.0

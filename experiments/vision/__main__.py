@@ -78,8 +78,11 @@ def train(options: argparse.Namespace) -> None:
     with tqdm(jobs, file=sys.stderr, disable=None, unit="model") as bar:
         for job in bar:
             bar.set_description(f"{job.data}: {job.model}")
+            started = time.perf_counter()
             cell = run(job, images[job.data], config, options.out, resume=options.resume)
             cells.append(cell)
+            # The time of a job that an earlier command finished counts as well.
+            began -= max(0.0, cell["seconds"]["all"] - (time.perf_counter() - started))
             right = f"{100 * cell['accuracy']:.2f} % right"
             bar.write(
                 f"{job.data}, {job.model}, seed {job.seed}: {right}, {cell['seconds']['all']:.0f} s"

@@ -11,19 +11,19 @@ class Config:
     """Models, training and measuring; every field is an option of the command."""
 
     size: int = option(
-        32, "features of a patch, a multiple of 16; sets the sizes of all models", least=16
+        48, "features of a patch, a multiple of 16; sets the sizes of all models", least=16
     )
     heads: int = option(4, "heads of self-attention")
     glimpses: int = option(4, "times that the recurrent model looks")
     batch_size: int = option(64, "images in a training step")
-    steps: int = option(1200, "training steps of each model", least=0)
-    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    steps: int = option(1500, "training steps of each model", least=0)
+    learning_rate: float = option(5e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.1, "share of the steps in which the rate rises", least=0, most=1)
     label_smoothing: float = option(
         0.1, "share of a label's probability given to all digits", least=0, below=1
     )
     distortion: float = option(
-        1.0, "strength of random shifts, turns and bends of training images", least=0
+        0.5, "strength of random shifts, turns and bends of training images", least=0
     )
     erased: float = option(
         0.0, "share of the patches that is removed from training images", least=0, below=1

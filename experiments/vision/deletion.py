@@ -37,14 +37,9 @@ def measure(predictor: Predictor, params: Any, images: Images, seed: int) -> dic
     right = lambda pixels: float((predictor(params, pixels)[0].argmax(1) == images.digits).mean())
 
     def curve(candidates: np.ndarray) -> dict[str, list[float]]:
-        return {
-            order: [
-                float(np.mean([right(remove(images.pixels, mark, candidates, share))
-                               for mark in marks[order]]))
-                for share in SHARES
-            ]
-            for order in ORDERS
-        }  # fmt: skip
+        left = lambda mark, share: right(remove(images.pixels, mark, candidates, share))
+        mean = lambda order, share: float(np.mean([left(mark, share) for mark in marks[order]]))
+        return {order: [mean(order, share) for share in SHARES] for order in ORDERS}
 
     return {
         "images": len(images.digits),

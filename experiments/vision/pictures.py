@@ -125,7 +125,7 @@ def panel(ax: Any, image: np.ndarray, weights: np.ndarray | None, grid: int, tit
         veil[..., 3] = 0.75 * (weights - weights.min()).reshape(grid, grid) / (span or 1.0)
         edge = len(image) - 0.5
         ax.imshow(veil, extent=(-0.5, edge, edge, -0.5), interpolation="nearest")
-    ax.set_title(title, size="small", pad=2)
+    ax.set_title(title, size="small", pad=3)
     ax.set(xticks=[], yticks=[])
 
 

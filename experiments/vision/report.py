@@ -100,6 +100,7 @@ def removal_table(cells: Sequence[Mapping[str, Any]], data: str, kind: str) -> T
     )
     note = (
         f"Weight on ink: the share of the weights on patches with ink, which are {inked:.0%} of"
-        " all patches. Both it and the accuracy are in per cent."
+        " all patches. Both it and the accuracy are in per cent. Most / least: -, if removing the"
+        " least attended patches costs nothing."
     )
     return Table(title, columns, rows, [note])

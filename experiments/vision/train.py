@@ -53,7 +53,7 @@ def run(job: Job, images: Halves, config: Config, out: Path, *, resume: bool) ->
     file, checkpoint = folder / "cell.json", folder / "checkpoint.safetensors"
     described = {**job._asdict(), "config": _own(config)}
     if resume and file.exists():
-        return _finished(file, described)
+        return _finished(file, described | {"tested": len(images.test.digits)})
     began = time.perf_counter()
     form = FORMS[job.data]
     model = MODELS[job.model]
@@ -77,7 +77,7 @@ def run(job: Job, images: Halves, config: Config, out: Path, *, resume: bool) ->
         steps=config.steps,
         rng=train_rng,
         evaluate=evaluate,
-        evaluate_every=max(1, config.steps // EVALUATIONS),
+        evaluate_every=max(1, -(-config.steps // EVALUATIONS)),
         monitor="error",
         checkpoint=checkpoint,
         checkpoint_every=200,
