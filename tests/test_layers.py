@@ -84,6 +84,9 @@ ALLOWED = {
     "experiments.fine_tuning": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "safetensors", "tokenizers", "torch", "transformers"},
+    "experiments.speech": ANY_OF_JATTN
+    | PLOTTING
+    | {"experiments", "ctranslate2", "optax", "scipy"},
     "experiments.translation": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "sacrebleu", "sentencepiece"},

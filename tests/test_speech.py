@@ -663,9 +663,10 @@ def test_series_are_read_and_the_nearest_is_found_by_hand(monkeypatch, tmp_path)
     rows, labels = series.parse(text)
     assert [row.tolist() for row in rows] == [[[1, 4], [2, 5], [3, 6]], [[7, 9], [8, 0]]]
     assert labels == ["b", "a"]
-    # (0, 1, 3) and (0, 3): 0 to 0, 1 to 0, 3 to 3.
+    # (0, 1, 3) and (0, 3): 0 to 0, 1 to 0, 3 to 3. The 9 is padding.
     column = lambda *values: np.array(values, float)[:, None]
-    assert series._warped(column(0, 1, 3), column(0, 3)) == 1.0
+    others = np.stack([column(0, 3, 9), column(0, 1, 3)])
+    assert series.warped(column(0, 1, 3), others, np.array([2, 3])).tolist() == [1.0, 0.0]
     held = {"train": "@data\n0,0:1,1:x\n4,4:3,3:y\n", "test": "@data\n1,1,1:1,1,1:x\n4:4:y\n"}
     parts = iter(held.values())
     monkeypatch.setattr(series, "_text", lambda archive, name: next(parts))

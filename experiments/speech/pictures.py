@@ -12,7 +12,6 @@ from experiments.speech.pretrained import Pretrained
 from experiments.speech.spectrogram import HOP, RATE
 from experiments.speech.transcription import Window
 from jattn import plots
-from jattn.plots.figure import new_figure
 
 COLOUR = "#2171b5"
 
@@ -26,6 +25,13 @@ def draw(path: Path, make: Callable[[], Any]) -> None:
         print(f"wrote {path}")
     except ImportError as error:
         print(f"no {path.name}: {error}")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Returns an empty figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def heard(model: Pretrained, window: Window) -> Any:
@@ -62,8 +68,6 @@ def heard(model: Pretrained, window: Window) -> Any:
         )
         label.set(rotation=60, fontsize=8, ha="left", va="bottom", color=GREY)
     above.set_xlim(0, window.seconds)
-    figure.subplots_adjust(top=0.86, hspace=0.06)
-    figure.set_layout_engine("constrained")
     return figure
 
 
@@ -80,7 +84,6 @@ def frames(series: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Any:
         below.set_xlabel("frame")
     panels[0, 0].set_ylabel("features")
     panels[1, 0].set_ylabel("weight")
-    figure.set_layout_engine("constrained")
     return figure
 
 
@@ -98,5 +101,4 @@ def confusion(counts: np.ndarray, names: Sequence[str], title: str) -> Any:
     panel.set_xlabel("taken for")
     panel.set_ylabel("spoken")
     panel.set_title(title, fontsize=9)
-    figure.set_layout_engine("constrained")
     return figure

@@ -4,8 +4,10 @@ import zipfile
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from experiments.archive import DataError, wheel
+from jattn import training
 
 WHEEL = ("aeon", "1.6.0", "d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409")
 FOLDER = "aeon/datasets/data"
@@ -63,26 +65,31 @@ def parse(text: str) -> tuple[list[np.ndarray], list[str]]:
 
 
 def nearest(split: Split) -> float:
-    """Returns the accuracy of the nearest training example, by the distance of dynamic time
-    warping, whose path may stray from the diagonal without a limit."""
-    costs = np.array(
-        [[_warped(test, train) for train in split.train.rows] for test in split.test.rows]
-    )
+    """Returns the accuracy of the nearest training example, by dynamic time warping.
+
+    Its path may stray from the diagonal without a limit.
+    """
+    rows, lengths = training.pad_to(split.train.rows, max(map(len, split.train.rows)))
+    costs = np.array([warped(test, np.asarray(rows), lengths) for test in split.test.rows])
     return float((split.train.labels[costs.argmin(1)] == split.test.labels).mean())
 
 
-def _warped(left: np.ndarray, right: np.ndarray) -> float:
-    """Returns the cost of the cheapest path, computed along antidiagonals."""
-    costs = ((left[:, None] - right[None]) ** 2).sum(-1)
-    t, s = costs.shape
-    table = np.full((t + 1, s + 1), np.inf)
-    table[0, 0] = 0.0
-    for total in range(2, t + s + 1):
+def warped(
+    one: Float[np.ndarray, "t c"],
+    others: Float[np.ndarray, "n s c"],
+    lengths: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    """Returns the cost of the cheapest path to each of several padded series."""
+    costs = ((one[:, None] - others[:, None]) ** 2).sum(-1)
+    n, t, s = costs.shape
+    table = np.full((n, t + 1, s + 1), np.inf)
+    table[:, 0, 0] = 0.0
+    for total in range(2, t + s + 1):  # Antidiagonals, whose entries depend on earlier ones alone.
         i = np.arange(max(1, total - s), min(t, total - 1) + 1)
         j = total - i
-        best = np.minimum(np.minimum(table[i - 1, j], table[i, j - 1]), table[i - 1, j - 1])
-        table[i, j] = costs[i - 1, j - 1] + best
-    return float(table[t, s])
+        best = np.minimum(table[:, i - 1, j], table[:, i, j - 1])
+        table[:, i, j] = costs[:, i - 1, j - 1] + np.minimum(best, table[:, i - 1, j - 1])
+    return table[np.arange(n), t, lengths]
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:

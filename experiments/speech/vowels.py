@@ -22,7 +22,7 @@ from jattn import training
 
 ATTENTIVE = ("additive", "local")
 # On the official split of JapaneseVowels: two transformers from table 1 of Chen et al. (2023),
-# Primal-Attention, and the others from the table of KSig, Toth et al. (2023), arXiv:2311.12214.
+# arXiv:2305.19798, and the others from the table of KSig, Toth et al. (2023), arXiv:2311.12214.
 PUBLISHED = {
     "JapaneseVowels": (
         ("linear transformer, Chen et al. 2023, table 1", 0.992),
