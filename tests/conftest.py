@@ -59,6 +59,7 @@ ONCE = {
     "test_experiment_commands": "starts the commands of experiments",
     "test_fine_tuning": "trains small models of an experiment",
     "test_fine_tuning_pronunciation": "trains small models of an experiment",
+    "test_language": "trains small models of an experiment",
     "test_layers": "reads the source",
     "test_mutations": "tests the tests",
     "test_pronunciation": "trains small models of an experiment",

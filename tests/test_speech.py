@@ -173,7 +173,7 @@ def test_what_is_written_is_read():
     given = {
         "a/weight": np.arange(6, dtype=np.float16).reshape(2, 3),
         "b": np.array(7, np.int8),
-        "c": np.float32([1.5]),
+        "c": np.array([1.5], np.float32),
     }
     file = weight_file.read_weight_file(written(given, [("d", "b")]), "model.bin")
     assert (file.form, file.revision, set(file.arrays)) == ("WhisperSpec", 3, {*given, "d"})
@@ -271,7 +271,7 @@ def test_the_model_is_that_of_plain_numpy(arrays):
 
 def test_writing_from_caches_takes_the_likeliest_tokens_that_are_allowed(arrays):
     params = whisper.from_arrays(arrays, np.float64)
-    states = np.random.default_rng(2).standard_normal((6, SIZE))
+    states = jnp.asarray(np.random.default_rng(2).standard_normal((6, SIZE)))
     rules = pretrained.from_files(files(FRAMES)).rules
     found = jax.jit(lambda: whisper.write(params, states, rules, longest=5))()
     best = jax.jit(lambda: whisper.write(params, states, rules, longest=5, beam_size=2))()
@@ -395,7 +395,7 @@ BAD = {
     "law": (made_wav(7, 8, b"12345678"), "has 1 channels of 8 bits, format 7"),
     "no-channel": (made_wav(1, 16, b"12345678", channels=0), "has 0 channels"),
     "slow": (made_wav(1, 16, b"12345678", rate=100), "has 100 samples a second"),
-    "nan": (made_wav(3, 32, np.float32([math.nan]).tobytes()), "not finite"),
+    "nan": (made_wav(3, 32, np.array([math.nan], np.float32).tobytes()), "not finite"),
     "short": (wav(tone(0.05)), "lasts 0.050 s, expected at least 0.1 s"),
 }
 
