@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from experiments import command
 from experiments.machine import machine
 from jattn.atomic import write_atomically
@@ -90,6 +92,14 @@ def markdown(table: Table | Mapping[str, Any]) -> str:
     line = lambda cells: "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     rows = [line(table.columns), "|" + " --- |" * len(table.columns), *map(line, table.rows)]
     return "\n".join([f"**{table.title}**", "", *rows, *(f"\n{note}" for note in table.notes)])
+
+
+def estimate(shares: Sequence[float]) -> str:
+    """Formats the mean in per cent, with its standard error if there are several."""
+    mean = f"{100 * np.mean(shares):.1f}"
+    if len(shares) == 1:
+        return mean
+    return f"{mean} ± {100 * np.std(shares, ddof=1) / np.sqrt(len(shares)):.1f}"
 
 
 def page(records: Mapping[str, Mapping[str, Any]]) -> str:

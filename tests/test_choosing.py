@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import seq2seq
+from experiments import results, seq2seq
 from experiments.archive import DataError
 from experiments.attentions import ATTENTIONS
 from experiments.choosing import __main__ as command
-from experiments.choosing import costs, examples, model, report, tasks, train, words
+from experiments.choosing import costs, examples, model, tasks, train, words
 from experiments.choosing.config import Config
 from experiments.dictionary import Dictionary
 
@@ -151,8 +151,8 @@ def test_a_sequence_is_right_if_all_that_counts_is(monkeypatch):
 
 
 def test_the_error_of_a_mean_is_that_of_its_seeds():
-    assert report.estimate([0.1, 0.2, 0.6]) == "30.0 ± 15.3"
-    assert report.estimate([0.25]) == "25.0"
+    assert results.estimate([0.1, 0.2, 0.6]) == "30.0 ± 15.3"
+    assert results.estimate([0.25]) == "25.0"
 
 
 def test_three_steps_write_everything_and_a_finished_cell_is_kept(as_users, tmp_path, capsys):

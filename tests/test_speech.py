@@ -277,7 +277,7 @@ def test_writing_from_caches_takes_the_likeliest_tokens_that_are_allowed(arrays)
     best = jax.jit(lambda: whisper.write(params, states, rules, longest=5, beam_size=2))()
     text, total = [], 0.0
     for place in range(5):
-        logits, _ = plain.read(arrays, states, np.array([*rules.prompt, *text]))
+        logits, _ = plain.read(arrays, np.asarray(states), np.array([*rules.prompt, *text]))
         allowed = logits[-1].copy()
         allowed[list(rules.suppressed)] = -np.inf
         if place == 0:

@@ -16,8 +16,9 @@ from experiments import archive, handwritten_digits
 from experiments.archive import DataError
 from experiments.handwritten_digits import Halves, Images
 from experiments.vision import __main__ as command
-from experiments.vision import baselines, deletion, distort, gates, model, pictures, train
+from experiments.vision import baselines, deletion, distort, gates, model, patches, pictures, train
 from experiments.vision.config import Config
+from experiments.vision.form import FORMS
 from jattn import training
 
 SMALL = [
@@ -108,7 +109,7 @@ def test_a_run_writes_everything_moves_every_weight_and_can_be_stopped(
 @pytest.mark.parametrize("name", model.MODELS)
 def test_every_model_has_scores_and_if_it_attends_weights_of_patches(name):
     """Shapes alone, of values and of gradients."""
-    config, form, job = Config(size=16), model.FORMS["digits"], train.Job("digits", name, 0)
+    config, form, job = Config(size=16), FORMS["digits"], train.Job("digits", name, 0)
     each = model.MODELS[name]
     params = jax.eval_shape(lambda: each.init(jax.random.key(0), form, config))
     batch = made(2)._asdict()
@@ -123,9 +124,9 @@ def test_every_model_has_scores_and_if_it_attends_weights_of_patches(name):
     assert jax.tree.map(jnp.shape, slopes) == jax.tree.map(jnp.shape, params)
 
 
-@pytest.mark.parametrize("data", model.FORMS)
+@pytest.mark.parametrize("data", FORMS)
 def test_models_of_the_default_size_have_nearly_equally_many_parameters(data):
-    config, form, rng = Config(), model.FORMS[data], jax.random.key(0)
+    config, form, rng = Config(), FORMS[data], jax.random.key(0)
     start = lambda each: jax.eval_shape(lambda: each.init(rng, form, config))
     counts = [training.parameter_count(start(each)) for each in model.MODELS.values()]
     assert max(counts) < 1.12 * min(counts)
@@ -133,8 +134,8 @@ def test_models_of_the_default_size_have_nearly_equally_many_parameters(data):
 
 def test_axial_positions_depend_on_distances_of_rows_and_of_columns():
     heads = jnp.asarray(np.random.default_rng(0).normal(size=(16, 8)))
-    turned = model.axial_rotary(jnp.broadcast_to(heads[:1], (16, 8)), jnp.arange(16), grid=4)
-    other = model.axial_rotary(jnp.broadcast_to(heads[1:2], (16, 8)), jnp.arange(16), grid=4)
+    turned = patches.axial_rotary(jnp.broadcast_to(heads[:1], (16, 8)), jnp.arange(16), grid=4)
+    other = patches.axial_rotary(jnp.broadcast_to(heads[1:2], (16, 8)), jnp.arange(16), grid=4)
     scores = (turned @ other.T).reshape(4, 4, 4, 4)  # Row and column of a query, of a key.
     np.testing.assert_allclose(scores[1:, 1:, 1:, 1:], scores[:-1, :-1, :-1, :-1], rtol=1e-9)
     assert abs(scores[0, 0, 0, 1] - scores[0, 0, 1, 0]) > 1e-3
@@ -142,7 +143,7 @@ def test_axial_positions_depend_on_distances_of_rows_and_of_columns():
 
 def test_patches_are_counted_row_by_row():
     image = jnp.arange(16.0).reshape(4, 4)
-    assert model.patches_of(image, 2).tolist() == [
+    assert patches.patches_of(image, 2).tolist() == [
         [0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15],
     ]  # fmt: skip
 
@@ -202,7 +203,7 @@ def test_the_deletion_test_removes_what_decides():
     """A model that looks at one patch: without it, and only without it, the digit is lost."""
 
     class Predictor:
-        form = model.FORMS["digits"]
+        form = FORMS["digits"]
 
         def __call__(self, params, pixels):
             is_lit = pixels[:, 0, 0] > 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.choosing.examples import LONGER
-from experiments.results import Table
+from experiments.results import Table, estimate
 
 NEITHER = "-"  # Of a cell that was not run.
 COSTS = (
@@ -87,13 +87,3 @@ def cost_table(costs: Mapping[str, Any], names: Sequence[str]) -> Table:
 
 def key(task: str, mechanism: str) -> str:
     return f"{task}/{mechanism}"
-
-
-def estimate(shares: Sequence[float]) -> str:
-    """Formats the mean in per cent, with its standard error if there are several."""
-    mean = f"{100 * np.mean(shares):.1f}"
-    return f"{mean} ± {100 * standard_error(shares):.1f}" if len(shares) > 1 else mean
-
-
-def standard_error(shares: Sequence[float]) -> float:
-    return float(np.std(shares, ddof=1) / np.sqrt(len(shares)))

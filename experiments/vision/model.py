@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 import jattn
-from experiments.attends import ATTENDS
 from experiments.handwritten_digits import DIGITS
 from experiments.vision.config import Config
 from experiments.vision.convolutions import (
@@ -22,58 +20,14 @@ from experiments.vision.convolutions import (
     convolution,
     init_convolutions,
 )
+from experiments.vision.form import Form, Prediction, draw_linear, draw_normal
 from experiments.vision.gates import cbam, init_cbam, init_channel_gate, squeeze_excitation
-
-ROTARY_BASE = 100.0  # Of Heo et al. (2024), arXiv:2403.13298, for axial positions in images.
-BLOCKS = 2
-
-
-class Form(NamedTuple):
-    """The size of images and of the grid of their patches, and the strides of convolutions."""
-
-    side: int
-    grid: int
-    strides: tuple[int, ...]
-
-
-FORMS = {"digits": Form(8, 4, (1, 1, 2, 1)), "mnist": Form(28, 7, (2, 1, 2, 1))}
-
-
-class Prediction(NamedTuple):
-    """Scores of digits before softmax, and weights of patches, one row a look; None without.
-
-    Patches are counted row by row. Rows are weights that sum to 1, or the factors of a gate.
-    """
-
-    logits: Float[Array, " c"]
-    weights: Float[Array, "g p"] | None
-
-
-class PatchesParams(NamedTuple):
-    """Embedded patches, blocks, and the query of the pooling attention."""
-
-    embedding: jattn.LinearParams
-    positions: Float[Array, "p d"] | None
-    encoder: jattn.TransformerEncoderParams
-    query: Float[Array, " d"]
-    readout: jattn.LinearParams
-
-
-class FeedForwardParams(NamedTuple):
-    """A feed-forward network and its norm."""
-
-    norm: jattn.LayerNormParams
-    network: jattn.FeedForwardParams
-
-
-class SeparatePatchesParams(NamedTuple):
-    """Embedded patches, and networks that read each of them alone."""
-
-    embedding: jattn.LinearParams
-    positions: Float[Array, "p d"]
-    blocks: tuple[FeedForwardParams, ...]
-    norm: jattn.LayerNormParams
-    readout: jattn.LinearParams
+from experiments.vision.patches import (
+    init_patches,
+    init_separate_patches,
+    patches,
+    separate_patches,
+)
 
 
 class GlimpsesParams(NamedTuple):
@@ -117,97 +71,6 @@ def check(config: Config) -> None:
         )
 
 
-def patches_of(image: Float[Array, "h w"], grid: int) -> Float[Array, "p f"]:
-    """Returns the pixels of each patch, patches counted row by row."""
-    side = len(image) // grid
-    return image.reshape(grid, side, grid, side).transpose(0, 2, 1, 3).reshape(grid**2, side**2)
-
-
-def axial_rotary(
-    inputs: Float[Array, "p e"], positions: Int[Array, " p"], *, grid: int
-) -> Float[Array, "p e"]:
-    """Rotates half of the pairs of features by the row of a patch, and half by its column."""
-    pairs = inputs.shape[-1] // 2
-    rows, columns = jnp.divmod(positions, grid)
-    frequencies: Any = np.tile(ROTARY_BASE ** -(2 * np.arange(pairs // 2) / pairs), 2)
-    return jattn.rotary(
-        inputs,
-        jnp.stack([rows, columns], axis=1).repeat(pairs // 2, axis=1),
-        frequencies=frequencies,
-    )
-
-
-def init_patches(
-    rng: Key[Array, ""], form: Form, config: Config, *, positions: str
-) -> PatchesParams:
-    size, keys = config.size, jax.random.split(rng, 5)
-    encoder = jattn.init_transformer_encoder(
-        keys[2],
-        layers=BLOCKS,
-        size=size,
-        heads=config.heads,
-        hidden_size=2 * size,
-        dtype=jnp.float32,
-    )
-    return PatchesParams(
-        _linear(keys[0], (form.side // form.grid) ** 2, size),
-        _normal(keys[1], form.grid**2, size) if positions == "learned" else None,
-        encoder,
-        _normal(keys[3], size),
-        _linear(keys[4], size, DIGITS),
-    )
-
-
-def patches(
-    params: PatchesParams,
-    image: Float[Array, "h w"],
-    form: Form,
-    config: Config,
-    *,
-    positions: str,
-) -> Prediction:
-    """Applies blocks of self-attention to patches; a learned query attends to the results."""
-    inputs = jattn.linear(params.embedding, patches_of(image, form.grid))
-    if params.positions is not None:
-        inputs = inputs + params.positions
-    outputs = jattn.transformer_encoder(
-        params.encoder,
-        inputs,
-        turn=partial(axial_rotary, grid=form.grid) if positions == "axial" else None,
-        attend=ATTENDS[config.attend][0],
-    ).outputs
-    context, weights = jattn.scaled_dot_product_attention(params.query[None], outputs, outputs)
-    return Prediction(jattn.linear(params.readout, context[0]), weights)
-
-
-def init_separate_patches(rng: Key[Array, ""], form: Form, config: Config) -> SeparatePatchesParams:
-    """Draws networks that have the parameters of attention as further hidden units."""
-    size, keys = config.size, jax.random.split(rng, 3 + BLOCKS)
-    norm = jattn.init_layer_norm(size=size, dtype=jnp.float32)
-    network = lambda key: jattn.init_feed_forward(
-        key, size=size, hidden_size=4 * size, dtype=jnp.float32
-    )
-    return SeparatePatchesParams(
-        _linear(keys[0], (form.side // form.grid) ** 2, size),
-        _normal(keys[1], form.grid**2, size),
-        tuple(FeedForwardParams(norm, network(key)) for key in keys[3:]),
-        norm,
-        _linear(keys[2], size, DIGITS),
-    )
-
-
-def separate_patches(
-    params: SeparatePatchesParams, image: Float[Array, "h w"], form: Form, config: Config
-) -> Prediction:
-    """Applies networks to each patch alone, and takes the mean of the results."""
-    features = jattn.linear(params.embedding, patches_of(image, form.grid)) + params.positions
-    for block in params.blocks:
-        normal = jattn.layer_norm(block.norm, features)
-        features = features + jattn.feed_forward(block.network, normal)
-    mean = jattn.layer_norm(params.norm, features).mean(0)
-    return Prediction(jattn.linear(params.readout, mean), None)
-
-
 def init_glimpses(
     rng: Key[Array, ""], form: Form, config: Config, *, attends: bool
 ) -> GlimpsesParams:
@@ -219,11 +82,11 @@ def init_glimpses(
     )
     return GlimpsesParams(
         init_convolutions(keys[0], (1, size // 4, size // 2, size)),
-        _normal(keys[1], form.grid**2, size),
-        _normal(keys[2], units),
+        draw_normal(keys[1], form.grid**2, size),
+        draw_normal(keys[2], units),
         attention if attends else None,
         jattn.init_gru(keys[4], input_size=size, units=units, dtype=jnp.float32),
-        _linear(keys[5], units, DIGITS),
+        draw_linear(keys[5], units, DIGITS),
     )
 
 
@@ -264,7 +127,7 @@ def init_convolutional(
         rngs = jax.random.split(keys[1], len(channels) - 1)
         gates = tuple(init_gate(*each) for each in zip(rngs, channels[1:], strict=True))
     layers = init_convolutions(keys[0], channels)
-    return ConvolutionalParams(layers, gates, _linear(keys[2], channels[-1], DIGITS))
+    return ConvolutionalParams(layers, gates, draw_linear(keys[2], channels[-1], DIGITS))
 
 
 def convolutional(
@@ -283,14 +146,6 @@ def convolutional(
             features, places = gate(params.gates[index], features)
     weights = None if places is None else places.reshape(1, -1)
     return Prediction(jattn.linear(params.readout, features.mean((0, 1))), weights)
-
-
-def _linear(rng: Key[Array, ""], inputs: int, outputs: int) -> jattn.LinearParams:
-    return jattn.init_linear(rng, input_size=inputs, output_size=outputs, dtype=jnp.float32)
-
-
-def _normal(rng: Key[Array, ""], *shape: int) -> Array:
-    return 0.02 * jax.random.normal(rng, shape, jnp.float32)
 
 
 POSITIONS = ("learned", "axial", "none")

@@ -11,7 +11,7 @@ from experiments.both_themes import GREY, finish
 from experiments.handwritten_digits import Halves
 from experiments.vision.config import Config
 from experiments.vision.deletion import ORDERS
-from experiments.vision.model import FORMS
+from experiments.vision.form import FORMS
 from experiments.vision.predictions import Predictor
 from experiments.vision.report import NAMES, of, trained
 from experiments.vision.train import Job, load

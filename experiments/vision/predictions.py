@@ -7,7 +7,8 @@ import numpy as np
 
 from experiments.handwritten_digits import Images
 from experiments.vision.config import Config
-from experiments.vision.model import FORMS, MODELS, Form
+from experiments.vision.form import FORMS, Form
+from experiments.vision.model import MODELS
 
 AT_ONCE = 250  # Images.
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.choosing.report import estimate
-from experiments.results import Table
+from experiments.results import Table, estimate
 from experiments.vision.baselines import SCIKIT_LEARN
 from experiments.vision.deletion import QUARTER, costs
 from experiments.vision.model import MODELS

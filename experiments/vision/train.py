@@ -18,7 +18,8 @@ from experiments.optimizer import adam, clipped
 from experiments.vision import deletion
 from experiments.vision.config import Config
 from experiments.vision.distort import distort, erase
-from experiments.vision.model import FORMS, MODELS
+from experiments.vision.form import FORMS
+from experiments.vision.model import MODELS
 from experiments.vision.predictions import Predictor
 from jattn import training
 
