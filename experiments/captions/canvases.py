@@ -1,0 +1,165 @@
+"""Canvases of one to five real digits at drawn places, and which of them are held out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.captions.grammar import Rows, layouts
+from experiments.digits import Digits, read_digits
+
+SIDE, DIGIT = 32, 8  # Pixels.
+APART_DOWN, APART_ACROSS, UNEVEN = 10, 9, 1  # Of rows, of digits in a row; and off its row.
+LEFT_OUT = 140  # More rows than any writer has: no writer is in both halves.
+HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
+HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
+COUNTS = (1, 2, 3, 4, 5)
+VARIANTS = 24  # Distorted copies of a digit to train on.
+
+
+class Canvases(NamedTuple):
+    """Images [n y x] of bytes, the scene of each, and the corner of each digit [n 5 2] as (y, x).
+
+    Corners are in reading order, and -1 where there is no digit.
+    """
+
+    images: np.ndarray
+    scenes: list[Rows]
+    corners: np.ndarray
+
+
+class Writers(NamedTuple):
+    """Digits to train on and digits of other writers."""
+
+    train: Digits
+    test: Digits
+
+
+def read_writers() -> Writers:
+    """Reads the two halves of scikit-learn's digits, without the writer in the middle.
+
+    Raises:
+        DataError: the digits cannot be had.
+    """
+    return halves(read_digits(), LEFT_OUT)
+
+
+def halves(digits: Digits, left_out: int) -> Writers:
+    """Returns the first and the last digits, without those in the middle."""
+    half = (len(digits.images) - left_out) // 2
+    train = Digits(digits.images[:half], digits.labels[:half])
+    return Writers(train, Digits(digits.images[-half:], digits.labels[-half:]))
+
+
+def has_held_out_pair(digits: Sequence[int]) -> bool:
+    """Returns whether two of the digits have the sum that is held out."""
+    return any(HELD_OUT_SUM - digit in digits for digit in digits)
+
+
+def draw_scene(rng: np.random.Generator, count: int, kind: str) -> Rows:
+    """Draws a scene of `count` digits.
+
+    Args:
+        kind: seen, of a layout and of digits as in training; pairs, with a held-out pair in a
+            layout of training; layouts, of a held-out layout without a held-out pair.
+    """
+    options = [each for each in layouts(count) if (each in HELD_OUT_LAYOUTS) == (kind == "layouts")]
+    layout = options[rng.integers(len(options))]
+    digits = [int(digit) for digit in rng.integers(0, 10, count)]
+    while has_held_out_pair(digits) != (kind == "pairs"):
+        digits = [int(digit) for digit in rng.integers(0, 10, count)]
+    ends = np.cumsum(layout)
+    return tuple(tuple(digits[end - size : end]) for end, size in zip(ends, layout, strict=True))
+
+
+def draw_corners(rng: np.random.Generator, rows: Rows) -> np.ndarray:
+    """Draws the corners of the digits of a scene, as (y, x) in reading order, without overlap."""
+    tops = UNEVEN + spread(rng, len(rows), APART_DOWN, SIDE - DIGIT - 2 * UNEVEN)
+    corners = [
+        (top + rng.integers(-UNEVEN, UNEVEN + 1), left)
+        for top, row in zip(tops, rows, strict=True)
+        for left in spread(rng, len(row), APART_ACROSS, SIDE - DIGIT)
+    ]
+    return np.array(corners)
+
+
+def spread(rng: np.random.Generator, count: int, apart: int, most: int) -> np.ndarray:
+    """Draws increasing whole numbers from 0 to `most` that are at least `apart` from each other."""
+    slack = most - apart * (count - 1)
+    return np.sort(rng.integers(0, slack + 1, count)) + apart * np.arange(count)
+
+
+def draw(rng: np.random.Generator, digits: Digits, scenes: list[Rows]) -> Canvases:
+    """Draws a canvas of each scene, each digit as one of `digits` that shows it."""
+    of_digit = [np.flatnonzero(digits.labels == digit) for digit in range(10)]
+    pixels = np.round(255 * digits.images).astype(np.uint8)
+    images = np.zeros((len(scenes), SIDE, SIDE), np.uint8)
+    corners = np.full((len(scenes), max(COUNTS), 2), -1, np.int32)
+    for image, places, rows in zip(images, corners, scenes, strict=True):
+        drawn = draw_corners(rng, rows)
+        places[: len(drawn)] = drawn
+        for (y, x), digit in zip(drawn, (d for row in rows for d in row), strict=True):
+            image[y : y + DIGIT, x : x + DIGIT] = pixels[
+                of_digit[digit][rng.integers(len(of_digit[digit]))]
+            ]
+    return Canvases(images, scenes, corners)
+
+
+def distorted(rng: np.random.Generator, digits: Digits, variants: int) -> Digits:
+    """Returns each digit itself and `variants` copies, turned, stretched, slanted and moved."""
+    count = len(digits.images) * variants
+    turn, slant = rng.uniform(-0.2, 0.2, count), rng.uniform(-0.2, 0.2, count)
+    high, wide = rng.uniform(0.85, 1.2, count), rng.uniform(0.85, 1.2, count)
+    move_y, move_x = rng.uniform(-0.7, 0.7, (2, count))
+    middle = (DIGIT - 1) / 2
+    y, x = np.mgrid[:DIGIT, :DIGIT] - middle
+    y, x = y.ravel()[None], x.ravel()[None]
+    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
+    from_y = (cos * y - sin * x) / high[:, None] + middle + move_y[:, None]
+    from_x = (sin * y + cos * x + slant[:, None] * y) / wide[:, None] + middle + move_x[:, None]
+    images = np.repeat(digits.images, variants, axis=0)
+    moved = _sampled(images, from_y, from_x).reshape(-1, DIGIT, DIGIT)
+    labels = np.concatenate([digits.labels, np.repeat(digits.labels, variants)])
+    return Digits(np.concatenate([digits.images, moved.astype(np.float32)]), labels)
+
+
+def _sampled(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Returns pixels of each image at places between pixels, 0 outside."""
+    padded = np.pad(images, ((0, 0), (1, 2), (1, 2)))
+    y, x = (np.clip(values + 1, 0, images.shape[-1] + 1) for values in (y, x))
+    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
+    down, right = y - top, x - left
+    row = np.arange(len(images))[:, None]
+    return (
+        padded[row, top, left] * (1 - down) * (1 - right)
+        + padded[row, top, left + 1] * (1 - down) * right
+        + padded[row, top + 1, left] * down * (1 - right)
+        + padded[row, top + 1, left + 1] * down * right
+    )
+
+
+def to_train_on(seed: int, count: int, writers: Writers) -> Canvases:
+    """Draws canvases to train on, of one to five digits, more often of many."""
+    rng = np.random.default_rng([seed, 0])
+    shares = np.array([1, 2, 2, 3, 3])
+    counts = rng.choice(COUNTS, count, p=shares / shares.sum())
+    scenes = [draw_scene(rng, number, "seen") for number in counts]
+    return draw(rng, distorted(rng, writers.train, VARIANTS), scenes)
+
+
+def to_test_on(seed: int, count: int, kind: str, digits: Digits) -> Canvases:
+    """Draws `count` canvases to test on, of equally many of each number of digits.
+
+    Args:
+        kind: seen, pairs or layouts as in `draw_scene`; or held-out: of two to five digits with a
+            held-out pair, half of those of five in a held-out layout instead.
+    """
+    rng = np.random.default_rng([seed, 1])
+    counts = {"seen": COUNTS, "layouts": (5,)}.get(kind, (2, 3, 4, 5))
+    scenes = []
+    for index in range(count):
+        number, turn = counts[index % len(counts)], index // len(counts)
+        of_layout = kind == "held-out" and number == 5 and turn % 2
+        drawn = "layouts" if of_layout else "pairs" if kind == "held-out" else kind
+        scenes.append(draw_scene(rng, number, drawn))
+    return draw(rng, digits, scenes)

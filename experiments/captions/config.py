@@ -1,0 +1,50 @@
+"""The configuration of a run, and the two presets."""
+
+import dataclasses
+
+from experiments.captions.grammar import LANGUAGES
+from experiments.command import option
+
+MODELS = ("soft", "hard", "transformer", "retrieval")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Models, data and optimisation; every field is an option of the command."""
+
+    models: tuple[str, ...] = option(
+        ("soft",), "models to train, one after the other", choices=MODELS
+    )
+    languages: tuple[str, ...] = option(
+        ("english",), "languages that a model learns together", choices=tuple(LANGUAGES)
+    )
+    canvases: int = option(40_000, "canvases to train on")
+    tested: int = option(1000, "canvases of each test", least=4)
+    features: int = option(64, "features of a place of the grid and of a word")
+    units: int = option(96, "units of the GRU, and features of the transformer")
+    score_units: int = option(32, "units of the layer that scores places")
+    layers: int = option(2, "blocks of the transformer")
+    heads: int = option(4, "heads of the transformer")
+    dropout: float = option(0.2, "share of the grid's features that is dropped", least=0, below=1)
+    doubly_stochastic: float = option(
+        0.0, "weight of the penalty that asks each place to be attended to once", least=0
+    )
+    reward_weight: float = option(0.1, "weight of the reward of hard attention", least=0)
+    entropy_weight: float = option(0.01, "weight of the entropy of hard attention", least=0)
+    expected_share: float = option(
+        0.5, "share of canvases whose hard attention is replaced by its mean", least=0, most=1
+    )
+    batch_size: int = option(64, "canvases in a training step")
+    steps: int = option(2500, "training steps of the first model", least=0)
+    later_steps: int = option(
+        1200, "training steps of the others, which start with the first one's encoder", least=0
+    )
+    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
+    seed: int = option(0, "seed of everything that is drawn", least=0)
+
+
+PRESETS = {
+    "default": Config(),
+    "full": Config(models=MODELS, languages=("english", "chinese"), steps=4000, later_steps=2500),
+}

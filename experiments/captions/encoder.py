@@ -1,0 +1,81 @@
+"""A small convolutional network that describes each place of a canvas."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from experiments.captions.canvases import SIDE
+from jattn.layers import LinearParams, dropout, init_linear, linear
+
+GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
+CHANNELS = (24, 32, 64)
+
+
+class ConvolutionParams(NamedTuple):
+    """Weights of a window of `y` times `x` places, and a bias."""
+
+    weight: Float[Array, "y x i o"]
+    bias: Float[Array, " o"]
+
+
+class EncoderParams(NamedTuple):
+    """Three convolutions, two layers on each place, and a vector for each place of the grid."""
+
+    convolutions: tuple[ConvolutionParams, ...]
+    hidden: LinearParams
+    output: LinearParams
+    places: Float[Array, "s d"]
+
+
+def init(rng: Key[Array, ""], features: int, dtype: Any = float) -> EncoderParams:
+    """Draws the weights; those of layers before a rectifier have variance 2 / fan-in."""
+    rngs = jax.random.split(rng, 6)
+    shapes = ((5, 5, 1, CHANNELS[0]), (3, 3, *CHANNELS[:2]), (4, 4, *CHANNELS[1:]))
+    convolutions = tuple(
+        ConvolutionParams(
+            jax.random.normal(each, shape, dtype) * (2 / (shape[0] * shape[1] * shape[2])) ** 0.5,
+            jnp.zeros(shape[-1], dtype),
+        )
+        for each, shape in zip(rngs[:3], shapes, strict=True)
+    )
+    return EncoderParams(
+        convolutions,
+        init_linear(rngs[3], input_size=CHANNELS[-1], output_size=CHANNELS[-1], dtype=dtype),
+        init_linear(rngs[4], input_size=CHANNELS[-1], output_size=features, dtype=dtype),
+        0.3 * jax.random.normal(rngs[5], (GRID * GRID, features), dtype),
+    )
+
+
+def grid(
+    params: EncoderParams,
+    images: Int[Array, "b y x"],
+    rate: float = 0.0,
+    rng: Key[Array, ""] | None = None,
+) -> Float[Array, "b s d"]:
+    """Returns the features of each place of the grid, row by row.
+
+    A place sees 15 x 15 pixels around its centre: a digit that covers the centre, and no more of
+    others than their edges.
+
+    Args:
+        rate: share of features that is dropped before the last layer.
+        rng: the key that dropout is drawn from.
+    """
+    first, second, third = params.convolutions
+    rows = images[..., None].astype(first.weight.dtype) / 255
+    rows = jax.nn.relu(_convolve(first, rows, 2))
+    rows = jax.nn.relu(_convolve(second, rows, 1))
+    rows = jax.nn.relu(_convolve(third, rows, 2))
+    rows = rows.reshape(-1, CHANNELS[-1])
+    rows = dropout(rng, jax.nn.relu(linear(params.hidden, rows)), rate)
+    features = linear(params.output, rows)
+    return features.reshape(len(images), *params.places.shape) + params.places[None]
+
+
+def _convolve(params: ConvolutionParams, rows: Array, stride: int) -> Array:
+    rows = jax.lax.conv_general_dilated(
+        rows, params.weight, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return rows + params.bias[None, None, None]

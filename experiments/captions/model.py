@@ -1,0 +1,252 @@
+"""Models that caption a canvas: a GRU with soft or hard attention, and a transformer."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+import jattn
+from experiments.captions import encoder, places, words
+from experiments.captions.config import Config
+from experiments.captions.encoder import EncoderParams
+from experiments.captions.words import STOP, starts
+from experiments.optimizer import adam, clipped
+from jattn import training
+from jattn.layers import (
+    EmbeddingParams,
+    LinearParams,
+    embedding,
+    init_embedding,
+    init_linear,
+    linear,
+)
+
+LONGEST = 20  # Steps of the longest caption, its end included.
+EMBEDDING = 32  # Features of a word that the GRU reads.
+BASELINE_RATE = 0.1  # The paper's moving average keeps 0.9 of itself.
+
+
+class TransformerParams(NamedTuple):
+    """A transformer's decoder, the words and places in time below it, and the readout above."""
+
+    words: EmbeddingParams
+    grid: LinearParams
+    blocks: jattn.TransformerDecoderParams
+    readout: LinearParams
+
+
+class Params(NamedTuple):
+    """Weights of the encoder and the decoder; the baseline of hard attention's reward."""
+
+    encoder: EncoderParams
+    decoder: Any
+    baseline: Float[Array, ""]
+
+
+class Output(NamedTuple):
+    """Scores of the next word, and the weights of the grid's places behind them.
+
+    `chosen` holds the places of hard attention, and is None in other models.
+    """
+
+    logits: Float[Array, "t w"]
+    weights: Float[Array, "t s"]
+    chosen: Float[Array, "t s"] | None
+
+
+def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
+    """Draws the weights of a model."""
+    encoder_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
+    count = words.word_count(config.languages)
+    if model == "transformer":
+        rngs = jax.random.split(decoder_rng, 4)
+        size = config.units
+        narrow = init_embedding(rngs[0], words=count, size=size).weight * size**-0.5
+        decoder: Any = TransformerParams(
+            EmbeddingParams(narrow),
+            init_linear(rngs[1], input_size=config.features, output_size=size),
+            jattn.init_transformer_decoder(
+                rngs[2], layers=config.layers, size=size, heads=config.heads, hidden_size=2 * size
+            ),
+            init_linear(rngs[3], input_size=size, output_size=count),
+        )
+    else:
+        attention = places.init(
+            attention_rng,
+            query_size=config.units,
+            key_size=config.features,
+            units=config.score_units,
+        )
+        decoder = jattn.init_bahdanau_decoder(
+            decoder_rng,
+            words=count,
+            embedding_size=EMBEDDING,
+            units=config.units,
+            value_size=config.features,
+            summary_size=config.features,
+            attention=attention,
+        )
+    return Params(encoder.init(encoder_rng, config.features), decoder, jnp.zeros(()))
+
+
+def decode(
+    params: Params, rows: Float[Array, "s d"], inputs: Int[Array, " t"], choose: Any = None
+) -> Output:
+    """Returns scores of the word after each of `inputs`, from the grid's features.
+
+    Args:
+        choose: how hard attention chooses its places; None in other models.
+    """
+    decoder = params.decoder
+    if isinstance(decoder, TransformerParams):
+        decoded = jattn.transformer_decoder(
+            decoder.blocks, _placed(decoder, inputs), linear(decoder.grid, rows)
+        )
+        return Output(linear(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
+    attention = places.soft if choose is None else places.hard(choose)
+    logits, weights = jattn.bahdanau_decode(
+        decoder, _memory(rows), inputs, attention=attention, cell=jattn.gru_cell
+    )
+    if choose is None:
+        return Output(logits, weights, None)
+    return Output(logits, weights[:, 0], weights[:, 1])
+
+
+def loss(
+    params: Params, batch: Mapping[str, Any], rng: Key[Array, ""], *, config: Config, model: str
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """Returns the loss of a batch of canvases, each with a caption in a language that is drawn.
+
+    It is the mean cross entropy of words. Hard attention adds the terms that make its gradient the
+    paper's learning rule, and moves its baseline.
+    """
+    dropout_rng, draw_rng, mean_rng, language_rng = jax.random.split(rng, 4)
+    rows = encoder.grid(params.encoder, batch["images"], config.dropout, dropout_rng)
+    count = len(rows)
+    tokens, lengths = words.in_one_language(language_rng, batch["tokens"], batch["lengths"])
+    inputs, labels = tokens[:, :-1], tokens[:, 1:]
+    mask = training.length_mask(lengths, labels.shape[1])
+    takes_mean = jax.random.uniform(mean_rng, (count,)) < config.expected_share
+    rngs = jax.random.split(draw_rng, count)
+
+    def of_caption(rows, inputs, rng, takes_mean):
+        choose = places.drawn(rng, takes_mean) if model == "hard" else None
+        return decode(params, rows, inputs, choose)
+
+    output: Output = jax.vmap(of_caption)(rows, inputs, rngs, takes_mean)
+    total = training.token_cross_entropy(output.logits, labels, mask)
+    measured = {"accuracy": training.token_accuracy(output.logits, labels, mask)}
+    counts = mask[..., None].astype(output.weights.dtype)
+    weights = output.weights * counts
+    if config.doubly_stochastic:
+        penalties = jax.vmap(places.doubly_stochastic_penalty)(weights)
+        total = total + config.doubly_stochastic * penalties.mean()
+    if output.chosen is not None:
+        each = optax.losses.softmax_cross_entropy_with_integer_labels(output.logits, labels)
+        likelihoods = -jnp.where(mask, each, 0.0).sum(-1)
+        objective = partial(
+            places.hard_objective,
+            baseline=jax.lax.stop_gradient(params.baseline),
+            reward_weight=config.reward_weight,
+            entropy_weight=config.entropy_weight,
+        )
+        gained = jax.vmap(objective)(likelihoods, weights, output.chosen * counts)
+        # The cross entropy has the likelihoods already, per word: so come the other terms.
+        total = total + (likelihoods - gained).sum() / counts.sum()
+        reward = jax.lax.stop_gradient(likelihoods.mean())
+        total = total + 0.5 * (params.baseline - reward) ** 2
+        measured["likelihood"] = reward
+    return total, measured
+
+
+def optimizer(config: Config) -> optax.GradientTransformation:
+    """Returns Adam, and for the baseline the step that makes it a moving average."""
+    average = optax.sgd(BASELINE_RATE)
+    chosen = clipped(adam(config.learning_rate, config.warmup, config.steps, decay=0.99))
+    labels = lambda params: training.label(params, {"average": ["baseline"]}, default="others")
+    return optax.partition({"average": average, "others": chosen}, labels)
+
+
+@partial(jax.jit, static_argnames=("config", "model"))
+def caption(params: Params, images: Int[Array, "b y x"], *, config: Config, model: str) -> Any:
+    """Returns the caption of each canvas in each language: tokens [b l t], and weights [b l t s].
+
+    Words are taken greedily. Hard attention reads the most probable place.
+    """
+    rows = encoder.grid(params.encoder, images)
+
+    def said(rows, start):
+        state, step = _stepping(params, rows, model)
+        found = jattn.greedy_search(
+            step, state, start=start, stop=STOP, max_steps=LONGEST, collect=_weights_of
+        )
+        return found.tokens, found.collected
+
+    return jax.vmap(jax.vmap(said, (None, 0)), (0, None))(rows, starts(config.languages))
+
+
+@partial(jax.jit, static_argnames="model")
+def attended(
+    params: Params, images: Int[Array, "b y x"], tokens: Int[Array, "b l t"], *, model: str
+) -> Array:
+    """Returns the weights behind each word of given captions, [b l t s]."""
+    rows = encoder.grid(params.encoder, images)
+    choose = places.likeliest if model == "hard" else None
+    of_caption = lambda rows, inputs: decode(params, rows, inputs, choose).weights
+    return jax.vmap(jax.vmap(of_caption, (None, 0)))(rows, tokens[..., :-1])
+
+
+def _stepping(params: Params, rows: Array, model: str) -> tuple[Any, Any]:
+    """Returns the decoder's first state and its step for a search."""
+    decoder = params.decoder
+    if isinstance(decoder, TransformerParams):
+        memory = jattn.transformer_memory(decoder.blocks, linear(decoder.grid, rows))
+        in_time = _times(decoder, LONGEST)
+
+        def step(state, token):
+            inputs = _wide(decoder, token) + in_time[state.position]
+            outputs, state = jattn.transformer_step(decoder.blocks, state, inputs, memory)
+            return jax.nn.log_softmax(linear(decoder.readout, outputs)), state
+
+        return jattn.transformer_start(decoder.blocks, memory, capacity=LONGEST), step
+    memory = _memory(rows)
+    attention = places.hard(places.likeliest) if model == "hard" else places.soft
+    read = attention(decoder.attention, memory)
+
+    def gru_step(state, token):
+        logits, state = jattn.bahdanau_step(decoder, state, token, read, cell=jattn.gru_cell)
+        return jax.nn.log_softmax(logits), state
+
+    return jattn.bahdanau_start(decoder, memory, read), gru_step
+
+
+def _weights_of(state: Any) -> Array:
+    if isinstance(state.weights, tuple):
+        return _mean(state.weights)
+    return state.weights[0] if state.weights.ndim == 2 else state.weights
+
+
+def _mean(weights: Any) -> Array:
+    """Returns the mean of all heads of the last block."""
+    return weights[-1].mean(0)
+
+
+def _memory(rows: Array) -> jattn.Memory:
+    return jattn.Memory(rows, rows.mean(0))
+
+
+def _wide(params: TransformerParams, tokens: Array) -> Array:
+    return embedding(params.words, tokens) * params.words.weight.shape[1] ** 0.5
+
+
+def _times(params: TransformerParams, count: int) -> Array:
+    weight = params.words.weight
+    return jattn.sinusoidal_positions(count, weight.shape[1], dtype=weight.dtype)
+
+
+def _placed(params: TransformerParams, tokens: Array) -> Array:
+    return _wide(params, tokens) + _times(params, len(tokens))
