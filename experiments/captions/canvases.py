@@ -14,6 +14,7 @@ LEFT_OUT = 140  # More rows than any writer has: no writer is in both halves.
 HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
 HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
 COUNTS = (1, 2, 3, 4, 5)
+SHARES = np.array([1, 2, 2, 3, 3]) / 11  # Of canvases to train on, by the number of digits.
 VARIANTS = 24  # Distorted copies of a digit to train on.
 
 
@@ -108,8 +109,8 @@ def draw(rng: np.random.Generator, digits: Digits, scenes: list[Rows]) -> Canvas
 def distorted(rng: np.random.Generator, digits: Digits, variants: int) -> Digits:
     """Returns each digit itself and `variants` copies, turned, stretched, slanted and moved."""
     count = len(digits.images) * variants
-    turn, slant = rng.uniform(-0.2, 0.2, count), rng.uniform(-0.2, 0.2, count)
-    high, wide = rng.uniform(0.85, 1.2, count), rng.uniform(0.85, 1.2, count)
+    turn, slant = rng.uniform(-0.25, 0.25, count), rng.uniform(-0.3, 0.3, count)
+    high, wide = rng.uniform(0.85, 1.2, count), rng.uniform(0.8, 1.25, count)
     move_y, move_x = rng.uniform(-0.7, 0.7, (2, count))
     middle = (DIGIT - 1) / 2
     y, x = np.mgrid[:DIGIT, :DIGIT] - middle
@@ -141,9 +142,8 @@ def _sampled(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
 def to_train_on(seed: int, count: int, writers: Writers) -> Canvases:
     """Draws canvases to train on, of one to five digits, more often of many."""
     rng = np.random.default_rng([seed, 0])
-    shares = np.array([1, 2, 2, 3, 3])
-    counts = rng.choice(COUNTS, count, p=shares / shares.sum())
-    scenes = [draw_scene(rng, number, "seen") for number in counts]
+    drawn = rng.choice(COUNTS, count, p=SHARES)
+    scenes = [draw_scene(rng, number, "seen") for number in drawn]
     return draw(rng, distorted(rng, writers.train, VARIANTS), scenes)
 
 
@@ -151,8 +151,8 @@ def to_test_on(seed: int, count: int, kind: str, digits: Digits) -> Canvases:
     """Draws `count` canvases to test on, of equally many of each number of digits.
 
     Args:
-        kind: seen, pairs or layouts as in `draw_scene`; or held-out: of two to five digits with a
-            held-out pair, half of those of five in a held-out layout instead.
+        kind: seen, pairs or layouts as in `draw_scene`; or held-out: with a held-out pair, half of
+            those of five in a held-out layout instead.
     """
     rng = np.random.default_rng([seed, 1])
     counts = {"seen": COUNTS, "layouts": (5,)}.get(kind, (2, 3, 4, 5))

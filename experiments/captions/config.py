@@ -18,7 +18,7 @@ class Config:
     languages: tuple[str, ...] = option(
         ("english",), "languages that a model learns together", choices=tuple(LANGUAGES)
     )
-    canvases: int = option(40_000, "canvases to train on")
+    canvases: int = option(20_000, "canvases to train on")
     tested: int = option(1000, "canvases of each test", least=4)
     features: int = option(64, "features of a place of the grid and of a word")
     units: int = option(96, "units of the GRU, and features of the transformer")
@@ -35,16 +35,16 @@ class Config:
         0.5, "share of canvases whose hard attention is replaced by its mean", least=0, most=1
     )
     batch_size: int = option(64, "canvases in a training step")
-    steps: int = option(2500, "training steps of the first model", least=0)
-    later_steps: int = option(
-        1200, "training steps of the others, which start with the first one's encoder", least=0
+    encoder_steps: int = option(
+        1200, "training steps of the encoder on small canvases of one digit", least=0
     )
-    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    steps: int = option(1000, "training steps of each model after that", least=0)
+    learning_rate: float = option(2e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
     seed: int = option(0, "seed of everything that is drawn", least=0)
 
 
 PRESETS = {
     "default": Config(),
-    "full": Config(models=MODELS, languages=("english", "chinese"), steps=4000, later_steps=2500),
+    "full": Config(models=MODELS, languages=("english", "chinese")),
 }

@@ -11,6 +11,7 @@ from jattn.layers import LinearParams, dropout, init_linear, linear
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
 CHANNELS = (24, 32, 64)
+SCALE = 0.25  # Of what is seen, beside the position.
 
 
 class ConvolutionParams(NamedTuple):
@@ -21,7 +22,7 @@ class ConvolutionParams(NamedTuple):
 
 
 class EncoderParams(NamedTuple):
-    """Three convolutions, two layers on each place, and a vector for each place of the grid."""
+    """Three convolutions, two layers on each place, and a vector for each place."""
 
     convolutions: tuple[ConvolutionParams, ...]
     hidden: LinearParams
@@ -54,7 +55,21 @@ def grid(
     rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> Float[Array, "b s d"]:
-    """Returns the features of each place of the grid, row by row.
+    """Returns the features of each place of the grid, row by row, with its position.
+
+    After the first training, digits stand out: the features of empty places are ten times smaller.
+    A norm of each place would undo this, and attention would not find digits. Hence a fixed scale.
+    """
+    return SCALE * seen(params, images, rate, rng) + params.places[None]
+
+
+def seen(
+    params: EncoderParams,
+    images: Int[Array, "b y x"],
+    rate: float = 0.0,
+    rng: Key[Array, ""] | None = None,
+) -> Float[Array, "b s d"]:
+    """Returns what is seen at each place of the grid, row by row.
 
     A place sees 15 x 15 pixels around its centre: a digit that covers the centre, and no more of
     others than their edges.
@@ -71,7 +86,7 @@ def grid(
     rows = rows.reshape(-1, CHANNELS[-1])
     rows = dropout(rng, jax.nn.relu(linear(params.hidden, rows)), rate)
     features = linear(params.output, rows)
-    return features.reshape(len(images), *params.places.shape) + params.places[None]
+    return features.reshape(len(images), -1, features.shape[-1])
 
 
 def _convolve(params: ConvolutionParams, rows: Array, stride: int) -> Array:

@@ -38,7 +38,7 @@ def on_boxes(corners: np.ndarray) -> np.ndarray:
     row, column = np.divmod(np.arange(GRID * GRID), GRID)
     centres = CELL * np.stack([row, column], -1) + CELL / 2
     from_corner = centres[None] - corners[:, None]
-    return ((from_corner > 0) & (from_corner <= DIGIT)).all(-1)
+    return np.all((from_corner > 0) & (from_corner <= DIGIT), axis=-1)
 
 
 def measure(params: Any, canvases: Canvases, config: Config, model: str) -> list[Measured]:

@@ -14,19 +14,19 @@ from experiments.captions import retrieval
 from experiments.captions.canvases import SIDE, Canvases, read_writers
 from experiments.captions.canvases import draw as draw_canvases
 from experiments.captions.encoder import GRID
-from experiments.captions.grammar import Rows, text
+from experiments.captions.grammar import Rows
 from experiments.captions.train import load_weights
 from experiments.captions.words import STOP, captions, names
 from jattn import plots
 from jattn.plots.figure import families, new_figure
-from jattn.plots.over_image import _veil
+from jattn.plots.over_image import VEIL
 
 DRAWN: tuple[Rows, ...] = (((5,), (4,)), ((2, 7), (6,)))  # Both have a pair that is held out.
 SPELLED = (
     "零 líng, 一 yī, 二 èr, 三 sān, 四 sì, 五 wǔ, 六 liù, 七 qī, 八 bā, 九 jiǔ, 这 zhè, 是 shì,"
     " 和 hé, 横 héng, 排 pái, 左 zuǒ, 右 yòu, 上 shàng, 中 zhōng, 下 xià, 面 miàn, 间 jiān, 边 biān"
 )
-PINYIN = dict(pair.split() for pair in SPELLED.split(", ")) | {"、": ",", "，": ","}
+PINYIN = {pair[0]: pair[2:] for pair in SPELLED.split(", ")} | {"、": ",", "，": ","}
 
 
 class Strip(NamedTuple):
@@ -109,9 +109,12 @@ def pair_strips(out: Path, canvases: Canvases) -> list[Strip]:
 
 def strips_picture(strips: Sequence[Strip]) -> Any:
     """Draws a row of panels for each strip: the canvas, then each word over its places."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
     columns = 1 + max(len(strip.words) for strip in strips)
     figure = new_figure(1.0 + 0.78 * columns, 1.08 * len(strips))
     figure.set_layout_engine("constrained")
+    veil = LinearSegmentedColormap.from_list("veil", [to_rgba(VEIL, 0.0), to_rgba(VEIL, 0.9)])
     fonts, spelled = lettering("".join("".join(strip.words) for strip in strips))
     for panels, strip in zip(
         figure.subplots(len(strips), columns, squeeze=False), strips, strict=True
@@ -128,7 +131,7 @@ def strips_picture(strips: Sequence[Strip]) -> Any:
             panel.imshow(strip.image, "gray", vmin=0, vmax=255)
             panel.imshow(
                 weights,
-                _veil(),
+                veil,
                 vmin=0,
                 vmax=max(float(weights.max()), 0.25),
                 extent=(-0.5, SIDE - 0.5, SIDE - 0.5, -0.5),
@@ -145,11 +148,6 @@ def lettering(letters: str) -> tuple[list[str], Any]:
     if not missing:
         return fonts, lambda word: word
     return families([""]), lambda word: "".join(PINYIN.get(letter, letter) for letter in word)
-
-
-def caption_text(strip: Strip) -> str:
-    """Returns the caption of a strip as it is written."""
-    return text(strip.words, strip.language)
 
 
 def _finished(figure: Any) -> Any:

@@ -33,7 +33,7 @@ def init(
         score_rng, query_size=query_size, key_size=key_size, units=units, bias=True, dtype=dtype
     )
     gate = init_linear(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
-    return PlaceParams(scores, gate._replace(bias=gate.bias + 2))
+    return PlaceParams(scores, gate._replace(bias=jnp.full(1, 2.0, dtype)))
 
 
 def soft(params: PlaceParams, memory: jattn.Memory) -> Any:

@@ -9,12 +9,22 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from experiments import results
 from experiments.captions import model as captioning
-from experiments.captions import retrieval
-from experiments.captions.canvases import Canvases, Writers, read_writers, to_test_on, to_train_on
+from experiments.captions import pretraining, retrieval
+from experiments.captions.canvases import (
+    VARIANTS,
+    Canvases,
+    Writers,
+    distorted,
+    read_writers,
+    to_test_on,
+    to_train_on,
+)
 from experiments.captions.config import Config
+from experiments.captions.encoder import EncoderParams
 from experiments.captions.evaluation import Measured, distinct, measure, measure_retrieval
 from experiments.captions.tables import pointing_table, retrieval_table
 from experiments.captions.words import captions
@@ -22,9 +32,9 @@ from experiments.optimizer import adam, clipped
 from experiments.weights import load_config
 from jattn import training
 
-EVALUATIONS = 4  # Of canvases to tune on, evenly through a run.
+EVALUATIONS = 2  # Of canvases to tune on, evenly through a run.
 TUNED_ON = 250
-STAGES = (0.1, 0.2)  # Shares of the steps with canvases of one digit, and of up to two.
+STAGES = (0.1, 0.25)  # Shares of the steps with canvases of one digit, and of up to two.
 GALLERY = 500  # Canvases among which a caption finds its own.
 
 
@@ -42,15 +52,14 @@ def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -
     """
     began = time.perf_counter()
     writers = read_writers()
-    canvases = to_train_on(config.seed, config.canvases, writers)
     tests = tests_of(config, writers)
     figures: dict[str, Any] = {"config": dataclasses.asdict(config), "models": {}}
-    first = None
-    for index, name in enumerate(config.models):
+    encoder, figures["encoder"] = train_encoder(config, out / "encoder", writers, resume=resume)
+    canvases = to_train_on(config.seed, config.canvases, writers)
+    for name in config.models:
         into = out / name
-        goes_on = resume and (index == 0 or (into / "checkpoint.safetensors").exists())
-        params, seconds = train(config, name, into, canvases, writers, first, resume=goes_on)
-        first = params.encoder if first is None else first
+        goes_on = resume and (into / "checkpoint.safetensors").exists()
+        params, seconds = train(config, name, into, canvases, writers, encoder, resume=goes_on)
         figures["models"][name] = {
             "weights": training.parameter_count(params),
             "seconds": seconds,
@@ -64,70 +73,114 @@ def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -
     return record
 
 
+def train_encoder(
+    config: Config, out: Path, writers: Writers, *, resume: bool
+) -> tuple[EncoderParams, dict[str, Any]]:
+    """Trains the encoder into `out`; returns its weights, and how often it is right."""
+    began = time.perf_counter()
+    rng = np.random.default_rng([config.seed, 2])
+    images, digits = pretraining.examples(rng, distorted(rng, writers.train, VARIANTS))
+    arrays = {"images": images, "digits": digits}
+    other_images, other_digits = pretraining.examples(rng, writers.test)
+    rngs = jax.random.split(key_of(config))
+    params = jax.jit(pretraining.init, static_argnums=1)(rngs[0], config)
+    params = fit(
+        partial(pretraining.loss, config=config),
+        optimizer_of(config, config.encoder_steps),
+        params,
+        training.shuffled_batches(arrays, 4 * config.batch_size, seed=config.seed),
+        steps=config.encoder_steps,
+        rng=rngs[1],
+        out=out,
+        config=config,
+        resume=resume,
+    )
+    told = pretraining.told(params, other_images)
+    figures = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "other_writers": float((np.asarray(told) == other_digits).mean()),
+    }
+    return params.encoder, figures
+
+
 def train(
     config: Config,
     name: str,
     out: Path,
     canvases: Canvases,
     writers: Writers,
-    encoder: Any,
+    encoder: EncoderParams,
     *,
     resume: bool,
 ) -> tuple[Any, float]:
-    """Trains one model into `out`; returns its weights and the seconds that it took.
-
-    Args:
-        encoder: weights that its encoder starts with, drawn if None.
-    """
+    """Trains one model into `out`; returns its weights and the seconds that it took."""
     began = time.perf_counter()
-    steps = config.steps if encoder is None else config.later_steps
-    scheduled = dataclasses.replace(config, steps=steps)
     tokens, lengths, _ = captions(canvases.scenes, config.languages, captioning.LONGEST)
     arrays = {"images": canvases.images, "tokens": tokens, "lengths": lengths}
-    batches = by_stage(arrays, canvases, scheduled)
-    rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
-    init_rng, train_rng = jax.random.split(rng)
-    params = jax.jit(init, static_argnums=(1, 2))(init_rng, config, name)
-    if encoder is not None:
-        params = params._replace(encoder=encoder)
+    rngs = jax.random.split(key_of(config))
+    params = jax.jit(init, static_argnums=(1, 2))(rngs[0], config, name)
     tuned_on = to_test_on(config.seed + 1, TUNED_ON, "seen", writers.train)
     if name == "retrieval":
         loss: Any = partial(retrieval.loss, config=config)
-        optimizer = clipped(adam(config.learning_rate, config.warmup, steps, decay=0.99))
-        gallery = distinct(tuned_on, TUNED_ON)
-        evaluate = lambda params: {
-            "recall_at_1": np.mean([each[1] for each in measure_retrieval(params, gallery, config)])
-        }
+        optimizer = optimizer_of(config, config.steps)
+        measure_one = lambda params: [
+            found[1] for found in measure_retrieval(params, distinct(tuned_on, TUNED_ON), config)
+        ]
     else:
         loss = partial(captioning.loss, config=config, model=name)
-        optimizer = captioning.optimizer(scheduled)
-        evaluate = lambda params: {
-            "exact": np.mean([m.exact.mean() for m in measure(params, tuned_on, config, name)])
-        }
+        optimizer = captioning.optimizer(config)
+        measure_one = lambda params: [
+            found.exact.mean() for found in measure(params, tuned_on, config, name)
+        ]
+    metric = "recall_at_1" if name == "retrieval" else "exact"
+    params = fit(
+        loss,
+        optimizer,
+        params._replace(encoder=encoder),
+        by_stage(arrays, canvases, config),
+        steps=config.steps,
+        rng=rngs[1],
+        out=out,
+        config=config,
+        resume=resume,
+        evaluate=lambda params: {metric: np.mean(measure_one(params))},
+        evaluate_every=max(1, config.steps // EVALUATIONS),
+        monitor=metric,
+        highest_is_best=True,
+    )
+    return params, round(time.perf_counter() - began, 1)
+
+
+def fit(
+    loss: Any, optimizer: Any, params: Any, batches: Any, *, out: Path, config: Config, **options
+) -> Any:
+    """Trains with a checkpoint and a log in `out`; returns the weights, and saves them there."""
     out.mkdir(parents=True, exist_ok=True)
     fitted = training.fit(
         loss,
         optimizer,
         params,
         batches,
-        steps=steps,
-        rng=train_rng,
-        evaluate=evaluate,
-        evaluate_every=max(1, steps // EVALUATIONS),
-        monitor="recall_at_1" if name == "retrieval" else "exact",
-        highest_is_best=True,
         checkpoint=out / "checkpoint.safetensors",
         checkpoint_every=200,
-        resume=resume,
         log=out / "log.jsonl",
-        config=scheduled,
+        config=config,
+        **options,
     )
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt
     metadata = {"config": dataclasses.asdict(config)}
-    params = fitted.state.params
-    training.save_checkpoint(out / "weights.safetensors", params, metadata=metadata)
-    return params, round(time.perf_counter() - began, 1)
+    training.save_checkpoint(out / "weights.safetensors", fitted.state.params, metadata=metadata)
+    return fitted.state.params
+
+
+def key_of(config: Config) -> jax.Array:
+    """Returns the key of a run; this kind is much faster than the default on a CPU."""
+    return jax.random.key(config.seed, impl="rbg")
+
+
+def optimizer_of(config: Config, steps: int) -> optax.GradientTransformation:
+    return clipped(adam(config.learning_rate, config.warmup, steps, decay=0.99))
 
 
 def by_stage(arrays: Any, canvases: Canvases, config: Config) -> Callable[[int], Any]:
