@@ -29,7 +29,22 @@ from experiments.digits import Digits
 from jattn import training
 
 SMALL = [
-    *("--features", "8", "--units", "8", "--score-units", "4", "--layers", "1", "--heads", "2"),
+    *(
+        "--channels",
+        "4",
+        "4",
+        "8",
+        "--features",
+        "8",
+        "--units",
+        "8",
+        "--score-units",
+        "4",
+        "--layers",
+        "1",
+        "--heads",
+        "2",
+    ),
     *("--canvases", "60", "--tested", "4", "--batch-size", "4", "--steps", "3"),
     *("--encoder-steps", "3", "--languages", "english", "chinese"),
 ]
@@ -177,9 +192,9 @@ def test_batches_begin_with_few_digits(made):
     drawn = canvases.to_train_on(0, 60, canvases.read_writers())
     counts = np.array([sum(map(len, scene)) for scene in drawn.scenes])
     batches = train.by_stage({"counts": counts}, drawn, Config(steps=20, batch_size=3))
-    assert max(batches(step)["counts"].max() for step in range(2)) == 1
-    assert max(batches(step)["counts"].max() for step in range(2, 5)) == 2
-    assert max(batches(step)["counts"].max() for step in range(5, 20)) == 5
+    assert max(batches(step)["counts"].max() for step in range(3)) == 1
+    assert max(batches(step)["counts"].max() for step in range(3, 6)) == 2
+    assert max(batches(step)["counts"].max() for step in range(6, 20)) == 5
 
 
 def test_distortions_keep_the_digit_and_the_first_are_untouched():
@@ -376,6 +391,7 @@ def test_mistakes_are_a_line_and_exit_code_2(made, tmp_path, monkeypatch, capsys
         return error
 
     assert "telepathy" in complaint("--models", "telepathy")
+    assert "--channels has 2 numbers, expected 3" in complaint("--channels", "4", "8")
     assert "klingon" in complaint("--languages", "klingon")
     assert "--tested is 3, expected at least 4" in complaint("--tested", "3")
     assert "checkpoint.safetensors" in complaint(*SMALL, "--resume")

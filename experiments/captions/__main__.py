@@ -40,6 +40,8 @@ def parser() -> command.Parser:
 def train(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     config = command.configured(PRESETS[options.preset], options)
+    if len(config.channels) != 3:
+        raise ValueError(f"--channels has {len(config.channels)} numbers, expected 3")
     command.make_folder(options.out)
     print(f"{', '.join(config.models)}: losses and measures go to {options.out}/MODEL/log.jsonl")
     record = run(config, options.out, resume=options.resume, command=options.typed)

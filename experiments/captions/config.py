@@ -20,6 +20,7 @@ class Config:
     )
     canvases: int = option(20_000, "canvases to train on")
     tested: int = option(1000, "canvases of each test", least=4)
+    channels: tuple[int, ...] = option((24, 32, 64), "features after each of three convolutions")
     features: int = option(64, "features of a place of the grid and of a word")
     units: int = option(96, "units of the GRU, and features of the transformer")
     score_units: int = option(32, "units of the layer that scores places")

@@ -1,50 +1,45 @@
 """A small convolutional network that describes each place of a canvas."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from experiments.captions.canvases import SIDE
 from jattn.layers import LinearParams, dropout, init_linear, linear
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
-CHANNELS = (24, 32, 64)
-SCALE = 0.25  # Of what is seen, beside the position.
-
-
-class ConvolutionParams(NamedTuple):
-    """Weights of a window of `y` times `x` places, and a bias."""
-
-    weight: Float[Array, "y x i o"]
-    bias: Float[Array, " o"]
+SCALE = 0.5  # Of what is seen, beside the position.
 
 
 class EncoderParams(NamedTuple):
-    """Three convolutions, two layers on each place, and a vector for each place."""
+    """Three convolutions, two layers on each place, and a vector for each place.
 
-    convolutions: tuple[ConvolutionParams, ...]
+    No layer has a bias. So an empty place has features of zero, and digits stand out.
+    """
+
+    convolutions: tuple[Float[Array, "y x i o"], ...]
     hidden: LinearParams
     output: LinearParams
     places: Float[Array, "s d"]
 
 
-def init(rng: Key[Array, ""], features: int, dtype: Any = float) -> EncoderParams:
+def init(
+    rng: Key[Array, ""], channels: Sequence[int], features: int, dtype: Any = float
+) -> EncoderParams:
     """Draws the weights; those of layers before a rectifier have variance 2 / fan-in."""
     rngs = jax.random.split(rng, 6)
-    shapes = ((5, 5, 1, CHANNELS[0]), (3, 3, *CHANNELS[:2]), (4, 4, *CHANNELS[1:]))
+    first, second, last = channels
+    shapes = ((5, 5, 1, first), (3, 3, first, second), (4, 4, second, last))
     convolutions = tuple(
-        ConvolutionParams(
-            jax.random.normal(each, shape, dtype) * (2 / (shape[0] * shape[1] * shape[2])) ** 0.5,
-            jnp.zeros(shape[-1], dtype),
-        )
+        jax.random.normal(each, shape, dtype) * (2 / (shape[0] * shape[1] * shape[2])) ** 0.5
         for each, shape in zip(rngs[:3], shapes, strict=True)
     )
     return EncoderParams(
         convolutions,
-        init_linear(rngs[3], input_size=CHANNELS[-1], output_size=CHANNELS[-1], dtype=dtype),
-        init_linear(rngs[4], input_size=CHANNELS[-1], output_size=features, dtype=dtype),
+        init_linear(rngs[3], bias=False, input_size=last, output_size=last, dtype=dtype),
+        init_linear(rngs[4], bias=False, input_size=last, output_size=features, dtype=dtype),
         0.3 * jax.random.normal(rngs[5], (GRID * GRID, features), dtype),
     )
 
@@ -57,8 +52,8 @@ def grid(
 ) -> Float[Array, "b s d"]:
     """Returns the features of each place of the grid, row by row, with its position.
 
-    After the first training, digits stand out: the features of empty places are ten times smaller.
-    A norm of each place would undo this, and attention would not find digits. Hence a fixed scale.
+    The scale is fixed. A norm of each place would make empty places as loud as digits, and
+    attention would not find these.
     """
     return SCALE * seen(params, images, rate, rng) + params.places[None]
 
@@ -79,18 +74,17 @@ def seen(
         rng: the key that dropout is drawn from.
     """
     first, second, third = params.convolutions
-    rows = images[..., None].astype(first.weight.dtype) / 255
+    rows = images[..., None].astype(first.dtype) / 255
     rows = jax.nn.relu(_convolve(first, rows, 2))
     rows = jax.nn.relu(_convolve(second, rows, 1))
     rows = jax.nn.relu(_convolve(third, rows, 2))
-    rows = rows.reshape(-1, CHANNELS[-1])
+    rows = rows.reshape(-1, rows.shape[-1])
     rows = dropout(rng, jax.nn.relu(linear(params.hidden, rows)), rate)
     features = linear(params.output, rows)
     return features.reshape(len(images), -1, features.shape[-1])
 
 
-def _convolve(params: ConvolutionParams, rows: Array, stride: int) -> Array:
-    rows = jax.lax.conv_general_dilated(
-        rows, params.weight, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+def _convolve(weight: Array, rows: Array, stride: int) -> Array:
+    return jax.lax.conv_general_dilated(
+        rows, weight, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return rows + params.bias[None, None, None]

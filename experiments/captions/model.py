@@ -90,7 +90,9 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             summary_size=config.features,
             attention=attention,
         )
-    return Params(encoder.init(encoder_rng, config.features), decoder, jnp.zeros(()))
+    return Params(
+        encoder.init(encoder_rng, config.channels, config.features), decoder, jnp.zeros(())
+    )
 
 
 def decode(

@@ -26,7 +26,10 @@ SPELLED = (
     "零 líng, 一 yī, 二 èr, 三 sān, 四 sì, 五 wǔ, 六 liù, 七 qī, 八 bā, 九 jiǔ, 这 zhè, 是 shì,"
     " 和 hé, 横 héng, 排 pái, 左 zuǒ, 右 yòu, 上 shàng, 中 zhōng, 下 xià, 面 miàn, 间 jiān, 边 biān"
 )
-PINYIN = {pair[0]: pair[2:] for pair in SPELLED.split(", ")} | {"、": ",", "，": ","}
+PINYIN: dict[str, str] = {pair[0]: pair[2:] for pair in SPELLED.split(", ")} | {
+    "、": ",",
+    "，": ",",
+}
 
 
 class Strip(NamedTuple):

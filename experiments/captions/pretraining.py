@@ -43,7 +43,7 @@ def init(rng: Key[Array, ""], config: Config) -> Params:
     """Draws the weights."""
     encoder_rng, digits_rng = jax.random.split(rng)
     return Params(
-        encoder.init(encoder_rng, config.features),
+        encoder.init(encoder_rng, config.channels, config.features),
         init_linear(digits_rng, input_size=config.features, output_size=10),
     )
 

@@ -47,7 +47,7 @@ def init(rng: Key[Array, ""], config: Config) -> Params:
         rngs[2], image_size=size, words_size=size, units=config.score_units
     )
     return Params(
-        encoder.init(rngs[0], size),
+        encoder.init(rngs[0], config.channels, size),
         text,
         attention,
         init_linear(rngs[3], input_size=size, output_size=size),

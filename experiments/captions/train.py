@@ -34,7 +34,7 @@ from jattn import training
 
 EVALUATIONS = 2  # Of canvases to tune on, evenly through a run.
 TUNED_ON = 250
-STAGES = (0.1, 0.25)  # Shares of the steps with canvases of one digit, and of up to two.
+STAGES = (0.15, 0.3)  # Shares of the steps with canvases of one digit, and of up to two.
 GALLERY = 500  # Canvases among which a caption finds its own.
 
 
@@ -261,7 +261,7 @@ def load_weights(out: Path, name: str) -> tuple[Any, Config]:
     """
     path = out / name / "weights.safetensors"
     config, _ = load_config(path, Config)
-    lists = ("models", "languages")  # JSON has no tuples.
+    lists = ("models", "languages", "channels")  # JSON has no tuples.
     config = dataclasses.replace(config, **{each: tuple(getattr(config, each)) for each in lists})
     like = jax.eval_shape(lambda: init(jax.random.key(0), config, name))
     return training.load_checkpoint(path, like=like).tree, config
