@@ -327,6 +327,22 @@ def test_boxes_and_recall_by_hand():
     assert recall == {1: 0.5, 5: 0.75, 10: 0.75}
 
 
+def test_words_are_in_pinyin_where_no_font_has_them(monkeypatch):
+    assert pictures.in_pinyin("上") == "shàng"
+    assert pictures.in_pinyin("seven\n12 %") == "seven\n12 %"
+    chinese = set("".join(grammar.vocabulary("chinese")))
+    assert chinese == set(pictures.PINYIN)
+
+    def families(texts):
+        if not "".join(texts).isascii():
+            pictures.warnings.warn("no installed font draws it", stacklevel=1)
+        return ["sans"]
+
+    monkeypatch.setattr(pictures, "families", families)
+    assert pictures.lettering("上")[1]("上") == "shàng"
+    assert pictures.lettering("up")[1]("up") == "up"
+
+
 def test_a_run_writes_everything(made, tmp_path, capsys):
     out, models = tmp_path / "run", ("soft", "transformer", "retrieval")
     assert command.main([*SMALL, "--models", *models, "--out", str(out)]) == 0

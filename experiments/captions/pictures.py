@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,14 +143,19 @@ def strips_picture(strips: Sequence[Strip]) -> Any:
     return figure
 
 
-def lettering(letters: str) -> tuple[list[str], Any]:
+def lettering(letters: str) -> tuple[list[str], Callable[[str], str]]:
     """Returns font families, and how a word is spelled: in Pinyin if no font has its letters."""
     with warnings.catch_warnings(record=True) as missing:
         warnings.simplefilter("always")
         fonts = families([letters])
     if not missing:
-        return fonts, lambda word: word
-    return families([""]), lambda word: "".join(PINYIN.get(letter, letter) for letter in word)
+        return fonts, str
+    return families([""]), in_pinyin
+
+
+def in_pinyin(word: str) -> str:
+    """Returns Chinese characters as they are spoken, and anything else as it is."""
+    return "".join([PINYIN.get(letter, letter) for letter in word])
 
 
 def _finished(figure: Any) -> Any:
