@@ -26,7 +26,7 @@ class Config:
     score_units: int = option(32, "units of the layer that scores places")
     layers: int = option(2, "blocks of the transformer")
     heads: int = option(4, "heads of the transformer")
-    dropout: float = option(0.2, "share of the grid's features that is dropped", least=0, below=1)
+    dropout: float = option(0.1, "share of the grid's features that is dropped", least=0, below=1)
     doubly_stochastic: float = option(
         0.0, "weight of the penalty that asks each place to be attended to once", least=0
     )
@@ -47,5 +47,11 @@ class Config:
 
 PRESETS = {
     "default": Config(),
-    "full": Config(models=MODELS, languages=("english", "chinese")),
+    "full": Config(
+        models=MODELS,
+        languages=("english", "chinese"),
+        channels=(24, 48, 96),
+        encoder_steps=2000,
+        steps=3000,
+    ),
 }

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+import jattn
 from experiments.captions.canvases import SIDE
 from jattn.layers import LinearParams, dropout, init_linear, linear
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
-SCALE = 0.5  # Of what is seen, beside the position.
+SCALE = 0.25  # Of what is seen, beside the position.
 
 
 class EncoderParams(NamedTuple):
@@ -29,7 +31,7 @@ def init(
     rng: Key[Array, ""], channels: Sequence[int], features: int, dtype: Any = float
 ) -> EncoderParams:
     """Draws the weights; those of layers before a rectifier have variance 2 / fan-in."""
-    rngs = jax.random.split(rng, 6)
+    rngs = jax.random.split(rng, 5)
     first, second, last = channels
     shapes = ((5, 5, 1, first), (3, 3, first, second), (4, 4, second, last))
     convolutions = tuple(
@@ -40,7 +42,7 @@ def init(
         convolutions,
         init_linear(rngs[3], bias=False, input_size=last, output_size=last, dtype=dtype),
         init_linear(rngs[4], bias=False, input_size=last, output_size=features, dtype=dtype),
-        0.3 * jax.random.normal(rngs[5], (GRID * GRID, features), dtype),
+        _positions(features, dtype),
     )
 
 
@@ -52,10 +54,10 @@ def grid(
 ) -> Float[Array, "b s d"]:
     """Returns the features of each place of the grid, row by row, with its position.
 
-    The scale is fixed. A norm of each place would make empty places as loud as digits, and
-    attention would not find these.
+    Features are bounded by tanh, so that they do not drown the positions. Those of an empty place
+    are zero; a norm would make them as loud as those of digits, and attention would not find these.
     """
-    return SCALE * seen(params, images, rate, rng) + params.places[None]
+    return jnp.tanh(SCALE * seen(params, images, rate, rng)) + params.places[None]
 
 
 def seen(
@@ -82,6 +84,12 @@ def seen(
     rows = dropout(rng, jax.nn.relu(linear(params.hidden, rows)), rate)
     features = linear(params.output, rows)
     return features.reshape(len(images), -1, features.shape[-1])
+
+
+def _positions(features: int, dtype: Any) -> Float[Array, "s d"]:
+    """Returns sinusoids of the row in the first half of the features, of the column in the rest."""
+    along = jattn.sinusoidal_positions(GRID, features // 2, dtype=dtype)
+    return jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
 
 
 def _convolve(weight: Array, rows: Array, stride: int) -> Array:
