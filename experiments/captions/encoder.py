@@ -12,7 +12,7 @@ from experiments.captions.canvases import SIDE
 from jattn.layers import LinearParams, dropout, init_linear, linear
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
-SCALE = 0.25  # Of what is seen, beside the position.
+SCALE = 0.5  # Of what is seen, beside the position.
 
 
 class EncoderParams(NamedTuple):
@@ -54,10 +54,10 @@ def grid(
 ) -> Float[Array, "b s d"]:
     """Returns the features of each place of the grid, row by row, with its position.
 
-    Features are bounded by tanh, so that they do not drown the positions. Those of an empty place
-    are zero; a norm would make them as loud as those of digits, and attention would not find these.
+    The scale is fixed, and the features of an empty place are zero. A norm of each place would make
+    them as loud as those of digits, and attention would not find these.
     """
-    return jnp.tanh(SCALE * seen(params, images, rate, rng)) + params.places[None]
+    return SCALE * seen(params, images, rate, rng) + params.places[None]
 
 
 def seen(
@@ -87,9 +87,9 @@ def seen(
 
 
 def _positions(features: int, dtype: Any) -> Float[Array, "s d"]:
-    """Returns sinusoids of the row in the first half of the features, of the column in the rest."""
+    """Returns half of sinusoids: of the row in the first half of the features, then the column."""
     along = jattn.sinusoidal_positions(GRID, features // 2, dtype=dtype)
-    return jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
+    return 0.5 * jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
 
 
 def _convolve(weight: Array, rows: Array, stride: int) -> Array:
