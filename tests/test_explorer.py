@@ -111,8 +111,13 @@ def test_bad_input_is_named(message):
 
 def test_a_browser_of_another_checksum_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("JATTN_DATA", str(tmp_path))
-    monkeypatch.setattr(browser, "_programs", lambda: ([], []))
-    monkeypatch.setattr(browser, "_run", lambda _, folder: (folder / "a.tgz").write_text("other"))
+
+    def pack(name, version, folder):
+        (folder / "a.tgz").write_text("other")
+        return folder / "a.tgz"
+
+    monkeypatch.setattr(browser, "npm_and_node", lambda: ([], []))
+    monkeypatch.setattr(browser, "npm_pack", pack)
     with pytest.raises(DataError, match=r"a\.tgz: checksum differs from that of 153"):
         browser.fetch()
     assert list(tmp_path.iterdir()) == []

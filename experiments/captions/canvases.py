@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.captions.grammar import Rows, layouts
-from experiments.digits import Digits, read_digits
+from experiments.handwritten_digits import Halves, Images, read_digits
+from experiments.vision.distort import distort
 
 SIDE, DIGIT = 32, 8  # Pixels.
 APART_DOWN, APART_ACROSS, UNEVEN = 10, 9, 1  # Of rows, of digits in a row; and off its row.
-LEFT_OUT = 140  # More rows than any writer has: no writer is in both halves.
+LEFT_OUT = 70  # At the inner end of each half: more rows than a half may have of one writer.
 HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
 HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
 COUNTS = (1, 2, 3, 4, 5)
 SHARES = np.array([1, 2, 2, 3, 3]) / 11  # Of canvases to train on, by the number of digits.
-VARIANTS = 24  # Distorted copies of a digit to train on.
+VARIANTS, STRENGTH = 48, 0.5  # Distorted copies of a digit to train on.
 
 
 class Canvases(NamedTuple):
-    """Images [n y x] of bytes, the scene of each, and the corner of each digit [n 5 2] as (y, x).
+    """Images [n y x] of bytes, the scene of each, and the corner of each digit [n d 2] as (y, x).
 
     Corners are in reading order, and -1 where there is no digit.
     """
@@ -29,27 +31,17 @@ class Canvases(NamedTuple):
     corners: np.ndarray
 
 
-class Writers(NamedTuple):
-    """Digits to train on and digits of other writers."""
-
-    train: Digits
-    test: Digits
-
-
-def read_writers() -> Writers:
+def read_writers() -> Halves:
     """Reads the two halves of scikit-learn's digits, without the writer in the middle.
 
     Raises:
         DataError: the digits cannot be had.
     """
-    return halves(read_digits(), LEFT_OUT)
-
-
-def halves(digits: Digits, left_out: int) -> Writers:
-    """Returns the first and the last digits, without those in the middle."""
-    half = (len(digits.images) - left_out) // 2
-    train = Digits(digits.images[:half], digits.labels[:half])
-    return Writers(train, Digits(digits.images[-half:], digits.labels[-half:]))
+    train, test = read_digits()
+    kept = len(train.digits) - LEFT_OUT
+    return Halves(
+        Images(*(array[:kept] for array in train)), Images(*(array[LEFT_OUT:] for array in test))
+    )
 
 
 def has_held_out_pair(digits: Sequence[int]) -> bool:
@@ -90,12 +82,13 @@ def spread(rng: np.random.Generator, count: int, apart: int, most: int) -> np.nd
     return np.sort(rng.integers(0, slack + 1, count)) + apart * np.arange(count)
 
 
-def draw(rng: np.random.Generator, digits: Digits, scenes: list[Rows]) -> Canvases:
+def draw(rng: np.random.Generator, digits: Images, scenes: list[Rows]) -> Canvases:
     """Draws a canvas of each scene, each digit as one of `digits` that shows it."""
-    of_digit = [np.flatnonzero(digits.labels == digit) for digit in range(10)]
-    pixels = np.round(255 * digits.images).astype(np.uint8)
+    of_digit = [np.flatnonzero(digits.digits == digit) for digit in range(10)]
+    pixels = np.round(255 * digits.pixels).astype(np.uint8)
     images = np.zeros((len(scenes), SIDE, SIDE), np.uint8)
-    corners = np.full((len(scenes), max(COUNTS), 2), -1, np.int32)
+    most = max(max(COUNTS), *(sum(map(len, rows)) for rows in scenes))
+    corners = np.full((len(scenes), most, 2), -1, np.int32)
     for image, places, rows in zip(images, corners, scenes, strict=True):
         drawn = draw_corners(rng, rows)
         places[: len(drawn)] = drawn
@@ -106,48 +99,25 @@ def draw(rng: np.random.Generator, digits: Digits, scenes: list[Rows]) -> Canvas
     return Canvases(images, scenes, corners)
 
 
-def distorted(rng: np.random.Generator, digits: Digits, variants: int) -> Digits:
-    """Returns each digit itself and `variants` copies, turned, stretched, slanted and moved."""
-    count = len(digits.images) * variants
-    turn, slant = rng.uniform(-0.25, 0.25, count), rng.uniform(-0.3, 0.3, count)
-    high, wide = rng.uniform(0.85, 1.2, count), rng.uniform(0.8, 1.25, count)
-    move_y, move_x = rng.uniform(-0.7, 0.7, (2, count))
-    middle = (DIGIT - 1) / 2
-    y, x = np.mgrid[:DIGIT, :DIGIT] - middle
-    y, x = y.ravel()[None], x.ravel()[None]
-    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    from_y = (cos * y - sin * x) / high[:, None] + middle + move_y[:, None]
-    from_x = (sin * y + cos * x + slant[:, None] * y) / wide[:, None] + middle + move_x[:, None]
-    images = np.repeat(digits.images, variants, axis=0)
-    moved = _sampled(images, from_y, from_x).reshape(-1, DIGIT, DIGIT)
-    labels = np.concatenate([digits.labels, np.repeat(digits.labels, variants)])
-    return Digits(np.concatenate([digits.images, moved.astype(np.float32)]), labels)
-
-
-def _sampled(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Returns pixels of each image at places between pixels, 0 outside."""
-    padded = np.pad(images, ((0, 0), (1, 2), (1, 2)))
-    y, x = (np.clip(values + 1, 0, images.shape[-1] + 1) for values in (y, x))
-    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
-    down, right = y - top, x - left
-    row = np.arange(len(images))[:, None]
-    return (
-        padded[row, top, left] * (1 - down) * (1 - right)
-        + padded[row, top, left + 1] * (1 - down) * right
-        + padded[row, top + 1, left] * down * (1 - right)
-        + padded[row, top + 1, left + 1] * down * right
+def distorted(seed: int, digits: Images, variants: int) -> Images:
+    """Returns each digit itself and `variants` copies that are moved, turned and bent."""
+    images = np.repeat(digits.pixels, variants, axis=0)
+    moved = jax.jit(distort)(jax.random.key(seed, impl="rbg"), images, STRENGTH)
+    return Images(
+        np.concatenate([digits.pixels, np.clip(moved, 0, 1)]),
+        np.concatenate([digits.digits, np.repeat(digits.digits, variants)]),
     )
 
 
-def to_train_on(seed: int, count: int, writers: Writers) -> Canvases:
-    """Draws canvases to train on, of one to five digits, more often of many."""
+def to_train_on(seed: int, count: int, digits: Images) -> Canvases:
+    """Draws canvases of `digits` to train on, of one to five, more often of many."""
     rng = np.random.default_rng([seed, 0])
     drawn = rng.choice(COUNTS, count, p=SHARES)
     scenes = [draw_scene(rng, number, "seen") for number in drawn]
-    return draw(rng, distorted(rng, writers.train, VARIANTS), scenes)
+    return draw(rng, digits, scenes)
 
 
-def to_test_on(seed: int, count: int, kind: str, digits: Digits) -> Canvases:
+def to_test_on(seed: int, count: int, kind: str, digits: Images) -> Canvases:
     """Draws `count` canvases to test on, of equally many of each number of digits.
 
     Args:

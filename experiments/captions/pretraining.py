@@ -1,68 +1,76 @@
-"""The encoder's first training: which digit is on a small canvas that holds one.
+"""The encoder's training: which digit is at each place of a canvas that is full of digits.
 
-Xu et al. (2015) take an encoder that was trained to classify images before. This one sees canvases
-of 16 x 16 pixels with one digit somewhere, and says which it is by the largest of each feature over
-all places. No place is ever given.
+Xu et al. (2015) take an encoder that was trained to classify images, and do not train it further.
+This one is told the digit at each place, or that there is none, so it is a detector of digits. Then
+it is frozen. The models that caption are never told a place.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from experiments.captions import encoder
-from experiments.captions.canvases import DIGIT
-from experiments.captions.config import Config
-from experiments.captions.encoder import EncoderParams
-from experiments.digits import Digits
-from jattn.layers import LinearParams, init_linear, linear
-
-SMALL = 16  # Pixels: a quarter of a canvas, and of its time.
+from experiments.captions.canvases import HELD_OUT_SUM, Canvases, draw
+from experiments.captions.encoder import CLASSES, EMPTY, GRID, EncoderParams, on_boxes
+from experiments.captions.grammar import Rows
+from experiments.handwritten_digits import Images
 
 
-class Params(NamedTuple):
-    """Weights of the encoder, and of the layer that tells digits by what it sees."""
-
-    encoder: EncoderParams
-    digits: LinearParams
+def examples(rng: np.random.Generator, digits: Images, count: int) -> Canvases:
+    """Draws canvases of up to three rows of up to three digits, without held-out pairs."""
+    return draw(rng, digits, [_full_scene(rng) for _ in range(count)])
 
 
-def examples(rng: np.random.Generator, digits: Digits) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a small canvas of each digit, at a drawn place, and the digits."""
-    images = np.zeros((len(digits.images), SMALL, SMALL), np.uint8)
-    corners = rng.integers(0, SMALL - DIGIT + 1, (len(images), 2))
-    for image, digit, (y, x) in zip(images, digits.images, corners, strict=True):
-        image[y : y + DIGIT, x : x + DIGIT] = np.round(255 * digit)
-    return images, digits.labels
+def _full_scene(rng: np.random.Generator) -> Rows:
+    halves = np.arange(5)
+    # One digit of each pair with the held-out sum.
+    allowed = np.where(rng.integers(0, 2, 5), halves, HELD_OUT_SUM - halves)
+    sizes = rng.choice((1, 2, 3, 3), rng.choice((2, 3, 3)))
+    return tuple(tuple(int(digit) for digit in rng.choice(allowed, size)) for size in sizes)
 
 
-def init(rng: Key[Array, ""], config: Config) -> Params:
-    """Draws the weights."""
-    encoder_rng, digits_rng = jax.random.split(rng)
-    return Params(
-        encoder.init(encoder_rng, config.channels, config.features),
-        init_linear(digits_rng, input_size=config.features, output_size=10),
-    )
+def labels(canvases: Canvases) -> np.ndarray:
+    """Returns the digit at each place whose centre is on a digit's box, `EMPTY` elsewhere."""
+    told = np.full((len(canvases.scenes), GRID * GRID), EMPTY, np.int32)
+    for each, rows, corners in zip(told, canvases.scenes, canvases.corners, strict=True):
+        digits = [digit for row in rows for digit in row]
+        for digit, box in zip(digits, on_boxes(corners[: len(digits)]), strict=True):
+            each[box] = digit
+    return told
 
 
 def loss(
-    params: Params, batch: Mapping[str, Any], rng: Key[Array, ""], *, config: Config
+    params: EncoderParams, batch: Mapping[str, Any], _rng: Key[Array, ""], *, smoothing: float
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Returns the cross entropy of the digits, and the share that is told right."""
-    rows = encoder.seen(params.encoder, batch["images"], config.dropout, rng)
-    logits = _logits(params, rows)
-    entropy = optax.losses.softmax_cross_entropy_with_integer_labels(logits, batch["digits"])
-    return entropy.mean(), {"accuracy": (logits.argmax(-1) == batch["digits"]).mean()}
+    """Returns the cross entropy of the classes of all places, and how often they are right."""
+    logits = encoder.classes(params, batch["images"])
+    wanted = optax.losses.smooth_labels(
+        jax.nn.one_hot(batch["labels"], CLASSES, dtype=logits.dtype), smoothing
+    )
+    entropy = optax.losses.softmax_cross_entropy(logits, wanted).mean()
+    right = logits.argmax(-1).astype(jnp.int32) == batch["labels"]
+    return entropy, {"accuracy": right.mean(dtype=logits.dtype)}
 
 
-@jax.jit
-def told(params: Params, images: Int[Array, "b y x"]) -> Int[Array, " b"]:
-    """Returns the digit of each canvas of one."""
-    return _logits(params, encoder.seen(params.encoder, images)).argmax(-1)
+_classes = jax.jit(encoder.classes)
 
 
-def _logits(params: Params, rows: Float[Array, "b s d"]) -> Float[Array, "b 10"]:
-    return linear(params.digits, rows.max(1))
+def accuracy(params: EncoderParams, canvases: Canvases) -> dict[str, float]:
+    """Returns how often digits are told right by the scores on their boxes, and places as empty."""
+    scores, told = np.asarray(_classes(params, canvases.images)), labels(canvases)
+    right = []
+    for each, rows, corners in zip(scores, canvases.scenes, canvases.corners, strict=True):
+        digits = [digit for row in rows for digit in row]
+        for digit, box in zip(digits, on_boxes(corners[: len(digits)]), strict=True):
+            right.append(each[box, :EMPTY].mean(0).argmax() == digit)
+    is_empty = told == EMPTY
+    return {
+        "digits": float(np.mean(right)),
+        "digit_places": float((scores.argmax(-1) == told)[~is_empty].mean()),
+        "empty_places": float((scores.argmax(-1) == told)[is_empty].mean()),
+    }

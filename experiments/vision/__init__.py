@@ -1,0 +1,1 @@
+"""Handwritten digits read by four kinds of attention, and a test of what attention marks."""

@@ -1,0 +1,91 @@
+"""Gates on the features of convolutions, which weigh channels and places.
+
+Sources: Hu, Shen & Sun (2018), Squeeze-and-Excitation Networks, arXiv:1709.01507, equations 2 to
+4; Woo, Park, Lee & Kweon (2018), CBAM: Convolutional Block Attention Module, arXiv:1807.06521,
+equations 1 to 3.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import jattn
+from experiments.vision.convolutions import convolve
+
+REDUCTION = 8  # Channels for each hidden unit of the network; both papers have 16, of more.
+KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of larger grids, or 3.
+
+
+class ChannelGateParams(NamedTuple):
+    """The two layers of the network that weighs channels."""
+
+    reduce: jattn.LinearParams
+    expand: jattn.LinearParams
+
+
+class CBAMParams(NamedTuple):
+    """A gate of channels, and the kernel [3 3 2 1] of the gate of places."""
+
+    channels: ChannelGateParams
+    places: Float[Array, "3 3 2 1"]
+
+
+class Gated(NamedTuple):
+    """Features after a gate, and the factor of each place; None if places have none."""
+
+    features: Float[Array, "h w c"]
+    places: Float[Array, "h w"] | None
+
+
+def init_channel_gate(rng: Key[Array, ""], channels: int) -> ChannelGateParams:
+    """Draws the network's weights; there are no biases."""
+    hidden = max(1, channels // REDUCTION)
+    first, second = jax.random.split(rng)
+    layer = lambda key, inputs, outputs: jattn.init_linear(
+        key, input_size=inputs, output_size=outputs, bias=False, dtype=jnp.float32
+    )
+    return ChannelGateParams(layer(first, channels, hidden), layer(second, hidden, channels))
+
+
+def init_cbam(rng: Key[Array, ""], channels: int) -> CBAMParams:
+    """Draws both gates."""
+    channel_rng, place_rng = jax.random.split(rng)
+    shape = (KERNEL, KERNEL, 2, 1)
+    kernel = jax.random.normal(place_rng, shape, jnp.float32) * (2 * KERNEL**2) ** -0.5
+    return CBAMParams(init_channel_gate(channel_rng, channels), kernel)
+
+
+def squeeze_excitation(params: ChannelGateParams, features: Float[Array, "h w c"]) -> Gated:
+    """Weighs channels by a network of their means.
+
+        factor   = sigmoid(expand relu(reduce mean over places of features))
+        features = factor features
+
+    The paper names the mean, the layers and the factor z, W_1, W_2 and s.
+    """
+    factor = jax.nn.sigmoid(_network(params, features.mean((0, 1))))
+    return Gated(features * factor[None, None], None)
+
+
+def cbam(params: CBAMParams, features: Float[Array, "h w c"]) -> Gated:
+    """Weighs channels by their means and maxima over places, then places by those over channels.
+
+        factor   = sigmoid(network(mean over places) + network(maximum over places))
+        gated    = factor features
+        places   = sigmoid(convolution of [mean over channels; maximum over channels] of gated)
+        features = places gated
+
+    The paper names the factor and the places M_c and M_s, and the layers of the network W_0, W_1.
+    """
+    network = lambda squeezed: _network(params.channels, squeezed)
+    factor = jax.nn.sigmoid(network(features.mean((0, 1))) + network(features.max((0, 1))))
+    gated = features * factor[None, None]
+    squeezed = jnp.stack([gated.mean(2), gated.max(2)], axis=2)
+    places = jax.nn.sigmoid(convolve(params.places, squeezed))
+    return Gated(gated * places, places[:, :, 0])
+
+
+def _network(params: ChannelGateParams, squeezed: Float[Array, " c"]) -> Float[Array, " c"]:
+    return jattn.linear(params.expand, jax.nn.relu(jattn.linear(params.reduce, squeezed)))
