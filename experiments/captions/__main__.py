@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments import command, results
 from experiments.captions import pictures
 from experiments.captions.config import PRESETS, Config
+from experiments.captions.encoder import STRIDES
 from experiments.captions.train import run
 
 
@@ -40,8 +41,8 @@ def parser() -> command.Parser:
 def train(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     config = command.configured(PRESETS[options.preset], options)
-    if len(config.channels) != 3:
-        raise ValueError(f"--channels has {len(config.channels)} numbers, expected 3")
+    if len(config.channels) != len(STRIDES):
+        raise ValueError(f"--channels has {len(config.channels)} numbers, expected {len(STRIDES)}")
     command.make_folder(options.out)
     print(f"{', '.join(config.models)}: losses and measures go to {options.out}/MODEL/log.jsonl")
     record = run(config, options.out, resume=options.resume, command=options.typed)

@@ -20,8 +20,13 @@ class Config:
     )
     canvases: int = option(20_000, "canvases to train on")
     tested: int = option(1000, "canvases of each test", least=4)
-    channels: tuple[int, ...] = option((24, 32, 64), "features after each of three convolutions")
-    features: int = option(64, "features of a place of the grid and of a word")
+    channels: tuple[int, ...] = option(
+        (16, 32, 48, 64, 64), "features after each of five convolutions"
+    )
+    features: int = option(64, "features of a place of the grid and of a word", least=2)
+    coverage: str = option(
+        "yes", "whether scores of places depend on earlier weights", choices=("yes", "no")
+    )
     units: int = option(96, "units of the GRU, and features of the transformer")
     score_units: int = option(32, "units of the layer that scores places")
     layers: int = option(2, "blocks of the transformer")
@@ -35,23 +40,21 @@ class Config:
     expected_share: float = option(
         0.5, "share of canvases whose hard attention is replaced by its mean", least=0, most=1
     )
-    batch_size: int = option(64, "canvases in a training step")
+    batch_size: int = option(128, "canvases in a training step of a model")
     encoder_steps: int = option(
-        1200, "training steps of the encoder on small canvases of one digit", least=0
+        3000, "training steps of the encoder, on canvases whose places are labelled", least=0
     )
-    steps: int = option(1000, "training steps of each model after that", least=0)
-    learning_rate: float = option(2e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    encoder_rate: float = option(5e-3, "peak of the encoder's rate", above=0)
+    label_smoothing: float = option(
+        0.1, "share of a label's probability given to all classes", least=0, below=1
+    )
+    steps: int = option(1500, "training steps of each model after that", least=0)
+    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
     seed: int = option(0, "seed of everything that is drawn", least=0)
 
 
 PRESETS = {
     "default": Config(),
-    "full": Config(
-        models=MODELS,
-        languages=("english", "chinese"),
-        channels=(24, 48, 96),
-        encoder_steps=2000,
-        steps=3000,
-    ),
+    "full": Config(models=MODELS, languages=("english", "chinese"), steps=3000),
 }

@@ -52,7 +52,9 @@ def features(params: EncoderParams, images: Int[Array, "b y x"]) -> Float[Array,
 
 def classes(params: EncoderParams, images: Int[Array, "b y x"]) -> Float[Array, "b s c"]:
     """Returns scores of the classes of each place."""
-    return linear(params.classes, features(params, images))
+    rows = features(params, images)
+    scores = linear(params.classes, rows.reshape(-1, rows.shape[-1]))
+    return scores.reshape(*rows.shape[:2], CLASSES)
 
 
 _features = jax.jit(features)

@@ -1,14 +1,16 @@
 """Measures of captions and of the attention behind them."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.captions import model as captioning
 from experiments.captions import retrieval
-from experiments.captions.canvases import DIGIT, Canvases
+from experiments.captions.canvases import Canvases
 from experiments.captions.config import Config
-from experiments.captions.encoder import CELL, GRID
+from experiments.captions.encoder import on_boxes
+from experiments.captions.grammar import Rows
 from experiments.captions.words import captions
 
 AT_ONCE = 250  # Canvases that are captioned at once.
@@ -27,32 +29,22 @@ class Measured(NamedTuple):
     mass: np.ndarray
 
 
-def on_boxes(corners: np.ndarray) -> np.ndarray:
-    """Returns whether the centre of each place of the grid is on the box of a digit, [n s].
-
-    The box has 8 x 8 pixels, and so holds the centres of 2 x 2 places.
-
-    Args:
-        corners: [n 2], (y, x) of the digits' first pixels.
-    """
-    row, column = np.divmod(np.arange(GRID * GRID), GRID)
-    centres = CELL * np.stack([row, column], -1) + CELL / 2
-    from_corner = centres[None] - corners[:, None]
-    return np.all((from_corner > 0) & (from_corner <= DIGIT), axis=-1)
-
-
-def measure(params: Any, canvases: Canvases, config: Config, model: str) -> list[Measured]:
+def measure(
+    params: Any, canvases: Canvases, seen: np.ndarray, config: Config, model: str
+) -> list[Measured]:
     """Captions canvases, and returns the measures in each language.
 
     Attention is that behind each word of the right caption, given the words before it.
+
+    Args:
+        seen: the encoder's features of the canvases.
     """
     tokens, _, named = captions(canvases.scenes, config.languages, captioning.LONGEST)
     said, weights = [], []
     for first in range(0, len(tokens), AT_ONCE):
         rows = slice(first, first + AT_ONCE)
-        images = canvases.images[rows]
-        said.append(captioning.caption(params, images, config=config, model=model)[0])
-        weights.append(captioning.attended(params, images, tokens[rows], model=model))
+        said.append(captioning.caption(params, seen[rows], config=config, model=model)[0])
+        weights.append(captioning.attended(params, seen[rows], tokens[rows], model=model))
     exact = (np.concatenate(said) == tokens[..., 1:]).all(-1)
     canvas, language, word = np.nonzero(named >= 0)
     behind = np.concatenate(weights)[canvas, language, word]
@@ -65,22 +57,20 @@ def measure(params: Any, canvases: Canvases, config: Config, model: str) -> list
     ]
 
 
-def distinct(canvases: Canvases, most: int) -> Canvases:
-    """Returns the first canvas of each scene, at most so many."""
+def distinct(canvases: Canvases, most: int) -> np.ndarray:
+    """Returns the index of the first canvas of each scene, at most so many."""
     first: dict[Any, int] = {}
     for index, scene in enumerate(canvases.scenes):
         first.setdefault(scene, index)
-    rows = list(first.values())[:most]
-    scenes = [canvases.scenes[row] for row in rows]
-    return Canvases(canvases.images[rows], scenes, canvases.corners[rows])
+    return np.array(list(first.values())[:most])
 
 
-def measure_retrieval(params: Any, canvases: Canvases, config: Config) -> list[dict[int, float]]:
-    """Returns recall at 1, 5 and 10 among the canvases, in each language."""
-    tokens, lengths, _ = captions(canvases.scenes, config.languages, captioning.LONGEST)
+def measure_retrieval(
+    params: Any, scenes: Sequence[Rows], seen: np.ndarray, config: Config
+) -> list[dict[int, float]]:
+    """Returns recall at 1, 5 and 10 among canvases of different scenes, in each language."""
+    tokens, lengths, _ = captions(scenes, config.languages, captioning.LONGEST)
     return [
-        retrieval.recall(
-            retrieval.ranks(params, canvases.images, tokens[:, index], lengths[:, index])
-        )
+        retrieval.recall(retrieval.ranks(params, seen, tokens[:, index], lengths[:, index]))
         for index in range(len(config.languages))
     ]

@@ -10,15 +10,16 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from experiments.captions import encoder, places, words
+from experiments.captions import places, words
 from experiments.captions.config import Config
-from experiments.captions.encoder import EncoderParams
+from experiments.captions.encoder import GRID
 from experiments.captions.words import STOP, starts
 from experiments.optimizer import adam, clipped
 from jattn import training
 from jattn.layers import (
     EmbeddingParams,
     LinearParams,
+    dropout,
     embedding,
     init_embedding,
     init_linear,
@@ -27,22 +28,22 @@ from jattn.layers import (
 
 LONGEST = 20  # Steps of the longest caption, its end included.
 EMBEDDING = 32  # Features of a word that the GRU reads.
+POSITIONS = 16  # Sinusoids of the row of a place, and as many of its column.
 BASELINE_RATE = 0.1  # The paper's moving average keeps 0.9 of itself.
 
 
 class TransformerParams(NamedTuple):
-    """A transformer's decoder, the words and places in time below it, and the readout above."""
+    """A transformer's decoder, the words below it, and the readout above."""
 
     words: EmbeddingParams
-    grid: LinearParams
     blocks: jattn.TransformerDecoderParams
     readout: LinearParams
 
 
 class Params(NamedTuple):
-    """Weights of the encoder and the decoder; the baseline of hard attention's reward."""
+    """Weights of the grid's layer and the decoder; the baseline of hard attention's reward."""
 
-    encoder: EncoderParams
+    grid: LinearParams
     decoder: Any
     baseline: Float[Array, ""]
 
@@ -60,19 +61,18 @@ class Output(NamedTuple):
 
 def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
     """Draws the weights of a model."""
-    encoder_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
+    grid_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
     count = words.word_count(config.languages)
     if model == "transformer":
-        rngs = jax.random.split(decoder_rng, 4)
+        rngs = jax.random.split(decoder_rng, 3)
         size = config.units
         narrow = init_embedding(rngs[0], words=count, size=size).weight * size**-0.5
         decoder: Any = TransformerParams(
             EmbeddingParams(narrow),
-            init_linear(rngs[1], input_size=config.features, output_size=size),
             jattn.init_transformer_decoder(
-                rngs[2], layers=config.layers, size=size, heads=config.heads, hidden_size=2 * size
+                rngs[1], layers=config.layers, size=size, heads=config.heads, hidden_size=2 * size
             ),
-            init_linear(rngs[3], input_size=size, output_size=count),
+            init_linear(rngs[2], input_size=size, output_size=count),
         )
     else:
         attention = places.init(
@@ -80,6 +80,7 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             query_size=config.units,
             key_size=config.features,
             units=config.score_units,
+            coverage=config.coverage == "yes",
         )
         decoder = jattn.init_bahdanau_decoder(
             decoder_rng,
@@ -90,9 +91,21 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             summary_size=config.features,
             attention=attention,
         )
-    return Params(
-        encoder.init(encoder_rng, config.channels, config.features), decoder, jnp.zeros(())
-    )
+    size = config.units if model == "transformer" else config.features
+    return Params(init_grid(grid_rng, config.channels[-1], size), decoder, jnp.zeros(()))
+
+
+def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
+    """Draws the layer on each place, which reads the encoder's features and the position."""
+    return init_linear(rng, input_size=seen + 2 * POSITIONS, output_size=size)
+
+
+def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]:
+    """Returns features of each place that depend on what is there and on its row and column."""
+    dtype = params.weight.dtype
+    along = jattn.sinusoidal_positions(GRID, POSITIONS, dtype=dtype)
+    positions = jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
+    return jax.nn.relu(linear(params, jnp.concatenate([seen.astype(dtype), positions], -1)))
 
 
 def decode(
@@ -105,17 +118,16 @@ def decode(
     """
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
-        decoded = jattn.transformer_decoder(
-            decoder.blocks, _placed(decoder, inputs), linear(decoder.grid, rows)
-        )
+        decoded = jattn.transformer_decoder(decoder.blocks, _placed(decoder, inputs), rows)
         return Output(linear(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
-    attention = places.soft if choose is None else places.hard(choose)
-    logits, weights = jattn.bahdanau_decode(
-        decoder, _memory(rows), inputs, attention=attention, cell=jattn.gru_cell
-    )
-    if choose is None:
-        return Output(logits, weights, None)
-    return Output(logits, weights[:, 0], weights[:, 1])
+    state, step = _recurrence(params, rows, choose)
+
+    def next_word(state, token):
+        logits, state = step(state, token)
+        return state, (logits, state.decoder.weights)
+
+    _, (logits, weights) = jax.lax.scan(next_word, state, inputs)
+    return Output(logits, weights[:, 0], None if choose is None else weights[:, 1])
 
 
 def loss(
@@ -127,19 +139,21 @@ def loss(
     paper's learning rule, and moves its baseline.
     """
     dropout_rng, draw_rng, mean_rng, language_rng = jax.random.split(rng, 4)
-    rows = encoder.grid(params.encoder, batch["images"], config.dropout, dropout_rng)
+    rows = jax.vmap(partial(grid, params.grid))(batch["seen"])
+    rows = dropout(dropout_rng, rows, config.dropout)
     count = len(rows)
     tokens, lengths = words.in_one_language(language_rng, batch["tokens"], batch["lengths"])
     inputs, labels = tokens[:, :-1], tokens[:, 1:]
     mask = training.length_mask(lengths, labels.shape[1])
     takes_mean = jax.random.uniform(mean_rng, (count,)) < config.expected_share
-    rngs = jax.random.split(draw_rng, count)
+    shape = (count, inputs.shape[1], rows.shape[1])
+    noise = jax.random.gumbel(draw_rng, shape, rows.dtype) if model == "hard" else takes_mean
 
-    def of_caption(rows, inputs, rng, takes_mean):
-        choose = places.drawn(rng, takes_mean) if model == "hard" else None
+    def of_caption(rows, inputs, noise, takes_mean):
+        choose = places.drawn(noise, takes_mean) if model == "hard" else None
         return decode(params, rows, inputs, choose)
 
-    output: Output = jax.vmap(of_caption)(rows, inputs, rngs, takes_mean)
+    output: Output = jax.vmap(of_caption)(rows, inputs, noise, takes_mean)
     total = training.token_cross_entropy(output.logits, labels, mask)
     measured = {"accuracy": training.token_accuracy(output.logits, labels, mask)}
     counts = mask[..., None].astype(output.weights.dtype)
@@ -174,12 +188,12 @@ def optimizer(config: Config) -> optax.GradientTransformation:
 
 
 @partial(jax.jit, static_argnames=("config", "model"))
-def caption(params: Params, images: Int[Array, "b y x"], *, config: Config, model: str) -> Any:
+def caption(params: Params, seen: Float[Array, "b s v"], *, config: Config, model: str) -> Any:
     """Returns the caption of each canvas in each language: tokens [b l t], and weights [b l t s].
 
     Words are taken greedily. Hard attention reads the most probable place.
     """
-    rows = encoder.grid(params.encoder, images)
+    rows = jax.vmap(partial(grid, params.grid))(seen)
 
     def said(rows, start):
         state, step = _stepping(params, rows, model)
@@ -193,10 +207,10 @@ def caption(params: Params, images: Int[Array, "b y x"], *, config: Config, mode
 
 @partial(jax.jit, static_argnames="model")
 def attended(
-    params: Params, images: Int[Array, "b y x"], tokens: Int[Array, "b l t"], *, model: str
+    params: Params, seen: Float[Array, "b s v"], tokens: Int[Array, "b l t"], *, model: str
 ) -> Array:
     """Returns the weights behind each word of given captions, [b l t s]."""
-    rows = encoder.grid(params.encoder, images)
+    rows = jax.vmap(partial(grid, params.grid))(seen)
     choose = places.likeliest if model == "hard" else None
     of_caption = lambda rows, inputs: decode(params, rows, inputs, choose).weights
     return jax.vmap(jax.vmap(of_caption, (None, 0)))(rows, tokens[..., :-1])
@@ -206,7 +220,7 @@ def _stepping(params: Params, rows: Array, model: str) -> tuple[Any, Any]:
     """Returns the decoder's first state and its step for a search."""
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
-        memory = jattn.transformer_memory(decoder.blocks, linear(decoder.grid, rows))
+        memory = jattn.transformer_memory(decoder.blocks, rows)
         in_time = _times(decoder, LONGEST)
 
         def step(state, token):
@@ -215,30 +229,51 @@ def _stepping(params: Params, rows: Array, model: str) -> tuple[Any, Any]:
             return jax.nn.log_softmax(linear(decoder.readout, outputs)), state
 
         return jattn.transformer_start(decoder.blocks, memory, capacity=LONGEST), step
-    memory = _memory(rows)
-    attention = places.hard(places.likeliest) if model == "hard" else places.soft
-    read = attention(decoder.attention, memory)
+    state, step = _recurrence(params, rows, places.likeliest if model == "hard" else None)
 
     def gru_step(state, token):
-        logits, state = jattn.bahdanau_step(decoder, state, token, read, cell=jattn.gru_cell)
+        logits, state = step(state, token)
         return jax.nn.log_softmax(logits), state
 
-    return jattn.bahdanau_start(decoder, memory, read), gru_step
+    return state, gru_step
+
+
+class RecurrentState(NamedTuple):
+    """The decoder's state, and the weights of all words so far."""
+
+    decoder: jattn.BahdanauState
+    past: places.Past
+
+
+def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple[Any, Any]:
+    """Returns the first state of the GRU with attention, and its step."""
+    decoder = params.decoder
+    attention: places.PlaceParams = decoder.attention
+    key_part = places.prepared(attention, rows)
+    read_after = lambda past: places.reader(attention, rows, key_part, past, choose)
+    unread = jnp.zeros(len(rows), rows.dtype)
+    nothing = places.Past(unread, unread)
+
+    def step(state, token):
+        logits, after = jattn.bahdanau_step(
+            decoder, state.decoder, token, read_after(state.past), cell=jattn.gru_cell
+        )
+        last = after.weights[1]
+        return logits, RecurrentState(after, places.Past(state.past.sum + last, last))
+
+    memory = jattn.Memory(rows, rows.mean(0))
+    return RecurrentState(jattn.bahdanau_start(decoder, memory, read_after(nothing)), nothing), step
 
 
 def _weights_of(state: Any) -> Array:
-    if isinstance(state.weights, tuple):
-        return _mean(state.weights)
-    return state.weights[0] if state.weights.ndim == 2 else state.weights
+    if isinstance(state, RecurrentState):
+        return state.decoder.weights[0]
+    return _mean(state.weights)
 
 
 def _mean(weights: Any) -> Array:
     """Returns the mean of all heads of the last block."""
     return weights[-1].mean(0)
-
-
-def _memory(rows: Array) -> jattn.Memory:
-    return jattn.Memory(rows, rows.mean(0))
 
 
 def _wide(params: TransformerParams, tokens: Array) -> Array:

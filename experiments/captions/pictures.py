@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.both_themes import GREY, finish
+from experiments.captions import encoder, retrieval
 from experiments.captions import model as captioning
-from experiments.captions import retrieval
 from experiments.captions.canvases import SIDE, Canvases, read_writers
 from experiments.captions.canvases import draw as draw_canvases
 from experiments.captions.encoder import GRID
 from experiments.captions.grammar import Rows
-from experiments.captions.train import load_weights
+from experiments.captions.train import load_encoder, load_weights
 from experiments.captions.words import STOP, captions, names
 from jattn import plots
 from jattn.plots.figure import families, new_figure
@@ -55,12 +55,13 @@ def draw(out: Path) -> Iterator[str]:
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: is no record of this experiment") from None
     canvases = examples()
+    seen = encoder.described(load_encoder(out), canvases.images)
     captioned = [name for name in trained if name != "retrieval"]
     if captioned:
-        strips = [strip for name in captioned for strip in strips_of(out, name, canvases)]
+        strips = [strip for name in captioned for strip in strips_of(out, name, canvases, seen)]
         yield from _write(out / "words.png", lambda: strips_picture(strips))
     if "retrieval" in trained:
-        strips = pair_strips(out, canvases)
+        strips = pair_strips(out, canvases, seen)
         yield from _write(out / "pairs.png", lambda: strips_picture(strips))
     for name in trained:
         log = out / name / "log.jsonl"
@@ -77,10 +78,10 @@ def examples() -> Canvases:
     return draw_canvases(rng, read_writers().test, list(DRAWN))
 
 
-def strips_of(out: Path, name: str, canvases: Canvases) -> Iterator[Strip]:
+def strips_of(out: Path, name: str, canvases: Canvases, seen: np.ndarray) -> Iterator[Strip]:
     """Yields what a model says of the canvases, in each language."""
     params, config = load_weights(out, name)
-    tokens, weights = captioning.caption(params, canvases.images, config=config, model=name)
+    tokens, weights = captioning.caption(params, seen, config=config, model=name)
     meaning = names(config.languages)
     for index, image in enumerate(canvases.images):
         for place, language in enumerate(config.languages):
@@ -91,7 +92,7 @@ def strips_of(out: Path, name: str, canvases: Canvases) -> Iterator[Strip]:
             yield Strip(name, language, image, words, behind)
 
 
-def pair_strips(out: Path, canvases: Canvases) -> list[Strip]:
+def pair_strips(out: Path, canvases: Canvases, seen: np.ndarray) -> list[Strip]:
     """Returns the words of right captions and the places, by what co-attention gives them."""
     params, config = load_weights(out, "retrieval")
     tokens, lengths, _ = captions(canvases.scenes, config.languages, captioning.LONGEST)
@@ -100,7 +101,7 @@ def pair_strips(out: Path, canvases: Canvases) -> list[Strip]:
         for place, language in enumerate(config.languages):
             count = lengths[index, place] - 1
             said = tokens[index, place, 1:]
-            found = retrieval.attended(params, image, said, count)
+            found = retrieval.attended(params, seen[index], said, count)
             shares = np.asarray(found.words_weights)[:count]
             words = [
                 f"{meaning[token]}\n{100 * share:.0f} %"

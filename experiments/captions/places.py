@@ -1,7 +1,7 @@
 """Attention on the places of a picture: Xu et al. (2015), arXiv:1502.03044.
 
 Soft attention reads the mean of the places (section 4.2), hard attention one place that is drawn
-(section 4.1). Here they are ways to read a memory, for `jattn.bahdanau_decode`.
+(section 4.1). Both are ways to read a memory, for `jattn.bahdanau_step`.
 """
 
 from collections.abc import Callable
@@ -15,59 +15,103 @@ import jattn
 from jattn.layers import LinearParams, init_linear, linear
 
 Choose = Callable[[Int[Array, ""], Float[Array, "t s"]], Float[Array, "t s"]]
+AROUND = 5  # Places in each direction that a place's score reads past weights of.
 
 
 class PlaceParams(NamedTuple):
-    """Weights of the scores of places, and of the gate on what is read."""
+    """Weights of the scores of places, and of the gate on what is read.
+
+    `past` is a convolution of past weights, or None if scores do not depend on them.
+    """
 
     scores: jattn.AdditiveParams
+    past: Float[Array, "p c"] | None
     gate: LinearParams
 
 
+class Past(NamedTuple):
+    """The sum of the weights of all earlier words at each place, and those of the last word."""
+
+    sum: Float[Array, " s"]
+    last: Float[Array, " s"]
+
+
 def init(
-    rng: Key[Array, ""], *, query_size: int, key_size: int, units: int, dtype: Any = float
+    rng: Key[Array, ""],
+    *,
+    query_size: int,
+    key_size: int,
+    units: int,
+    coverage: bool,
+    dtype: Any = float,
 ) -> PlaceParams:
     """Draws the weights; the gate starts nearly open."""
-    score_rng, gate_rng = jax.random.split(rng)
+    score_rng, past_rng, gate_rng = jax.random.split(rng, 3)
     scores = jattn.init_additive(
         score_rng, query_size=query_size, key_size=key_size, units=units, bias=True, dtype=dtype
     )
+    size = 2 * AROUND**2
+    past = jax.random.normal(past_rng, (units, size), dtype) * size**-0.5 if coverage else None
     gate = init_linear(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
-    return PlaceParams(scores, gate._replace(bias=jnp.full(1, 2.0, dtype)))
+    return PlaceParams(scores, past, gate._replace(bias=jnp.full(1, 2.0, dtype)))
 
 
-def soft(params: PlaceParams, memory: jattn.Memory) -> Any:
-    """Reads beta times the mean of the places; beta = sigmoid(gate(state)), section 4.2.1."""
-    bound = jattn.read_by(jattn.additive_attention)(params.scores, memory)
-
-    def read(query, position):
-        context, weights = bound(query, position)
-        return jattn.Attended(_gated(params, query, context), weights)
-
-    return read
+def prepared(params: PlaceParams, rows: Float[Array, "s k"]) -> Float[Array, "s p"]:
+    """Returns the part of the scores' hidden layer that is the same for all words."""
+    return jnp.einsum("pk,sk->sp", params.scores.key_weight, rows)
 
 
-def hard(choose: Choose) -> Any:
-    """Reads beta times the places that `choose` gives from their probabilities.
+def probabilities(
+    params: PlaceParams, key_part: Float[Array, "s p"], query: Float[Array, "t q"], past: Past
+) -> Float[Array, "t s"]:
+    """Returns the weights of places for one word.
 
-    `choose(position, probabilities)` returns a row for each query, zero except for a one at the
-    place that is read. The result's weights have an axis of two in front: the probabilities, and
-    the chosen places, through which no gradient flows.
+        score[s] = w · tanh(U query + V rows[s] + F past[around s] + b)
+
+    That is additive attention, and F makes it location-aware as in Chorowski et al. (2015),
+    arXiv:1506.07503, section 2.1, whose convolution reads the weights of the last step. This one
+    also reads the sum of all earlier weights.
+    """
+    scores = params.scores
+    hidden = key_part[None] + jnp.einsum("pq,tq->tp", scores.query_weight, query)[:, None]
+    if params.past is not None:
+        hidden = hidden + (around(jnp.stack(past)) @ params.past.T)[None]
+    hidden = jnp.tanh(hidden if scores.bias is None else hidden + scores.bias)
+    return jattn.softmax(jnp.einsum("p,tsp->ts", scores.score_weight, hidden), None)
+
+
+def around(maps: Float[Array, "m s"]) -> Float[Array, "s c"]:
+    """Returns the values of each map at the places around each place, 0 beyond the border."""
+    side, edge = round(maps.shape[1] ** 0.5), AROUND // 2
+    padded = jnp.pad(maps.reshape(-1, side, side), ((0, 0), (edge, edge), (edge, edge)))
+    moved = [padded[:, y : y + side, x : x + side] for y in range(AROUND) for x in range(AROUND)]
+    return jnp.stack(moved, -1).transpose(1, 2, 0, 3).reshape(maps.shape[1], -1)
+
+
+def reader(
+    params: PlaceParams,
+    rows: Float[Array, "s v"],
+    key_part: Float[Array, "s p"],
+    past: Past,
+    choose: Choose | None,
+) -> Any:
+    """Returns a function that reads beta times the mean of the places, or those chosen.
+
+    beta = sigmoid(gate(state)) is of section 4.2.1. Soft attention, without `choose`, reads the
+    mean. `choose(position, probabilities)` returns a row for each query that is zero except for a
+    one at the place that is read. The result's weights have an axis of two in front: the
+    probabilities, and the weights that were read by, through which no gradient flows if they were
+    chosen.
     """
 
-    def attention(params: PlaceParams, memory: jattn.Memory) -> Any:
-        bound = jattn.read_by(jattn.additive_attention)(params.scores, memory)
+    def read(query, position):
+        by_place = probabilities(params, key_part, query, past)
+        chosen = by_place if choose is None else choose(position, by_place)
+        context = jax.nn.sigmoid(linear(params.gate, query)) * (chosen @ rows)
+        kept = chosen if choose is None else jax.lax.stop_gradient(chosen)
+        return jattn.Attended(context, jnp.stack([by_place, kept]))
 
-        def read(query, position):
-            probabilities = bound(query, position).weights
-            chosen = choose(position, probabilities)
-            context = jnp.einsum("ts,sv->tv", chosen, memory.values)
-            both = jnp.stack([probabilities, jax.lax.stop_gradient(chosen)])
-            return jattn.Attended(_gated(params, query, context), both)
-
-        return read
-
-    return attention
+    return read
 
 
 def likeliest(_position: Any, probabilities: Float[Array, "t s"]) -> Float[Array, "t s"]:
@@ -76,16 +120,19 @@ def likeliest(_position: Any, probabilities: Float[Array, "t s"]) -> Float[Array
     return jax.nn.one_hot(probabilities.argmax(-1), count, dtype=probabilities.dtype)
 
 
-def drawn(rng: Key[Array, ""], takes_mean: Array) -> Choose:
+def drawn(noise: Float[Array, "t s"], takes_mean: Array) -> Choose:
     """Returns a function that draws places, or takes their probabilities where `takes_mean`.
 
     The paper takes the mean for half of the pictures, to lower the variance of the gradient.
+
+    Args:
+        noise: of a Gumbel distribution, for each word and place. The largest sum of it and a
+            log-probability is at a place with that probability.
     """
 
     def choose(position, probabilities):
-        key = jax.random.fold_in(rng, position)
-        places = jax.random.categorical(key, jnp.log(jax.lax.stop_gradient(probabilities)), axis=-1)
-        one = jax.nn.one_hot(places, probabilities.shape[-1], dtype=probabilities.dtype)
+        logits = _log(jax.lax.stop_gradient(probabilities)) + noise[position][None]
+        one = jax.nn.one_hot(logits.argmax(-1), probabilities.shape[-1], dtype=probabilities.dtype)
         return jnp.where(takes_mean, probabilities, one)
 
     return choose
@@ -123,10 +170,6 @@ def hard_objective(
 def doubly_stochastic_penalty(weights: Float[Array, "t s"]) -> Float[Array, ""]:
     """Returns Σ_s (1 - Σ_t weights[t, s])², of equation 14."""
     return jnp.sum((1 - weights.sum(0)) ** 2)
-
-
-def _gated(params: PlaceParams, query: Array, context: Array) -> Array:
-    return jax.nn.sigmoid(linear(params.gate, query)) * context
 
 
 def _log(probabilities: Array) -> Array:

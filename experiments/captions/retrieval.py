@@ -11,21 +11,21 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from experiments.captions import coattention, encoder
+from experiments.captions import coattention
 from experiments.captions.coattention import CoAttended, CoAttentionParams
 from experiments.captions.config import Config
-from experiments.captions.encoder import EncoderParams
+from experiments.captions.model import grid, init_grid
 from experiments.captions.words import in_one_language, word_count
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import LinearParams, dropout, init_linear, linear
 
 FOUND = (1, 5, 10)
 AT_ONCE = 50  # Captions that are compared with all canvases at once.
 
 
 class Params(NamedTuple):
-    """Weights of both encoders, of co-attention and of the score of a pair."""
+    """Weights of the grid's layer, of the words' encoder, of co-attention and of a pair's score."""
 
-    encoder: EncoderParams
+    grid: LinearParams
     text: jattn.EncoderParams
     attention: CoAttentionParams
     image: LinearParams
@@ -47,7 +47,7 @@ def init(rng: Key[Array, ""], config: Config) -> Params:
         rngs[2], image_size=size, words_size=size, units=config.score_units
     )
     return Params(
-        encoder.init(rngs[0], config.channels, size),
+        init_grid(rngs[0], config.channels[-1], size),
         text,
         attention,
         init_linear(rngs[3], input_size=size, output_size=size),
@@ -88,7 +88,7 @@ def loss(
     wrong answer, and does not count.
     """
     dropout_rng, language_rng = jax.random.split(rng)
-    rows = encoder.grid(params.encoder, batch["images"], config.dropout, dropout_rng)
+    rows = dropout(dropout_rng, _described(params, batch["seen"]), config.dropout)
     tokens, lengths = in_one_language(language_rng, batch["tokens"], batch["lengths"])
     count = len(tokens)
     index = jnp.arange(count)
@@ -102,21 +102,19 @@ def loss(
 
 
 @jax.jit
-def _described(params: Params, images: Array) -> Array:
-    return encoder.grid(params.encoder, images)
+def _described(params: Params, seen: Array) -> Array:
+    return jax.vmap(partial(grid, params.grid))(seen)
 
 
 _scored = jax.jit(scores)
 
 
-def ranks(
-    params: Params, images: np.ndarray, tokens: np.ndarray, lengths: np.ndarray
-) -> np.ndarray:
+def ranks(params: Params, seen: np.ndarray, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Returns the rank of each caption's own canvas among all, 1 for the first."""
-    rows = _described(params, images)
+    rows = _described(params, seen)
     found = []
-    for first in range(0, len(images), AT_ONCE):
-        own = np.arange(first, min(first + AT_ONCE, len(images)))
+    for first in range(0, len(seen), AT_ONCE):
+        own = np.arange(first, min(first + AT_ONCE, len(seen)))
         each = np.asarray(_scored(params, rows, tokens[own, 1:], lengths[own] - 1))
         found.append(1 + (each > each[np.arange(len(own)), own][:, None]).sum(1))
     return np.concatenate(found)
@@ -127,9 +125,9 @@ def recall(ranks: np.ndarray) -> dict[int, float]:
     return {most: float((ranks <= most).mean()) for most in FOUND}
 
 
-@partial(jax.jit)
-def attended(params: Params, image: Array, tokens: Array, length: Array) -> CoAttended:
+@jax.jit
+def attended(params: Params, seen: Array, tokens: Array, length: Array) -> CoAttended:
     """Returns what a canvas and a caption attend to."""
-    rows = encoder.grid(params.encoder, image[None])[0]
+    rows = grid(params.grid, seen)
     words = jattn.encode(params.text, tokens, length=length).values
     return pair(params, rows, words, length)[1]

@@ -2,22 +2,20 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 
 from experiments import results
+from experiments.captions import encoder, pretraining, retrieval
 from experiments.captions import model as captioning
-from experiments.captions import pretraining, retrieval
 from experiments.captions.canvases import (
     VARIANTS,
     Canvases,
-    Writers,
     distorted,
     read_writers,
     to_test_on,
@@ -28,13 +26,14 @@ from experiments.captions.encoder import EncoderParams
 from experiments.captions.evaluation import Measured, distinct, measure, measure_retrieval
 from experiments.captions.tables import pointing_table, retrieval_table
 from experiments.captions.words import captions
+from experiments.handwritten_digits import Halves, Images
 from experiments.optimizer import adam, clipped
 from experiments.weights import load_config
 from jattn import training
 
 EVALUATIONS = 2  # Of canvases to tune on, evenly through a run.
 TUNED_ON = 250
-STAGES = (0.15, 0.3)  # Shares of the steps with canvases of one digit, and of up to two.
+ENCODER_BATCH = 16  # Canvases, of six digits on average.
 GALLERY = 500  # Canvases among which a caption finds its own.
 
 
@@ -53,65 +52,70 @@ def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -
     began = time.perf_counter()
     writers = read_writers()
     tests = tests_of(config, writers)
+    digits = distorted(config.seed, writers.train, VARIANTS)
     figures: dict[str, Any] = {"config": dataclasses.asdict(config), "models": {}}
-    encoder, figures["encoder"] = train_encoder(config, out / "encoder", writers, resume=resume)
-    canvases = to_train_on(config.seed, config.canvases, writers)
+    trained, figures["encoder"] = train_encoder(
+        config, out / "encoder", digits, tests, resume=resume
+    )
+    see = lambda canvases: Seen(canvases, encoder.described(trained, canvases.images))
+    canvases = see(to_train_on(config.seed, config.canvases, digits))
+    tuned_on = see(to_test_on(config.seed + 1, TUNED_ON, "seen", writers.train))
+    tested = {name: see(test) for name, test in tests.items()}
+    record: dict[str, Any] = {}
     for name in config.models:
         into = out / name
         goes_on = resume and (into / "checkpoint.safetensors").exists()
-        params, seconds = train(config, name, into, canvases, writers, encoder, resume=goes_on)
+        params, seconds = train(config, name, into, canvases, tuned_on, resume=goes_on)
         figures["models"][name] = {
             "weights": training.parameter_count(params),
             "seconds": seconds,
-            "tests": measured(params, tests, config, name),
+            "tests": measured(params, tested, config, name),
         }
-    tables = [*pointing_table(figures), *retrieval_table(figures)]
-    record = results.record(
-        "captions", command, seeds=[config.seed], began=began, tables=tables, more=figures
-    )
-    results.write(out / "results.json", record)
+        tables = [*pointing_table(figures), *retrieval_table(figures)]
+        record = results.record(
+            "captions", command, seeds=[config.seed], began=began, tables=tables, more=figures
+        )
+        results.write(out / "results.json", record)
     return record
 
 
+class Seen(NamedTuple):
+    """Canvases, and the encoder's features of them [n s v]."""
+
+    canvases: Canvases
+    features: np.ndarray
+
+
 def train_encoder(
-    config: Config, out: Path, writers: Writers, *, resume: bool
+    config: Config, out: Path, digits: Images, tests: Mapping[str, Canvases], *, resume: bool
 ) -> tuple[EncoderParams, dict[str, Any]]:
     """Trains the encoder into `out`; returns its weights, and how often it is right."""
     began = time.perf_counter()
-    rng = np.random.default_rng([config.seed, 2])
-    images, digits = pretraining.examples(rng, distorted(rng, writers.train, VARIANTS))
-    arrays = {"images": images, "digits": digits}
-    other_images, other_digits = pretraining.examples(rng, writers.test)
+    canvases = pretraining.examples(
+        np.random.default_rng([config.seed, 2]), digits, config.canvases
+    )
+    arrays = {"images": canvases.images, "labels": pretraining.labels(canvases)}
     rngs = jax.random.split(key_of(config))
-    params = jax.jit(pretraining.init, static_argnums=1)(rngs[0], config)
     params = fit(
-        partial(pretraining.loss, config=config),
-        optimizer_of(config, config.encoder_steps),
-        params,
-        training.shuffled_batches(arrays, 4 * config.batch_size, seed=config.seed),
+        partial(pretraining.loss, smoothing=config.label_smoothing),
+        clipped(adam(config.encoder_rate, config.warmup, config.encoder_steps, decay=0.999)),
+        jax.jit(encoder.init, static_argnums=1)(rngs[0], config.channels),
+        training.shuffled_batches(
+            arrays, min(ENCODER_BATCH, len(canvases.images)), seed=config.seed
+        ),
         steps=config.encoder_steps,
         rng=rngs[1],
         out=out,
         config=config,
         resume=resume,
     )
-    told = pretraining.told(params, other_images)
-    figures = {
-        "seconds": round(time.perf_counter() - began, 1),
-        "other_writers": float((np.asarray(told) == other_digits).mean()),
-    }
-    return params.encoder, figures
+    seconds = round(time.perf_counter() - began, 1)
+    right = {name: pretraining.accuracy(params, test) for name, test in tests.items()}
+    return params, {"seconds": seconds, "right": right}
 
 
 def train(
-    config: Config,
-    name: str,
-    out: Path,
-    canvases: Canvases,
-    writers: Writers,
-    encoder: EncoderParams,
-    *,
-    resume: bool,
+    config: Config, name: str, out: Path, canvases: Seen, tuned_on: Seen, *, resume: bool
 ) -> tuple[Any, float]:
     """Trains one model into `out`; returns its weights and the seconds that it took.
 
@@ -122,29 +126,31 @@ def train(
     if name == "retrieval":
         fewer = {"batch_size": max(2, config.batch_size // 2), "steps": config.steps // 2}
         config = dataclasses.replace(config, **fewer)
-    tokens, lengths, _ = captions(canvases.scenes, config.languages, captioning.LONGEST)
-    arrays = {"images": canvases.images, "tokens": tokens, "lengths": lengths}
+    tokens, lengths, _ = captions(canvases.canvases.scenes, config.languages, captioning.LONGEST)
+    arrays = {"seen": canvases.features, "tokens": tokens, "lengths": lengths}
     rngs = jax.random.split(key_of(config))
     params = jax.jit(init, static_argnums=(1, 2))(rngs[0], config, name)
-    tuned_on = to_test_on(config.seed + 1, TUNED_ON, "seen", writers.train)
     if name == "retrieval":
         loss: Any = partial(retrieval.loss, config=config)
-        optimizer = optimizer_of(config, config.steps)
+        optimizer = clipped(adam(config.learning_rate, config.warmup, config.steps, decay=0.99))
+        gallery = distinct(tuned_on.canvases, TUNED_ON)
+        scenes = [tuned_on.canvases.scenes[row] for row in gallery]
         measure_one = lambda params: [
-            found[1] for found in measure_retrieval(params, distinct(tuned_on, TUNED_ON), config)
+            found[1]
+            for found in measure_retrieval(params, scenes, tuned_on.features[gallery], config)
         ]
     else:
         loss = partial(captioning.loss, config=config, model=name)
         optimizer = captioning.optimizer(config)
         measure_one = lambda params: [
-            found.exact.mean() for found in measure(params, tuned_on, config, name)
+            found.exact.mean() for found in measure(params, *tuned_on, config, name)
         ]
     metric = "recall_at_1" if name == "retrieval" else "exact"
     params = fit(
         loss,
         optimizer,
-        params._replace(encoder=encoder),
-        by_stage(arrays, canvases, config),
+        params,
+        training.shuffled_batches(arrays, min(config.batch_size, len(tokens)), seed=config.seed),
         steps=config.steps,
         rng=rngs[1],
         out=out,
@@ -186,26 +192,6 @@ def key_of(config: Config) -> jax.Array:
     return jax.random.key(config.seed, impl="rbg")
 
 
-def optimizer_of(config: Config, steps: int) -> optax.GradientTransformation:
-    return clipped(adam(config.learning_rate, config.warmup, steps, decay=0.99))
-
-
-def by_stage(arrays: Any, canvases: Canvases, config: Config) -> Callable[[int], Any]:
-    """Returns batches of canvases of one digit, then of up to two, then of all.
-
-    So the encoder learns digits before attention has to tell them apart. No place is ever given.
-    """
-    counts = np.array([sum(map(len, scene)) for scene in canvases.scenes])
-    batches = []
-    for most in (1, 2, 5):
-        rows = np.flatnonzero(counts <= most)
-        chosen = jax.tree.map(lambda leaf, rows=rows: leaf[rows], arrays)
-        size = min(config.batch_size, len(rows))
-        batches.append(training.shuffled_batches(chosen, size, seed=config.seed))
-    ends = [round(share * config.steps) for share in STAGES]
-    return lambda step: batches[sum(step >= end for end in ends)](step)
-
-
 def init(rng: jax.Array, config: Config, name: str) -> Any:
     """Draws the weights of a model by its name."""
     if name == "retrieval":
@@ -213,7 +199,7 @@ def init(rng: jax.Array, config: Config, name: str) -> Any:
     return captioning.init(rng, config, name)
 
 
-def tests_of(config: Config, writers: Writers) -> dict[str, Canvases]:
+def tests_of(config: Config, writers: Halves) -> dict[str, Canvases]:
     """Returns the tests: what training is like, other writers, and what is held out of training."""
     draw = partial(to_test_on, config.seed, config.tested)
     return {
@@ -223,21 +209,20 @@ def tests_of(config: Config, writers: Writers) -> dict[str, Canvases]:
     }
 
 
-def measured(
-    params: Any, tests: Mapping[str, Canvases], config: Config, name: str
-) -> dict[str, Any]:
+def measured(params: Any, tests: Mapping[str, Seen], config: Config, name: str) -> dict[str, Any]:
     """Returns the measures of a model by test and language."""
     found: dict[str, Any] = {}
-    for test, canvases in tests.items():
+    for test, (canvases, features) in tests.items():
         if name == "retrieval":
             gallery = distinct(canvases, GALLERY)
-            recalls = measure_retrieval(params, gallery, config)
+            scenes = [canvases.scenes[row] for row in gallery]
+            recalls = measure_retrieval(params, scenes, features[gallery], config)
             found[test] = {
-                language: {"canvases": len(gallery.scenes), "recall": each}
+                language: {"canvases": len(gallery), "recall": each}
                 for language, each in zip(config.languages, recalls, strict=True)
             }
         else:
-            each = measure(params, canvases, config, name)
+            each = measure(params, canvases, features, config, name)
             found[test] = {
                 language: summary(one, canvases)
                 for language, one in zip(config.languages, each, strict=True)
@@ -266,9 +251,23 @@ def load_weights(out: Path, name: str) -> tuple[Any, Config]:
         FileNotFoundError: there are none.
         ValueError: the file is damaged or of another experiment.
     """
-    path = out / name / "weights.safetensors"
+    return _loaded(out / name, lambda config: init(jax.random.key(0), config, name))
+
+
+def load_encoder(out: Path) -> EncoderParams:
+    """Returns the weights of the encoder that a run left in `out`.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: the file is damaged or of another experiment.
+    """
+    draw = lambda config: encoder.init(jax.random.key(0), config.channels)
+    return _loaded(out / "encoder", draw)[0]
+
+
+def _loaded(folder: Path, draw: Any) -> tuple[Any, Config]:
+    path = folder / "weights.safetensors"
     config, _ = load_config(path, Config)
     lists = ("models", "languages", "channels")  # JSON has no tuples.
     config = dataclasses.replace(config, **{each: tuple(getattr(config, each)) for each in lists})
-    like = jax.eval_shape(lambda: init(jax.random.key(0), config, name))
-    return training.load_checkpoint(path, like=like).tree, config
+    return training.load_checkpoint(path, like=jax.eval_shape(lambda: draw(config))).tree, config
