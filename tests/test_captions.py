@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import jattn
-from experiments import archive, digits
+from experiments import handwritten_digits
 from experiments.captions import __main__ as command
 from experiments.captions import (
     canvases,
     coattention,
+    encoder,
     evaluation,
     grammar,
     pictures,
@@ -25,37 +26,23 @@ from experiments.captions import (
 )
 from experiments.captions import model as captioning
 from experiments.captions.config import Config
-from experiments.digits import Digits
+from experiments.handwritten_digits import Halves, Images
 from jattn import training
 
 SMALL = [
-    *(
-        "--channels",
-        "4",
-        "4",
-        "8",
-        "--features",
-        "8",
-        "--units",
-        "8",
-        "--score-units",
-        "4",
-        "--layers",
-        "1",
-        "--heads",
-        "2",
-    ),
+    *("--channels", "4", "4", "4", "4", "8", "--features", "8", "--units", "8"),
+    *("--score-units", "4", "--layers", "1", "--heads", "2", "--languages", "english", "chinese"),
     *("--canvases", "60", "--tested", "4", "--batch-size", "4", "--steps", "3"),
-    *("--encoder-steps", "3", "--languages", "english", "chinese"),
-]
+    *("--encoder-steps", "3"),
+]  # fmt: skip
 
 
 @pytest.fixture
 def made(monkeypatch):
     """Digits of noise instead of the downloaded ones, and the modes that users have."""
     rng = np.random.default_rng(0)
-    labels = np.tile(np.arange(10, dtype=np.int32), 40)
-    digits = Digits(rng.random((400, 8, 8), np.float32), labels)
+    half = Images(rng.random((200, 8, 8), np.float32), np.tile(np.arange(10, dtype=np.int32), 20))
+    digits = Halves(half, half)
     monkeypatch.setattr(canvases, "read_digits", lambda: digits)
     monkeypatch.setattr(canvases, "VARIANTS", 1)
     monkeypatch.setattr(train, "TUNED_ON", 4)
@@ -145,9 +132,10 @@ def test_captions_as_tokens():
 
 def test_canvases_hold_out_what_the_page_says(made):
     writers = canvases.read_writers()
-    assert len(writers.train.images) == len(writers.test.images) == 130
-    assert np.array_equal(writers.train.images, made.images[:130])
-    drawn = canvases.to_train_on(0, 60, writers)
+    assert len(writers.train.digits) == len(writers.test.pixels) == 130
+    assert np.array_equal(writers.train.pixels, made.train.pixels[:130])
+    assert np.array_equal(writers.test.pixels, made.test.pixels[-130:])
+    drawn = canvases.to_train_on(0, 60, writers.train)
     flat = lambda rows: [digit for row in rows for digit in row]
     for rows in drawn.scenes:
         assert not canvases.has_held_out_pair(flat(rows))
@@ -180,42 +168,25 @@ def test_digits_are_whole_apart_and_in_reading_order(made):
                 assert corners[end, 0] - in_row[:, 0].max() >= 8
 
 
-def test_small_canvases_hold_one_digit_each(made):
-    images, labels = pretraining.examples(np.random.default_rng(0), made)
-    assert images.shape == (400, 16, 16)
-    assert np.array_equal(labels, made.labels)
-    total = np.round(255 * made.images).sum((1, 2))
-    np.testing.assert_array_equal(images.sum((1, 2), dtype=int), total)
-
-
-def test_batches_begin_with_few_digits(made):
-    drawn = canvases.to_train_on(0, 60, canvases.read_writers())
-    counts = np.array([sum(map(len, scene)) for scene in drawn.scenes])
-    batches = train.by_stage({"counts": counts}, drawn, Config(steps=20, batch_size=3))
-    assert max(batches(step)["counts"].max() for step in range(3)) == 1
-    assert max(batches(step)["counts"].max() for step in range(3, 6)) == 2
-    assert max(batches(step)["counts"].max() for step in range(6, 20)) == 5
+def test_the_encoder_is_told_the_digit_at_each_place(made):
+    full = pretraining.examples(np.random.default_rng(0), made.train, 40)
+    told = pretraining.labels(full)
+    for rows, labels in zip(full.scenes, told, strict=True):
+        flat = [digit for row in rows for digit in row]
+        assert not canvases.has_held_out_pair(flat)
+        counts = np.bincount(labels, minlength=encoder.CLASSES)
+        assert counts[:10].tolist() == (4 * np.bincount(flat, minlength=10)).tolist()
 
 
 def test_distortions_keep_the_digit_and_the_first_are_untouched():
     image = np.zeros((1, 8, 8), np.float32)
     image[0, 2:6, 3:5] = 1
-    copies = canvases.distorted(np.random.default_rng(0), Digits(image, np.array([7])), 20)
-    assert np.array_equal(copies.images[0], image[0])
-    assert (copies.labels == 7).all()
-    assert copies.images.shape == (21, 8, 8)
-    assert (abs(copies.images.sum((1, 2)) - image.sum()) < 4).all()
-    middle = (copies.images * np.arange(8)[:, None]).sum((1, 2)) / copies.images.sum((1, 2))
-    assert (abs(middle - 3.5) < 0.8).all()
-    # Pixels between pixels are means of their neighbours, and outside is paper.
-    y, x = np.array([[2.0, 3.5, -5.0]]), np.array([[3.5, 2.5, 3.0]])
-    assert canvases._sampled(image, y, x).tolist() == [[1.0, 0.5, 0.0]]
-
-
-def test_tables_of_digits():
-    rows = ",".join(["16", *["0"] * 62, "8", "5"]) + "\n"
-    read = digits.table(digits.gzip.compress(rows.encode()), side=8, ink=16)
-    assert (read.images[0, 0, 0], read.images[0, 7, 7], read.labels.tolist()) == (1.0, 0.5, [5])
+    copies = canvases.distorted(0, Images(image, np.array([7])), 20)
+    assert np.array_equal(copies.pixels[0], image[0])
+    assert (copies.digits == 7).all()
+    assert copies.pixels.shape == (21, 8, 8)
+    assert (abs(copies.pixels.sum((1, 2)) - image.sum()) < 5).all()
+    assert 0 <= copies.pixels.min() <= copies.pixels.max() <= 1
 
 
 def test_the_gradient_of_hard_attention_is_that_of_the_bound():
@@ -265,25 +236,39 @@ def test_the_gradient_of_hard_attention_is_that_of_the_bound():
 
 
 def test_places_are_drawn_by_their_probabilities_and_read_whole():
-    probabilities = jnp.array([[0.0, 0.2, 0.8]])
-    draw = lambda rng: places.drawn(rng, jnp.asarray(False))(jnp.asarray(0), probabilities)
-    drawn = np.asarray(jax.vmap(draw)(jax.random.split(jax.random.key(0), 2000)))[:, 0]
+    by_place = jnp.array([[0.0, 0.2, 0.8]])
+    draw = lambda noise: places.drawn(noise, jnp.asarray(False))(jnp.asarray(0), by_place)
+    noise = jax.random.gumbel(jax.random.key(0), (2000, 1, 3))
+    drawn = np.asarray(jax.vmap(draw)(noise))[:, 0]
     assert set(np.unique(drawn)) == {0.0, 1.0}
-    np.testing.assert_allclose(drawn.mean(0), probabilities[0], rtol=0, atol=0.03)
-    taken = places.drawn(jax.random.key(0), jnp.asarray(True))(jnp.asarray(0), probabilities)
-    assert taken.tolist() == probabilities.tolist()
-    assert places.likeliest(0, probabilities).tolist() == [[0.0, 0.0, 1.0]]
-    params = places.init(jax.random.key(1), query_size=2, key_size=3, units=4)
-    rows = jax.random.normal(jax.random.key(2), (5, 3))
-    memory, query = captioning._memory(rows), jnp.ones((1, 2))
+    np.testing.assert_allclose(drawn.mean(0), by_place[0], rtol=0, atol=0.03)
+    assert (
+        places.drawn(noise[0], jnp.asarray(True))(jnp.asarray(0), by_place).tolist()
+        == by_place.tolist()
+    )
+    assert places.likeliest(0, by_place).tolist() == [[0.0, 0.0, 1.0]]
+    rngs = jax.random.split(jax.random.key(1), 4)
+    params = places.init(rngs[0], query_size=2, key_size=3, units=4, coverage=True)
+    rows, query = jax.random.normal(rngs[1], (36, 3)), jnp.ones((1, 2))
+    key_part, nothing = places.prepared(params, rows), places.Past(*jnp.zeros((2, 36)))
     gate = jax.nn.sigmoid(jattn.linear(params.gate, query[0]))
-    context, weights = places.hard(places.likeliest)(params, memory)(query, 0)
+    # Before the first word it is additive attention.
+    context, weights = places.reader(params, rows, key_part, nothing, None)(query, 0)
+    plain = jattn.additive_attention(params.scores, query, rows, rows)
+    np.testing.assert_allclose(weights[0], plain.weights, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(context[0], gate * plain.context[0], rtol=0, atol=1e-12)
+    context, hard = places.reader(params, rows, key_part, nothing, places.likeliest)(query, 0)
     place = int(weights[0, 0].argmax())
     np.testing.assert_allclose(context[0], gate * rows[place], rtol=0, atol=1e-12)
-    assert weights[1, 0].tolist() == np.eye(5)[place].tolist()
-    context, soft_weights = places.soft(params, memory)(query, 0)
-    np.testing.assert_allclose(context[0], gate * (soft_weights[0] @ rows), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(soft_weights[0], weights[0, 0], rtol=0, atol=1e-15)
+    assert hard[1, 0].tolist() == np.eye(36)[place].tolist()
+    # Past weights reach the scores of the 3 x 3 places around them alone.
+    past = places.Past(jnp.eye(36)[14], jnp.zeros(36))  # Row 2, column 2 of 6.
+    assert params.past is not None
+    moved = places.around(jnp.stack(past)) @ params.past.T
+    assert np.flatnonzero(abs(np.asarray(moved)).sum(1)).tolist() == [
+        6 * y + x for y in range(1, 4) for x in range(1, 4)
+    ]
+    assert places.around(jnp.arange(72.0).reshape(2, 36))[14, [0, 4, 9]].tolist() == [7, 14, 43]
     # A place is attended to 0.5 and 1.5 times: twice a quarter.
     assert places.doubly_stochastic_penalty(jnp.array([[0.5, 0.5], [0.0, 1.0]])) == 0.5
 
@@ -320,7 +305,7 @@ def test_coattention_is_the_papers():
 
 def test_boxes_and_recall_by_hand():
     # Centres are at 2, 6, 10, ... A box from (1, 6) to (9, 14) holds rows 2, 6 and columns 10, 14.
-    box = evaluation.on_boxes(np.array([[1, 6], [24, 0]])).reshape(2, 8, 8)
+    box = encoder.on_boxes(np.array([[1, 6], [24, 0]])).reshape(2, 8, 8)
     assert np.argwhere(box[0]).tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
     assert np.argwhere(box[1]).tolist() == [[6, 0], [6, 1], [7, 0], [7, 1]]
     recall = evaluation.retrieval.recall(np.array([1, 1, 3, 11]))
@@ -344,7 +329,7 @@ def test_words_are_in_pinyin_where_no_font_has_them(monkeypatch):
 
 
 def test_a_run_writes_everything(made, tmp_path, capsys):
-    out, models = tmp_path / "run", ("soft", "transformer", "retrieval")
+    out, models = tmp_path / "run", ("hard", "transformer", "retrieval")
     assert command.main([*SMALL, "--models", *models, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "transformer, chinese, held out" in printed
@@ -388,13 +373,9 @@ def test_an_interrupted_run_resumes_bit_for_bit(made, tmp_path, monkeypatch):
     weights = [path / "hard" / "weights.safetensors" for path in (whole, parts)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     hard, config = train.load_weights(whole, "hard")
-    like = jax.eval_shape(lambda: pretraining.init(jax.random.key(0), config))
-    path = whole / "encoder" / "weights.safetensors"
-    start = training.load_checkpoint(path, like=like).tree.encoder
-    moved = jax.tree.map(lambda old, new: not np.array_equal(old, new), start, hard.encoder)
+    start = train.init(jax.random.split(train.key_of(config))[0], config, "hard")
+    moved = jax.tree.map(lambda old, new: not np.array_equal(old, new), start, hard)
     assert all(jax.tree.leaves(moved))
-    drawn = train.init(jax.random.key(config.seed, impl="rbg"), config, "hard")
-    assert jax.tree.structure(drawn) == jax.tree.structure(hard)
     assert float(hard.baseline) < 0
 
 
@@ -406,7 +387,7 @@ def test_mistakes_are_a_line_and_exit_code_2(made, tmp_path, monkeypatch, capsys
         return error
 
     assert "telepathy" in complaint("--models", "telepathy")
-    assert "--channels has 2 numbers, expected 3" in complaint("--channels", "4", "8")
+    assert "--channels has 2 numbers, expected 5" in complaint("--channels", "4", "8")
     assert "klingon" in complaint("--languages", "klingon")
     assert "--tested is 3, expected at least 4" in complaint("--tested", "3")
     assert "checkpoint.safetensors" in complaint(*SMALL, "--resume")
@@ -417,22 +398,6 @@ def test_mistakes_are_a_line_and_exit_code_2(made, tmp_path, monkeypatch, capsys
     assert "weights.safetensors" in complaint("draw")
     training.save_checkpoint(tmp_path / "weights.safetensors", {"of": np.ones(3)})
     monkeypatch.setenv("JATTN_DATA", str(tmp_path))
-    (tmp_path / "scikit_learn-1.7.2.whl").write_bytes(b"not a wheel")
-    monkeypatch.setattr(canvases, "read_digits", digits.read_digits)
-    assert "scikit_learn-1.7.2.whl: checksum" in complaint(*SMALL)
-
-
-def test_a_wheel_of_one_build_is_asked_for(tmp_path, monkeypatch):
-    asked = []
-
-    def pip(command, **_):
-        asked.extend(command)
-        raise archive.subprocess.CalledProcessError(1, command, stderr="no registry")
-
-    monkeypatch.setenv("JATTN_DATA", str(tmp_path))
-    monkeypatch.setattr(archive.subprocess, "run", pip)
-    with pytest.raises(
-        archive.DataError, match=r"cannot download scikit-learn 1\.7\.2: no registry"
-    ):
-        digits.read_digits()
-    assert " ".join(digits.BUILD) in " ".join(asked)
+    (tmp_path / "scikit_learn-1.9.0.whl").write_bytes(b"not a wheel")
+    monkeypatch.setattr(canvases, "read_digits", handwritten_digits.read_digits)
+    assert "scikit_learn-1.9.0.whl: checksum" in complaint(*SMALL)

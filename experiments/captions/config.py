@@ -42,13 +42,13 @@ class Config:
     )
     batch_size: int = option(128, "canvases in a training step of a model")
     encoder_steps: int = option(
-        3000, "training steps of the encoder, on canvases whose places are labelled", least=0
+        4000, "training steps of the encoder, on canvases whose places are labelled", least=0
     )
     encoder_rate: float = option(5e-3, "peak of the encoder's rate", above=0)
     label_smoothing: float = option(
         0.1, "share of a label's probability given to all classes", least=0, below=1
     )
-    steps: int = option(1500, "training steps of each model after that", least=0)
+    steps: int = option(800, "training steps of each model after that", least=0)
     learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
     seed: int = option(0, "seed of everything that is drawn", least=0)

@@ -41,9 +41,13 @@ class TransformerParams(NamedTuple):
 
 
 class Params(NamedTuple):
-    """Weights of the grid's layer and the decoder; the baseline of hard attention's reward."""
+    """Weights of the grid's layer and the decoder; the baseline of hard attention's reward.
+
+    `summary` is a layer on the mean of all places, None in the transformer.
+    """
 
     grid: LinearParams
+    summary: LinearParams | None
     decoder: Any
     baseline: Float[Array, ""]
 
@@ -61,7 +65,7 @@ class Output(NamedTuple):
 
 def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
     """Draws the weights of a model."""
-    grid_rng, decoder_rng, attention_rng = jax.random.split(rng, 3)
+    grid_rng, summary_rng, decoder_rng, attention_rng = jax.random.split(rng, 4)
     count = words.word_count(config.languages)
     if model == "transformer":
         rngs = jax.random.split(decoder_rng, 3)
@@ -88,11 +92,14 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             embedding_size=EMBEDDING,
             units=config.units,
             value_size=config.features,
-            summary_size=config.features,
+            summary_size=config.units,
             attention=attention,
         )
     size = config.units if model == "transformer" else config.features
-    return Params(init_grid(grid_rng, config.channels[-1], size), decoder, jnp.zeros(()))
+    summary = None
+    if model != "transformer":
+        summary = init_linear(summary_rng, input_size=size, output_size=config.units)
+    return Params(init_grid(grid_rng, config.channels[-1], size), summary, decoder, jnp.zeros(()))
 
 
 def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
@@ -261,7 +268,8 @@ def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple
         last = after.weights[1]
         return logits, RecurrentState(after, places.Past(state.past.sum + last, last))
 
-    memory = jattn.Memory(rows, rows.mean(0))
+    assert params.summary is not None
+    memory = jattn.Memory(rows, jax.nn.relu(linear(params.summary, rows.mean(0))))
     return RecurrentState(jattn.bahdanau_start(decoder, memory, read_after(nothing)), nothing), step
 
 

@@ -15,7 +15,7 @@ import jattn
 from jattn.layers import LinearParams, init_linear, linear
 
 Choose = Callable[[Int[Array, ""], Float[Array, "t s"]], Float[Array, "t s"]]
-AROUND = 5  # Places in each direction that a place's score reads past weights of.
+AROUND = 3  # Places in each direction that a place's score reads past weights of.
 
 
 class PlaceParams(NamedTuple):

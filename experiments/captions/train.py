@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,10 @@ from jattn import training
 EVALUATIONS = 2  # Of canvases to tune on, evenly through a run.
 TUNED_ON = 250
 ENCODER_BATCH = 16  # Canvases, of six digits on average.
+ENCODERS = (
+    *("channels", "canvases", "encoder_steps", "encoder_rate", "label_smoothing"),
+    *("warmup", "seed"),
+)  # The options that the encoder depends on.
 GALLERY = 500  # Canvases among which a caption finds its own.
 
 
@@ -106,7 +110,7 @@ def train_encoder(
         steps=config.encoder_steps,
         rng=rngs[1],
         out=out,
-        config=config,
+        config=own(config, ENCODERS),
         resume=resume,
     )
     seconds = round(time.perf_counter() - began, 1)
@@ -154,7 +158,7 @@ def train(
         steps=config.steps,
         rng=rngs[1],
         out=out,
-        config=config,
+        config=own(config),
         resume=resume,
         evaluate=lambda params: {metric: np.mean(measure_one(params))},
         evaluate_every=max(1, config.steps // EVALUATIONS),
@@ -165,7 +169,14 @@ def train(
 
 
 def fit(
-    loss: Any, optimizer: Any, params: Any, batches: Any, *, out: Path, config: Config, **options
+    loss: Any,
+    optimizer: Any,
+    params: Any,
+    batches: Any,
+    *,
+    out: Path,
+    config: dict[str, Any],
+    **options,
 ) -> Any:
     """Trains with a checkpoint and a log in `out`; returns the weights, and saves them there."""
     out.mkdir(parents=True, exist_ok=True)
@@ -182,9 +193,22 @@ def fit(
     )
     if fitted.reason == "interrupted":
         raise KeyboardInterrupt
-    metadata = {"config": dataclasses.asdict(config)}
+    metadata = {"config": config}
     training.save_checkpoint(out / "weights.safetensors", fitted.state.params, metadata=metadata)
     return fitted.state.params
+
+
+def own(config: Config, names: Collection[str] = ()) -> dict[str, Any]:
+    """Returns the options that a checkpoint depends on: those named, or all but the models.
+
+    So `--resume` may train further models, or others on the same encoder.
+    """
+    fields = dataclasses.asdict(config)
+    return {
+        name: value
+        for name, value in fields.items()
+        if (name in names if names else name not in ("models", "tested"))
+    }
 
 
 def key_of(config: Config) -> jax.Array:
