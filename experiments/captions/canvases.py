@@ -16,7 +16,7 @@ LEFT_OUT = 70  # At the inner end of each half: more rows than a half may have o
 HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
 HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
 COUNTS = (1, 2, 3, 4, 5)
-SHARES = np.array([1, 2, 2, 3, 3]) / 11  # Of canvases to train on, by the number of digits.
+SHARES = np.array([1, 3, 2, 2, 3]) / 11  # Of canvases to train on, by the number of digits.
 VARIANTS, STRENGTH = 48, 1.0  # Distorted copies of a digit to train on.
 
 
@@ -110,7 +110,7 @@ def distorted(seed: int, digits: Images, variants: int) -> Images:
 
 
 def to_train_on(seed: int, count: int, digits: Images) -> Canvases:
-    """Draws canvases of `digits` to train on, of one to five, more often of many."""
+    """Draws canvases of `digits` to train on, of one to five."""
     rng = np.random.default_rng([seed, 0])
     drawn = rng.choice(COUNTS, count, p=SHARES)
     scenes = [draw_scene(rng, number, "seen") for number in drawn]

@@ -49,7 +49,7 @@ class Config:
         0.1, "share of a label's probability given to all classes", least=0, below=1
     )
     steps: int = option(800, "training steps of each model after that", least=0)
-    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    learning_rate: float = option(4e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
     seed: int = option(0, "seed of everything that is drawn", least=0)
 

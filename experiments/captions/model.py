@@ -269,7 +269,9 @@ def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple
         return logits, RecurrentState(after, places.Past(state.past.sum + last, last))
 
     assert params.summary is not None
-    memory = jattn.Memory(rows, jax.nn.relu(linear(params.summary, rows.mean(0))))
+    # Digits cover few of the places, so the plain mean would be small.
+    summary = jax.nn.relu(linear(params.summary, GRID * rows.mean(0)))
+    memory = jattn.Memory(rows, summary)
     return RecurrentState(jattn.bahdanau_start(decoder, memory, read_after(nothing)), nothing), step
 
 

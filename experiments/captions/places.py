@@ -69,7 +69,7 @@ def probabilities(
         score[s] = w · tanh(U query + V rows[s] + F past[around s] + b)
 
     That is additive attention, and F makes it location-aware as in Chorowski et al. (2015),
-    arXiv:1506.07503, section 2.1, whose convolution reads the weights of the last step. This one
+    arXiv:1506.07503, whose convolution reads the weights of the last step. This one
     also reads the sum of all earlier weights.
     """
     scores = params.scores
