@@ -76,7 +76,7 @@ def probabilities(
     hidden = key_part[None] + jnp.einsum("pq,tq->tp", scores.query_weight, query)[:, None]
     if params.past is not None:
         hidden = hidden + (around(jnp.stack(past)) @ params.past.T)[None]
-    hidden = jnp.tanh(hidden if scores.bias is None else hidden + scores.bias)
+    hidden = jnp.tanh(hidden if scores.bias is None else hidden + scores.bias[None, None])
     return jattn.softmax(jnp.einsum("p,tsp->ts", scores.score_weight, hidden), None)
 
 
@@ -131,7 +131,7 @@ def drawn(noise: Float[Array, "t s"], takes_mean: Array) -> Choose:
     """
 
     def choose(position, probabilities):
-        logits = _log(jax.lax.stop_gradient(probabilities)) + noise[position][None]
+        logits = jnp.log(jax.lax.stop_gradient(probabilities)) + noise[position][None]
         one = jax.nn.one_hot(logits.argmax(-1), probabilities.shape[-1], dtype=probabilities.dtype)
         return jnp.where(takes_mean, probabilities, one)
 
