@@ -339,7 +339,7 @@ def test_a_run_writes_everything(made, tmp_path, capsys):
     assert list(record["models"]) == list(models)
     recall = record["models"]["retrieval"]["tests"]["held out"]["chinese"]["recall"]
     assert list(recall) == ["1", "5", "10"]
-    for picture in ("words.png", "pairs.png", "soft/learning_curve.png"):
+    for picture in ("words.png", "pairs.png", "hard/learning_curve.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
     for name in models:
         params, config = train.load_weights(out, name)
