@@ -54,6 +54,7 @@ def pytest_generate_tests(metafunc):
 # tests are marked `once`, and `-m "not once"` leaves them out.
 ONCE = {
     "test_benchmark": "runs other libraries in processes of their own, a small size of each",
+    "test_captions": "trains small models of an experiment",
     "test_choosing": "trains small models of an experiment",
     "test_differences": "asks other libraries",
     "test_experiment_commands": "starts the commands of experiments",

@@ -18,6 +18,7 @@ from experiments import archive, browser, command, flex, results
 from experiments.article import __main__ as article
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import options as benchmark_options
+from experiments.captions import __main__ as captions
 from experiments.choosing import __main__ as choosing
 from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.language import __main__ as language
@@ -30,6 +31,7 @@ from experiments.vision import __main__ as vision
 COMMANDS = {
     "article": (article.main, article.parser, []),
     "benchmark": (benchmark.main, benchmark_options.parser, []),
+    "captions": (captions.main, captions.parser, []),
     "choosing": (choosing.main, choosing.parser, []),
     "fine_tuning sentences": (fine_tuning.main, fine_tuning.parser, ["sentences"]),
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
