@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import archive, handwritten_digits
+from experiments import archive, distortions, handwritten_digits
 from experiments.archive import DataError
 from experiments.handwritten_digits import Halves, Images
 from experiments.vision import __main__ as command
-from experiments.vision import baselines, deletion, distort, gates, model, patches, pictures, train
+from experiments.vision import baselines, deletion, gates, model, patches, pictures, train
 from experiments.vision.config import Config
 from experiments.vision.form import FORMS
 from jattn import training
@@ -223,14 +223,14 @@ def test_the_deletion_test_removes_what_decides():
 def test_distortions_keep_shapes_and_are_none_at_strength_0():
     images = jnp.asarray(made(5).pixels)
     rng = jax.random.key(0, impl="rbg")
-    distorted = jax.jit(distort.distort)
+    distorted = jax.jit(distortions.distort)
     np.testing.assert_allclose(distorted(rng, images, np.float32(0)), images, atol=1e-6)
     moved = distorted(rng, images, np.float32(1))
     assert moved.shape == images.shape
     assert moved.dtype == jnp.float32
     assert np.abs(moved - images).max() > 0.1
     lit = jnp.ones((64, 8, 8), jnp.float32)
-    kept = distort.erase(rng, lit, 4, 0.25).reshape(64, 4, 2, 4, 2)
+    kept = distortions.erase(rng, lit, 4, 0.25).reshape(64, 4, 2, 4, 2)
     assert set(np.unique(kept.mean((2, 4)))) == {0.0, 1.0}
     assert 0.65 < kept.mean() < 0.85
 

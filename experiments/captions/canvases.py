@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from experiments.captions.grammar import Rows, layouts
+from experiments.distortions import distort
 from experiments.handwritten_digits import Halves, Images, read_digits
-from experiments.vision.distort import distort
 
 SIDE, DIGIT = 32, 8  # Pixels.
 APART_DOWN, APART_ACROSS, UNEVEN = 10, 9, 1  # Of rows, of digits in a row; and off its row.

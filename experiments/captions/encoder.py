@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from experiments.captions.canvases import DIGIT, SIDE
-from experiments.vision.convolutions import ConvolutionParams, convolution, init_convolutions
+from experiments.convolutions import ConvolutionParams, convolution, init_convolutions
 from jattn.layers import LinearParams, init_linear, linear
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 import jattn
-from experiments.vision.convolutions import convolve
+from experiments.convolutions import convolve
 
 REDUCTION = 8  # Channels for each hidden unit of the network; both papers have 16, of more.
 KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of larger grids, or 3.

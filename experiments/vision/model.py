@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 import jattn
-from experiments.handwritten_digits import DIGITS
-from experiments.vision.config import Config
-from experiments.vision.convolutions import (
+from experiments.convolutions import (
     ConvolutionParams,
     convolution,
     init_convolutions,
 )
+from experiments.handwritten_digits import DIGITS
+from experiments.vision.config import Config
 from experiments.vision.form import Form, Prediction, draw_linear, draw_normal
 from experiments.vision.gates import cbam, init_cbam, init_channel_gate, squeeze_excitation
 from experiments.vision.patches import (

@@ -13,11 +13,11 @@ import optax
 from jaxtyping import Array, Key
 
 from experiments import results
+from experiments.distortions import distort, erase
 from experiments.handwritten_digits import Halves, Images
 from experiments.optimizer import adam, clipped
 from experiments.vision import deletion
 from experiments.vision.config import Config
-from experiments.vision.distort import distort, erase
 from experiments.vision.form import FORMS
 from experiments.vision.model import MODELS
 from experiments.vision.predictions import Predictor
