@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "an error as if the mean were known",
-        "experiments.choosing.report",
+        "experiments.results",
         "np.std(shares, ddof=1)",
         "np.std(shares)",
         "test_choosing.test_the_error_of_a_mean_is_that_of_its_seeds",
