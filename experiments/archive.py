@@ -77,11 +77,20 @@ def npm_pack(name: str, version: str, folder: Path) -> Path:
     """
     npm, _ = npm_and_node()
     command = [*npm, "pack", "--loglevel=error", f"{name}@{version}"]
+    run_for(f"{name} {version}", command, folder)
+    return next(folder.glob("*.tgz"))
+
+
+def run_for(package: str, command: Sequence[str], folder: Path) -> None:
+    """Runs npm or node in a folder.
+
+    Raises:
+        DataError: it fails; the message names the package and has its first line about an error.
+    """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "rror" in line]
-        raise DataError(f"{name} {version}: {(lines or ['no reason given'])[0]}")
-    return next(folder.glob("*.tgz"))
+        raise DataError(f"{package}: {(lines or ['no reason given'])[0]}")
 
 
 def npm_and_node() -> tuple[list[str], list[str]]:

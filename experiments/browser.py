@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import command
-from experiments.archive import DataError, cache, npm_and_node, npm_pack
+from experiments.archive import DataError, cache, npm_and_node, npm_pack, run_for
 
 PACKAGE, VERSION = "@sparticuz/chromium", "153.0.0"
 SHA256 = "20e5656fcdcf4118ede85edfb9d6bb9cc1bbb7ffb8b75622fffbcf36a835c3c0"
@@ -67,7 +66,8 @@ def fetch() -> Path:
                 packed.extractall(folder, filter="data")
             unpacked = folder / "unpacked"
             unpacked.mkdir()
-            _run([*node, "-e", UNPACK, str(folder / "package/bin"), str(unpacked)], folder)
+            unpack = [*node, "-e", UNPACK, str(folder / "package/bin"), str(unpacked)]
+            run_for(f"{PACKAGE} {VERSION}", unpack, folder)
             with tarfile.open(unpacked / "al2023.tar") as libraries:
                 libraries.extractall(unpacked, filter="data")
             (unpacked / "al2023.tar").unlink()
@@ -86,13 +86,6 @@ def environment(browser: Path) -> dict[str, str]:
 
 def _place() -> Path:
     return cache() / f"chromium-{VERSION}" / "chromium"
-
-
-def _run(words: list[str], folder: Path) -> None:
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "rror" in line]
-        raise DataError(f"{PACKAGE} {VERSION}: {(lines or ['no reason given'])[0]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import importlib
 import math
 import os
 import re
@@ -136,6 +137,13 @@ class Parser(argparse.ArgumentParser):
                 help=f"{field.metadata['help']} (default: {default})".replace("%", "%%"),
             )
 
+    def add_presets(self, presets: Mapping[str, Any]) -> None:
+        """Adds `--preset`, a name among `presets`, and an option for each field of these."""
+        self.add_argument(
+            "--preset", choices=presets, default="default", help="values of all other options"
+        )
+        self.add_config(type(presets["default"]))
+
     def add_out(self, default: Path | None = None) -> None:
         """Adds `--out`. In a subcommand there is no default, which would undo the parser's own."""
         self.add_argument(
@@ -148,6 +156,25 @@ class Parser(argparse.ArgumentParser):
 
     def add_resume(self) -> None:
         self.add_argument("--resume", action="store_true", help="continue the run in --out")
+
+
+def parser_of_parts(package: str, doc: str | None, parts: Mapping[str, str]) -> Parser:
+    """Returns the parser of a package whose parts are modules with `add_options` and `run`.
+
+    Args:
+        package: such as experiments.speech.
+        parts: the task of each part, by its name: a module, or a package with a module `command`.
+    """
+    parser = Parser(prog=f"python -m {package}", description=doc)
+    commands = parser.add_subparsers(dest="part", required=True)
+    for name, task in parts.items():
+        module = importlib.import_module(f"{package}.{name}")
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"{package}.{name}.command")
+        part = commands.add_parser(name, help=task, description=task)
+        part.set_defaults(work=module.run)
+        module.add_options(part)
+    return parser
 
 
 def configured(preset: C, options: argparse.Namespace) -> C:

@@ -87,7 +87,7 @@ ALLOWED = {
     "experiments.speech": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "ctranslate2", "optax", "scipy"},
-    "experiments.vision": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "tqdm"},
+    "experiments.vision": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "sklearn", "tqdm"},
     "experiments.translation": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "sacrebleu", "sentencepiece"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments import command, results
 from experiments.captions import pictures
-from experiments.captions.config import PRESETS, Config
+from experiments.captions.config import PRESETS
 from experiments.captions.encoder import STRIDES
 from experiments.captions.train import run
 
@@ -25,10 +25,7 @@ def parser() -> command.Parser:
         description="Captions pictures of digits; draws the places that each word attends to.",
     )
     parser.set_defaults(work=train)
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="default", help="values of all other options"
-    )
-    parser.add_config(Config)
+    parser.add_presets(PRESETS)
     parser.add_out(Path("runs/captions"))
     parser.add_resume()
     commands = parser.add_subparsers(dest="command")

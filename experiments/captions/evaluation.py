@@ -17,7 +17,7 @@ AT_ONCE = 250  # Canvases that are captioned at once.
 
 
 class Measured(NamedTuple):
-    """What is measured of each canvas in one language.
+    """Measures of each canvas in one language.
 
     exact: whether the caption is right, word for word.
     pointed: of each word that names a digit, whether the largest weight is on the digit's box.

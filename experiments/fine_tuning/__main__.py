@@ -1,6 +1,5 @@
 """`python -m experiments.fine_tuning PART`: each part is a module with `add_options` and `run`."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -19,14 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> command.Parser:
     """Returns the parser of the command."""
-    parser = command.Parser(prog="python -m experiments.fine_tuning", description=__doc__)
-    parts = parser.add_subparsers(dest="part", required=True)
-    for name, task in PARTS.items():
-        module = importlib.import_module(f"experiments.fine_tuning.{name}.command")
-        part = parts.add_parser(name, help=task, description=task)
-        part.set_defaults(work=module.run)
-        module.add_options(part)
-    return parser
+    return command.parser_of_parts("experiments.fine_tuning", __doc__, PARTS)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments import command, results
 from experiments.language import report
-from experiments.language.config import MODELS, PRESETS, Config
+from experiments.language.config import MODELS, PRESETS
 from experiments.language.run import run
 from experiments.language.train import load_weights
 from experiments.language.writing import write
@@ -26,10 +26,7 @@ def parser() -> command.Parser:
         description="Learns to predict the characters of a text; writes, and draws attention.",
     )
     parser.set_defaults(work=train)
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="default", help="values of all other options"
-    )
-    parser.add_config(Config)
+    parser.add_presets(PRESETS)
     parser.add_out(Path("runs/language"))
     parser.add_resume()
     commands = parser.add_subparsers(dest="command")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experiments import command, results
 from experiments.pronunciation import report
-from experiments.pronunciation.config import PRESETS, Config
+from experiments.pronunciation.config import PRESETS
 from experiments.pronunciation.train import load_weights, run
 
 
@@ -26,10 +26,7 @@ def parser() -> command.Parser:
         description="Learns to pronounce English words; draws what the decoder attends to.",
     )
     parser.set_defaults(work=train)
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="default", help="values of all other options"
-    )
-    parser.add_config(Config)
+    parser.add_presets(PRESETS)
     parser.add_out(Path("runs/pronunciation"))
     parser.add_resume()
     parser.add_argument("--compare", action="store_true", help="train without attention as well")

@@ -1,6 +1,5 @@
 """`python -m experiments.speech PART`: each part is a module with `add_options` and `run`."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -21,14 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> command.Parser:
     """Returns the parser of the command."""
-    parser = command.Parser(prog="python -m experiments.speech", description=__doc__)
-    parts = parser.add_subparsers(dest="part", required=True)
-    for name, task in PARTS.items():
-        module = importlib.import_module(f"experiments.speech.{name}")
-        part = parts.add_parser(name, help=task, description=task)
-        part.set_defaults(work=module.run)
-        module.add_options(part)
-    return parser
+    return command.parser_of_parts("experiments.speech", __doc__, PARTS)
 
 
 if __name__ == "__main__":

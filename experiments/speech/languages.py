@@ -31,10 +31,7 @@ FRAMES = 10  # Of the spectrogram, in one row: 0.1 s. A state is two frames.
 
 
 def add_options(parser: command.Parser) -> None:
-    parser.add_argument(
-        "--preset", choices=LANGUAGES, default="default", help="values of all other options"
-    )
-    parser.add_config(Languages)
+    parser.add_presets(LANGUAGES)
     parser.add_out(Path("runs/speech/languages"))
     parser.add_resume()
 

@@ -1,4 +1,4 @@
-"""The same weights run by CTranslate2, to compare with; an option that needs its package."""
+"""A run of the same weights by CTranslate2, for comparison. It needs the package ctranslate2."""
 
 import importlib.util
 import tempfile

@@ -33,10 +33,7 @@ RESAMPLES = 1000
 
 
 def add_options(parser: command.Parser) -> None:
-    parser.add_argument(
-        "--preset", choices=PROMPTS, default="default", help="values of all other options"
-    )
-    parser.add_config(Prompts)
+    parser.add_presets(PROMPTS)
     parser.add_argument(
         "--compare", action="store_true", help=f"run CTranslate2 as well, of {PACKAGE}"
     )

@@ -36,10 +36,7 @@ PUBLISHED = {
 
 
 def add_options(parser: command.Parser) -> None:
-    parser.add_argument(
-        "--preset", choices=VOWELS, default="default", help="values of all other options"
-    )
-    parser.add_config(Vowels)
+    parser.add_presets(VOWELS)
     parser.add_out(Path("runs/speech/vowels"))
     parser.add_resume()
 

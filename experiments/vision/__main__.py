@@ -15,7 +15,7 @@ from experiments import results as records
 from experiments.handwritten_digits import Halves, Images, read_digits, read_mnist
 from experiments.vision import pictures, report
 from experiments.vision.baselines import nearest_neighbour
-from experiments.vision.config import PRESETS, Config
+from experiments.vision.config import PRESETS
 from experiments.vision.model import KINDS, POSITIONS, check
 from experiments.vision.train import Job, run
 
@@ -35,9 +35,6 @@ def parser() -> command.Parser:
         " attend to.",
     )
     parser.set_defaults(work=train)
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="default", help="values of all other options"
-    )
     chosen: Any = lambda name, choices, default, help: parser.add_argument(
         name,
         nargs="+",
@@ -54,7 +51,7 @@ def parser() -> command.Parser:
         action="store_true",
         help="train on 4/5 of the training images and test on the others, as for choosing options",
     )
-    parser.add_config(Config)
+    parser.add_presets(PRESETS)
     parser.add_out(Path("runs/vision"))
     parser.add_resume()
     return parser
