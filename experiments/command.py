@@ -162,7 +162,6 @@ def parser_of_parts(package: str, doc: str | None, parts: Mapping[str, str]) -> 
     """Returns the parser of a package whose parts are modules with `add_options` and `run`.
 
     Args:
-        package: such as experiments.speech.
         parts: the task of each part, by its name: a module, or a package with a module `command`.
     """
     parser = Parser(prog=f"python -m {package}", description=doc)
