@@ -40,14 +40,21 @@ class TransformerParams(NamedTuple):
     readout: LinearParams
 
 
+class SummaryParams(NamedTuple):
+    """Weights of the summary that begins the GRU: a layer, and the norm of its results."""
+
+    layer: LinearParams
+    norm: jattn.LayerNormParams
+
+
 class Params(NamedTuple):
     """Weights of the grid's layer and the decoder; the baseline of hard attention's reward.
 
-    `summary` is a layer on the mean of all places, None in the transformer.
+    `summary` is None in the transformer.
     """
 
     grid: LinearParams
-    summary: LinearParams | None
+    summary: SummaryParams | None
     decoder: Any
     baseline: Float[Array, ""]
 
@@ -98,7 +105,8 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
     size = config.units if model == "transformer" else config.features
     summary = None
     if model != "transformer":
-        summary = init_linear(summary_rng, input_size=size, output_size=config.units)
+        layer = init_linear(summary_rng, input_size=2 * GRID * size, output_size=config.units)
+        summary = SummaryParams(layer, jattn.init_layer_norm(size=config.units))
     return Params(init_grid(grid_rng, config.channels[-1], size), summary, decoder, jnp.zeros(()))
 
 
@@ -113,6 +121,17 @@ def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]
     along = jattn.sinusoidal_positions(GRID, POSITIONS, dtype=dtype)
     positions = jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
     return jax.nn.relu(linear(params, jnp.concatenate([seen.astype(dtype), positions], -1)))
+
+
+def summarize(params: SummaryParams, rows: Float[Array, "s d"]) -> Float[Array, " u"]:
+    """Returns features of the layout, from the means of each row and each column of places.
+
+    The mean of all places would not tell a digit above another from one beside it. Without the norm
+    the first state of the GRU would soon be 1 or -1 in each unit, the same for all canvases.
+    """
+    square = rows.reshape(GRID, GRID, -1)
+    means = jnp.concatenate([square.mean(0).ravel(), square.mean(1).ravel()])
+    return jattn.layer_norm(params.norm, jax.nn.relu(linear(params.layer, means)))
 
 
 def decode(
@@ -269,9 +288,7 @@ def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple
         return logits, RecurrentState(after, places.Past(state.past.sum + last, last))
 
     assert params.summary is not None
-    # Digits cover few of the places, so the plain mean would be small.
-    summary = jax.nn.relu(linear(params.summary, GRID * rows.mean(0)))
-    memory = jattn.Memory(rows, summary)
+    memory = jattn.Memory(rows, summarize(params.summary, rows))
     return RecurrentState(jattn.bahdanau_start(decoder, memory, read_after(nothing)), nothing), step
 
 
