@@ -33,13 +33,18 @@ PINYIN: dict[str, str] = {pair[0]: pair[2:] for pair in SPELLED.split(", ")} | {
 
 
 class Strip(NamedTuple):
-    """The words that a model says of a canvas in a language, and the attention behind each."""
+    """The words of a canvas in a language, and attention on places [w s].
+
+    A model that captions has a row of weights for each word. Co-attention has one row, and in
+    `shares` the weights of the words.
+    """
 
     model: str
     language: str
     image: np.ndarray
     words: list[str]
     weights: np.ndarray
+    shares: np.ndarray | None = None
 
 
 def draw(out: Path) -> Iterator[str]:
@@ -61,8 +66,8 @@ def draw(out: Path) -> Iterator[str]:
         strips = [strip for name in captioned for strip in strips_of(out, name, canvases, seen)]
         yield from _write(out / "words.png", lambda: strips_picture(strips))
     if "retrieval" in trained:
-        strips = pair_strips(out, canvases, seen)
-        yield from _write(out / "pairs.png", lambda: strips_picture(strips))
+        pairs = list(pair_strips(out, canvases, seen))
+        yield from _write(out / "pairs.png", lambda: pairs_picture(pairs))
     for name in trained:
         log = out / name / "log.jsonl"
         if log.stat().st_size:  # A run of no steps has no curve.
@@ -92,33 +97,26 @@ def strips_of(out: Path, name: str, canvases: Canvases, seen: np.ndarray) -> Ite
             yield Strip(name, language, image, words, behind)
 
 
-def pair_strips(out: Path, canvases: Canvases, seen: np.ndarray) -> list[Strip]:
-    """Returns the words of right captions and the places, by what co-attention gives them."""
+def pair_strips(out: Path, canvases: Canvases, seen: np.ndarray) -> Iterator[Strip]:
+    """Yields the words of right captions with their weights, and the places with theirs."""
     params, config = load_weights(out, "retrieval")
     tokens, lengths, _ = captions(canvases.scenes, config.languages, captioning.LONGEST)
-    meaning, strips = names(config.languages), []
+    meaning = names(config.languages)
     for index, image in enumerate(canvases.images):
         for place, language in enumerate(config.languages):
             count = lengths[index, place] - 1
             said = tokens[index, place, 1:]
             found = retrieval.attended(params, seen[index], said, count)
+            words = [meaning[token] for token in said[:count]]
             shares = np.asarray(found.words_weights)[:count]
-            words = [
-                f"{meaning[token]}\n{100 * share:.0f} %"
-                for token, share in zip(said[:count], shares, strict=True)
-            ]
-            strips.append(Strip("co-attention", language, image, words, found.image_weights[None]))
-    return strips
+            yield Strip("co-attention", language, image, words, found.image_weights[None], shares)
 
 
 def strips_picture(strips: Sequence[Strip]) -> Any:
     """Draws a row of panels for each strip: the canvas, then each word over its places."""
-    from matplotlib.colors import LinearSegmentedColormap, to_rgba
-
     columns = 1 + max(len(strip.words) for strip in strips)
     figure = new_figure(1.0 + 0.78 * columns, 1.08 * len(strips))
     figure.set_layout_engine("constrained")
-    veil = LinearSegmentedColormap.from_list("veil", [to_rgba(VEIL, 0.0), to_rgba(VEIL, 0.9)])
     fonts, spelled = lettering("".join("".join(strip.words) for strip in strips))
     for panels, strip in zip(
         figure.subplots(len(strips), columns, squeeze=False), strips, strict=True
@@ -131,17 +129,43 @@ def strips_picture(strips: Sequence[Strip]) -> Any:
                        size=7, color=GREY)  # fmt: skip
         for index, (panel, word) in enumerate(zip(panels[1:], strip.words, strict=False)):
             panel.set_title(spelled(word), family=fonts, size=8, pad=2)
-            weights = strip.weights[min(index, len(strip.weights) - 1)].reshape(GRID, GRID)
-            panel.imshow(strip.image, "gray", vmin=0, vmax=255)
-            panel.imshow(
-                weights,
-                veil,
-                vmin=0,
-                vmax=max(float(weights.max()), 0.25),
-                extent=(-0.5, SIDE - 0.5, SIDE - 0.5, -0.5),
-            )
+            _draw_weights(panel, strip.image, strip.weights[index])
     finish(figure)
     return figure
+
+
+def pairs_picture(pairs: Sequence[Strip]) -> Any:
+    """Draws each canvas under the attention on its places, beside the weights of the words."""
+    fonts, spelled = lettering("".join("".join(pair.words) for pair in pairs))
+    figure = new_figure(6.4, 1.5 * len(pairs))
+    figure.set_layout_engine("constrained")
+    grid = figure.add_gridspec(len(pairs), 2, width_ratios=(1, 4))
+    for row, pair in enumerate(pairs):
+        left, right = (figure.add_subplot(grid[row, column]) for column in (0, 1))
+        left.set_axis_off()
+        _draw_weights(left, pair.image, pair.weights[0])
+        assert pair.shares is not None
+        places = np.arange(len(pair.words))
+        right.bar(places, 100 * pair.shares, color=VEIL)
+        right.set_xticks(places, [spelled(word) for word in pair.words], family=fonts, size=8)
+        right.set_ylabel("%")
+    finish(figure)
+    return figure
+
+
+def _draw_weights(panel: Any, image: np.ndarray, weights: np.ndarray) -> None:
+    """Draws a canvas under the weights of its places."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    veil = LinearSegmentedColormap.from_list("veil", [to_rgba(VEIL, 0.0), to_rgba(VEIL, 0.9)])
+    panel.imshow(image, "gray", vmin=0, vmax=255)
+    panel.imshow(
+        weights.reshape(GRID, GRID),
+        veil,
+        vmin=0,
+        vmax=max(float(weights.max()), 0.25),
+        extent=(-0.5, SIDE - 0.5, SIDE - 0.5, -0.5),
+    )
 
 
 def lettering(letters: str) -> tuple[list[str], Callable[[str], str]]:
