@@ -278,7 +278,7 @@ def test_the_baseline_is_the_papers_moving_average(made):
     like = jax.eval_shape(lambda: captioning.init(jax.random.key(0), config, "soft"))
     params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
     params = params._replace(baseline=jnp.asarray(-3.0))
-    optimizer: Any = captioning.optimizer(config)
+    optimizer: Any = captioning.optimizer(config, "hard")
     slopes = jax.grad(lambda params: 0.5 * (params.baseline + 7.0) ** 2)(params)
     updates, _ = optimizer.update(slopes, optimizer.init(params), params)
     assert float(params.baseline + updates.baseline) == pytest.approx(0.9 * -3 + 0.1 * -7)

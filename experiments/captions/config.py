@@ -50,6 +50,7 @@ class Config:
     )
     steps: int = option(800, "training steps of each model after that", least=0)
     learning_rate: float = option(4e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    transformer_rate: float = option(2e-3, "the same for the transformer", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
     seed: int = option(0, "seed of everything that is drawn", least=0)
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 import jattn
 from experiments.captions import places, words
 from experiments.captions.config import Config
-from experiments.captions.encoder import GRID
+from experiments.captions.grid import SummaryParams, grid, init_grid, init_summary, summarize
 from experiments.captions.words import STOP, starts
 from experiments.optimizer import adam, clipped
 from jattn import training
@@ -28,7 +28,6 @@ from jattn.layers import (
 
 LONGEST = 20  # Steps of the longest caption, its end included.
 EMBEDDING = 32  # Features of a word that the GRU reads.
-POSITIONS = 16  # Sinusoids of the row of a place, and as many of its column.
 BASELINE_RATE = 0.1  # The paper's moving average keeps 0.9 of itself.
 
 
@@ -38,13 +37,6 @@ class TransformerParams(NamedTuple):
     words: EmbeddingParams
     blocks: jattn.TransformerDecoderParams
     readout: LinearParams
-
-
-class SummaryParams(NamedTuple):
-    """Weights of the summary that begins the GRU: a layer, and the norm of its results."""
-
-    layer: LinearParams
-    norm: jattn.LayerNormParams
 
 
 class Params(NamedTuple):
@@ -105,33 +97,8 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
     size = config.units if model == "transformer" else config.features
     summary = None
     if model != "transformer":
-        layer = init_linear(summary_rng, input_size=2 * GRID * size, output_size=config.units)
-        summary = SummaryParams(layer, jattn.init_layer_norm(size=config.units))
+        summary = init_summary(summary_rng, seen=size, size=config.units)
     return Params(init_grid(grid_rng, config.channels[-1], size), summary, decoder, jnp.zeros(()))
-
-
-def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
-    """Draws the layer on each place, which reads the encoder's features and the position."""
-    return init_linear(rng, input_size=seen + 2 * POSITIONS, output_size=size)
-
-
-def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]:
-    """Returns features of each place that depend on what is there and on its row and column."""
-    dtype = params.weight.dtype
-    along = jattn.sinusoidal_positions(GRID, POSITIONS, dtype=dtype)
-    positions = jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
-    return jax.nn.relu(linear(params, jnp.concatenate([seen.astype(dtype), positions], -1)))
-
-
-def summarize(params: SummaryParams, rows: Float[Array, "s d"]) -> Float[Array, " u"]:
-    """Returns features of the layout, from the means of each row and each column of places.
-
-    The mean of all places would not tell a digit above another from one beside it. Without the norm
-    the first state of the GRU would soon be 1 or -1 in each unit, the same for all canvases.
-    """
-    square = rows.reshape(GRID, GRID, -1)
-    means = jnp.concatenate([square.mean(0).ravel(), square.mean(1).ravel()])
-    return jattn.layer_norm(params.norm, jax.nn.relu(linear(params.layer, means)))
 
 
 def decode(
@@ -205,10 +172,11 @@ def loss(
     return total, measured
 
 
-def optimizer(config: Config) -> optax.GradientTransformation:
+def optimizer(config: Config, model: str) -> optax.GradientTransformation:
     """Returns Adam, and for the baseline the step that makes it a moving average."""
     average = optax.sgd(BASELINE_RATE)
-    chosen = clipped(adam(config.learning_rate, config.warmup, config.steps, decay=0.99))
+    rate = config.transformer_rate if model == "transformer" else config.learning_rate
+    chosen = clipped(adam(rate, config.warmup, config.steps, decay=0.99))
     labels = lambda params: training.label(params, {"average": ["baseline"]}, default="others")
     return optax.partition({"average": average, "others": chosen}, labels)
 

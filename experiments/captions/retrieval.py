@@ -14,7 +14,7 @@ import jattn
 from experiments.captions import coattention
 from experiments.captions.coattention import CoAttended, CoAttentionParams
 from experiments.captions.config import Config
-from experiments.captions.model import grid, init_grid
+from experiments.captions.grid import grid, init_grid
 from experiments.captions.words import in_one_language, word_count
 from jattn.layers import LinearParams, dropout, init_linear, linear
 

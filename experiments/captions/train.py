@@ -145,7 +145,7 @@ def train(
         ]
     else:
         loss = partial(captioning.loss, config=config, model=name)
-        optimizer = captioning.optimizer(config)
+        optimizer = captioning.optimizer(config, name)
         measure_one = lambda params: [
             found.exact.mean() for found in measure(params, *tuned_on, config, name)
         ]
