@@ -17,7 +17,7 @@ HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
 HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
 COUNTS = (1, 2, 3, 4, 5)
 SHARES = np.array([1, 3, 2, 2, 3]) / 11  # Of canvases to train on, by the number of digits.
-VARIANTS, STRENGTH = 48, 1.0  # Distorted copies of a digit to train on.
+VARIANTS, STRENGTH = 96, 1.5  # Distorted copies of a digit to train on.
 
 
 class Canvases(NamedTuple):

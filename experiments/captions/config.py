@@ -48,7 +48,7 @@ class Config:
     label_smoothing: float = option(
         0.1, "share of a label's probability given to all classes", least=0, below=1
     )
-    steps: int = option(800, "training steps of each model after that", least=0)
+    steps: int = option(1000, "training steps of each model after that", least=0)
     learning_rate: float = option(4e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     transformer_rate: float = option(2e-3, "the same for the transformer", above=0)
     warmup: float = option(0.03, "share of the steps in which the rate rises", least=0, most=1)
@@ -57,5 +57,5 @@ class Config:
 
 PRESETS = {
     "default": Config(),
-    "full": Config(models=MODELS, languages=("english", "chinese"), steps=3000),
+    "full": Config(models=MODELS, languages=("english", "chinese"), encoder_steps=6000, steps=2000),
 }
