@@ -14,7 +14,9 @@ SIDE, DIGIT = 32, 8  # Pixels.
 APART_DOWN, APART_ACROSS, UNEVEN = 10, 9, 1  # Of rows, of digits in a row; and off its row.
 LEFT_OUT = 70  # At the inner end of each half: more rows than a half may have of one writer.
 HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
-HELD_OUT_SUM = 9  # No canvas to train on holds two digits of this sum.
+# No canvas to train on holds two digits with this difference. Other pairs tell their order: 2 is less
+# than 3, which is less than 7. Of a pair of neighbours nothing else would tell it.
+HELD_OUT_DIFFERENCE = 5
 COUNTS = (1, 2, 3, 4, 5)
 SHARES = np.array([1, 3, 2, 2, 3]) / 11  # Of canvases to train on, by the number of digits.
 VARIANTS, STRENGTH = 96, 1.5  # Distorted copies of a digit to train on.
@@ -45,8 +47,8 @@ def read_writers() -> Halves:
 
 
 def has_held_out_pair(digits: Sequence[int]) -> bool:
-    """Returns whether two of the digits have the sum that is held out."""
-    return any(HELD_OUT_SUM - digit in digits for digit in digits)
+    """Returns whether two of the digits have the difference that is held out."""
+    return any(digit + HELD_OUT_DIFFERENCE in digits for digit in digits)
 
 
 def draw_scene(rng: np.random.Generator, count: int, kind: str) -> Rows:

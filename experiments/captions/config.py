@@ -32,6 +32,9 @@ class Config:
     layers: int = option(2, "blocks of the transformer")
     heads: int = option(4, "heads of the transformer")
     dropout: float = option(0.1, "share of the grid's features that is dropped", least=0, below=1)
+    summary_dropout: float = option(
+        0.4, "share of the features of a canvas's summary that is dropped", least=0, below=1
+    )
     doubly_stochastic: float = option(
         0.0, "weight of the penalty that asks each place to be attended to once", least=0
     )

@@ -101,19 +101,27 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
     return Params(init_grid(grid_rng, config.channels[-1], size), summary, decoder, jnp.zeros(()))
 
 
+def remember(params: Params, seen: Float[Array, "s v"]) -> jattn.Memory:
+    """Returns the grid's features and their summary, which is empty for the transformer."""
+    rows = grid(params.grid, seen)
+    if params.summary is None:
+        return jattn.Memory(rows, jnp.zeros(0, rows.dtype))
+    return jattn.Memory(rows, summarize(params.summary, rows))
+
+
 def decode(
-    params: Params, rows: Float[Array, "s d"], inputs: Int[Array, " t"], choose: Any = None
+    params: Params, memory: jattn.Memory, inputs: Int[Array, " t"], choose: Any = None
 ) -> Output:
-    """Returns scores of the word after each of `inputs`, from the grid's features.
+    """Returns scores of the word after each of `inputs`, from what `remember` returns.
 
     Args:
         choose: how hard attention chooses its places; None in other models.
     """
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
-        decoded = jattn.transformer_decoder(decoder.blocks, _placed(decoder, inputs), rows)
+        decoded = jattn.transformer_decoder(decoder.blocks, _placed(decoder, inputs), memory.values)
         return Output(linear(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
-    state, step = _recurrence(params, rows, choose)
+    state, step = _recurrence(params, memory, choose)
 
     def next_word(state, token):
         logits, state = step(state, token)
@@ -131,9 +139,13 @@ def loss(
     It is the mean cross entropy of words. Hard attention adds the terms that make its gradient the
     paper's learning rule, and moves its baseline.
     """
-    dropout_rng, draw_rng, mean_rng, language_rng = jax.random.split(rng, 4)
-    rows = jax.vmap(partial(grid, params.grid))(batch["seen"])
-    rows = dropout(dropout_rng, rows, config.dropout)
+    dropout_rng, summary_rng, draw_rng, mean_rng, language_rng = jax.random.split(rng, 5)
+    memory = jax.vmap(partial(remember, params))(batch["seen"])
+    memory = memory._replace(
+        values=dropout(dropout_rng, memory.values, config.dropout),
+        summary=dropout(summary_rng, memory.summary, config.summary_dropout),
+    )
+    rows = memory.values
     count = len(rows)
     tokens, lengths = words.in_one_language(language_rng, batch["tokens"], batch["lengths"])
     inputs, labels = tokens[:, :-1], tokens[:, 1:]
@@ -142,11 +154,11 @@ def loss(
     shape = (count, inputs.shape[1], rows.shape[1])
     noise = jax.random.gumbel(draw_rng, shape, rows.dtype) if model == "hard" else takes_mean
 
-    def of_caption(rows, inputs, noise, takes_mean):
+    def of_caption(memory, inputs, noise, takes_mean):
         choose = places.drawn(noise, takes_mean) if model == "hard" else None
-        return decode(params, rows, inputs, choose)
+        return decode(params, memory, inputs, choose)
 
-    output: Output = jax.vmap(of_caption)(rows, inputs, noise, takes_mean)
+    output: Output = jax.vmap(of_caption)(memory, inputs, noise, takes_mean)
     total = training.token_cross_entropy(output.logits, labels, mask)
     measured = {"accuracy": training.token_accuracy(output.logits, labels, mask)}
     counts = mask[..., None].astype(output.weights.dtype)
@@ -187,16 +199,16 @@ def caption(params: Params, seen: Float[Array, "b s v"], *, config: Config, mode
 
     Words are taken greedily. Hard attention reads the most probable place.
     """
-    rows = jax.vmap(partial(grid, params.grid))(seen)
+    memory = jax.vmap(partial(remember, params))(seen)
 
-    def said(rows, start):
-        state, step = _stepping(params, rows, model)
+    def said(memory, start):
+        state, step = _stepping(params, memory, model)
         found = jattn.greedy_search(
             step, state, start=start, stop=STOP, max_steps=LONGEST, collect=_weights_of
         )
         return found.tokens, found.collected
 
-    return jax.vmap(jax.vmap(said, (None, 0)), (0, None))(rows, starts(config.languages))
+    return jax.vmap(jax.vmap(said, (None, 0)), (0, None))(memory, starts(config.languages))
 
 
 @partial(jax.jit, static_argnames="model")
@@ -204,26 +216,26 @@ def attended(
     params: Params, seen: Float[Array, "b s v"], tokens: Int[Array, "b l t"], *, model: str
 ) -> Array:
     """Returns the weights behind each word of given captions, [b l t s]."""
-    rows = jax.vmap(partial(grid, params.grid))(seen)
+    memory = jax.vmap(partial(remember, params))(seen)
     choose = places.likeliest if model == "hard" else None
-    of_caption = lambda rows, inputs: decode(params, rows, inputs, choose).weights
-    return jax.vmap(jax.vmap(of_caption, (None, 0)))(rows, tokens[..., :-1])
+    of_caption = lambda memory, inputs: decode(params, memory, inputs, choose).weights
+    return jax.vmap(jax.vmap(of_caption, (None, 0)))(memory, tokens[..., :-1])
 
 
-def _stepping(params: Params, rows: Array, model: str) -> tuple[Any, Any]:
+def _stepping(params: Params, memory: jattn.Memory, model: str) -> tuple[Any, Any]:
     """Returns the decoder's first state and its step for a search."""
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
-        memory = jattn.transformer_memory(decoder.blocks, rows)
+        read = jattn.transformer_memory(decoder.blocks, memory.values)
         in_time = _times(decoder, LONGEST)
 
         def step(state, token):
             inputs = _wide(decoder, token) + in_time[state.position]
-            outputs, state = jattn.transformer_step(decoder.blocks, state, inputs, memory)
+            outputs, state = jattn.transformer_step(decoder.blocks, state, inputs, read)
             return jax.nn.log_softmax(linear(decoder.readout, outputs)), state
 
-        return jattn.transformer_start(decoder.blocks, memory, capacity=LONGEST), step
-    state, step = _recurrence(params, rows, places.likeliest if model == "hard" else None)
+        return jattn.transformer_start(decoder.blocks, read, capacity=LONGEST), step
+    state, step = _recurrence(params, memory, places.likeliest if model == "hard" else None)
 
     def gru_step(state, token):
         logits, state = step(state, token)
@@ -239,9 +251,9 @@ class RecurrentState(NamedTuple):
     past: places.Past
 
 
-def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple[Any, Any]:
+def _recurrence(params: Params, memory: jattn.Memory, choose: Any) -> tuple[Any, Any]:
     """Returns the first state of the GRU with attention, and its step."""
-    decoder = params.decoder
+    decoder, rows = params.decoder, memory.values
     attention: places.PlaceParams = decoder.attention
     key_part = places.prepared(attention, rows)
     read_after = lambda past: places.reader(attention, rows, key_part, past, choose)
@@ -255,8 +267,6 @@ def _recurrence(params: Params, rows: Float[Array, "s d"], choose: Any) -> tuple
         last = after.weights[1]
         return logits, RecurrentState(after, places.Past(state.past.sum + last, last))
 
-    assert params.summary is not None
-    memory = jattn.Memory(rows, summarize(params.summary, rows))
     return RecurrentState(jattn.bahdanau_start(decoder, memory, read_after(nothing)), nothing), step
 
 

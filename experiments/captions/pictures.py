@@ -21,7 +21,7 @@ from jattn import plots
 from jattn.plots.figure import families, new_figure
 from jattn.plots.over_image import VEIL
 
-DRAWN: tuple[Rows, ...] = (((5,), (4,)), ((2, 7), (6,)))  # Both have a pair that is held out.
+DRAWN: tuple[Rows, ...] = (((4,), (9,)), ((2, 7), (6,)))  # Both have a pair that is held out.
 SPELLED = (
     "零 líng, 一 yī, 二 èr, 三 sān, 四 sì, 五 wǔ, 六 liù, 七 qī, 八 bā, 九 jiǔ, 这 zhè, 是 shì,"
     " 和 hé, 横 héng, 排 pái, 左 zuǒ, 右 yòu, 上 shàng, 中 zhōng, 下 xià, 面 miàn, 间 jiān, 边 biān"

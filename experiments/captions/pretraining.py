@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from experiments.captions import encoder
-from experiments.captions.canvases import HELD_OUT_SUM, Canvases, draw
+from experiments.captions.canvases import HELD_OUT_DIFFERENCE, Canvases, draw
 from experiments.captions.encoder import CLASSES, EMPTY, GRID, EncoderParams, on_boxes
 from experiments.captions.grammar import Rows
 from experiments.handwritten_digits import Images
@@ -28,8 +28,8 @@ def examples(rng: np.random.Generator, digits: Images, count: int) -> Canvases:
 
 def _full_scene(rng: np.random.Generator) -> Rows:
     halves = np.arange(5)
-    # One digit of each pair with the held-out sum.
-    allowed = np.where(rng.integers(0, 2, 5), halves, HELD_OUT_SUM - halves)
+    # One digit of each pair with the held-out difference.
+    allowed = np.where(rng.integers(0, 2, 5), halves, halves + HELD_OUT_DIFFERENCE)
     sizes = rng.choice((1, 2, 3, 3), rng.choice((2, 3, 3)))
     return tuple(tuple(int(digit) for digit in rng.choice(allowed, size)) for size in sizes)
 

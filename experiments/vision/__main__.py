@@ -42,7 +42,7 @@ def parser() -> command.Parser:
         default=default,
         help=f"{help} (default: {' '.join(default)})",
     )
-    chosen("--data", list(READERS), list(READERS), "sets of images")
+    chosen("--data", list(READERS), ["digits"], "sets of images")
     kinds = ["patches", *KINDS]
     chosen("--models", kinds, kinds, "kinds of attention; none: the same models without it")
     chosen("--positions", POSITIONS, ["learned", "axial"], "positions of patches, a model for each")
