@@ -14,8 +14,8 @@ SIDE, DIGIT = 32, 8  # Pixels.
 APART_DOWN, APART_ACROSS, UNEVEN = 10, 9, 1  # Of rows, of digits in a row; and off its row.
 LEFT_OUT = 70  # At the inner end of each half: more rows than a half may have of one writer.
 HELD_OUT_LAYOUTS = ((3, 2), (2, 1, 2))
-# No canvas to train on holds two digits with this difference. Other pairs tell their order: 2 is less
-# than 3, which is less than 7. Of a pair of neighbours nothing else would tell it.
+# No canvas to train on holds two digits with this difference. Other pairs tell their order: 2 is
+# less than 3, which is less than 7. Of a pair of neighbours nothing else would tell it.
 HELD_OUT_DIFFERENCE = 5
 COUNTS = (1, 2, 3, 4, 5)
 SHARES = np.array([1, 3, 2, 2, 3]) / 11  # Of canvases to train on, by the number of digits.
