@@ -20,29 +20,23 @@ class Config:
         "ways to pool places and characters, a model for each",
         choices=list(POOLING),
     )
-    language: str = option(
-        "unknown",
-        "whether a name begins with a token of its language",
-        choices=("unknown", "known"),
-    )
     channels: tuple[int, ...] = option((32, 32, 64, 64), "features after each of four convolutions")
-    embedding: int = option(32, "features of a character")
-    units: int = option(64, "units of the GRU over characters, in each direction")
+    embedding: int = option(96, "features of a character")
     score_units: int = option(16, "units of the layer that scores places and characters")
     features: int = option(96, "features of a name and of a picture")
     dropout: float = option(
-        0.2, "share of features of places and characters dropped", least=0, below=1
+        0.1, "share of features of places and characters dropped", least=0, below=1
     )
     distortion: float = option(
-        0.7, "strength of random shifts, turns and bends of training pictures", least=0
+        0.4, "strength of random shifts, turns and bends of training pictures", least=0
     )
     names: int = option(4, "names of each picture in a step, in languages that are drawn", most=14)
     batch_size: int = option(32, "pictures in a training step", least=2)
-    steps: int = option(600, "training steps of each model", least=0)
-    learning_rate: float = option(3e-3, "peak of Adam's rate, which falls by a cosine", above=0)
+    steps: int = option(500, "training steps of each model", least=0)
+    learning_rate: float = option(6e-3, "peak of Adam's rate, which falls by a cosine", above=0)
     warmup: float = option(0.05, "share of the steps in which the rate rises", least=0, most=1)
     seeds: int = option(1, "splits, with a model of each kind on each")
     seed: int = option(0, "the first of these seeds", least=0)
 
 
-PRESETS = {"default": Config(), "full": Config(steps=1200, seeds=3)}
+PRESETS = {"default": Config(), "full": Config(seeds=3)}

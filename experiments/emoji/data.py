@@ -21,19 +21,21 @@ LANGUAGES = {
 FULLY_QUALIFIED = 2  # The package's `status` of an emoji as it should be written.
 LONGEST = 32  # Characters of a name that are read.
 PADDING, UNKNOWN = 0, 1
-ONCE_KNOWN = 2  # Training emoji in whose names a character must occur to have its own token.
+PARTS = 3  # Tokens at each character.
+ONCE_KNOWN = 2  # Training emoji in whose names a part must occur to have its own token.
 NEAR = 0.05  # Of pictures, in `difference`.
 TONES = range(0x1F3FB, 0x1F400)
-FLAGS = (*range(0x1F1E6, 0x1F200), *range(0xE0000, 0xE0080))
+FLAGS = (0x1F3F3, 0x1F3F4, *range(0x1F1E6, 0x1F200), *range(0xE0000, 0xE0080))
 # Code points that only say who does something, or in which direction: signs of gender, hair,
 # and an arrow after the first code point.
 MARKS = (JOINER, AS_PICTURE, 0x2640, 0x2642, 0x27A1, *range(0x1F9B0, 0x1F9B4))
 PEOPLE = (*range(0x1F466, 0x1F46B), *range(0x1F474, 0x1F476), *range(0x1F9D1, 0x1F9D4))
 SAME = (
     "man men woman women person people adult boy girl child king queen prince princess mr mrs male"
-    " female old older facing right one two three four five six seven eight nine ten eleven twelve"
+    " female old older face facing left leftwards right rightwards waxing waning"
+    " one two three four five six seven eight nine ten eleven twelve"
 )
-PLACES = ("1st", "2nd", "3rd", "first", "second", "third")
+PLACES = ("1st", "2nd", "3rd", "first", "second", "third", "last")
 
 
 class Emoji(NamedTuple):
@@ -94,7 +96,8 @@ def groups(emoji: Sequence[str], names: Sequence[str], pictures: np.ndarray) -> 
     """Returns a number for each emoji, the same for near-duplicates and for theirs.
 
     Two emoji are near-duplicates if their code points without marks of people are equal, or their
-    English names without words for people and numbers are, or their pictures nearly are.
+    English names without words for people, directions and numbers are, or their pictures or mirror
+    images nearly are.
     """
     parent = list(range(len(emoji)))
 
@@ -110,7 +113,8 @@ def groups(emoji: Sequence[str], names: Sequence[str], pictures: np.ndarray) -> 
     for keys in (map(without_people, emoji), map(without_numbers, names)):
         first: dict[Hashable, int] = {}
         join([(first.setdefault(key, index), index) for index, key in enumerate(keys)])
-    join(np.argwhere(np.triu(difference(pictures, pictures) < NEAR, 1)).tolist())
+    apart = np.minimum(difference(pictures, pictures), difference(pictures, pictures[:, :, ::-1]))
+    join(np.argwhere(np.triu(apart < NEAR, 1)).tolist())
     return np.array([root(index) for index in range(len(emoji))])
 
 
@@ -122,7 +126,7 @@ def without_people(emoji: str) -> str:
 
 
 def without_numbers(name: str) -> str:
-    """Returns an English name without words for people, numbers and places in a race."""
+    """Returns an English name without words for people, faces, directions and numbers."""
     name = re.sub(r"\w+(-thirty| o’clock)", "clock face", name.lower())
     words = re.findall(r"[^\W_]+", name)
     left = [w for w in words if w not in (*SAME.split(), *PLACES) and not w.isdigit()]
@@ -159,35 +163,48 @@ def split(emoji: Emoji, seed: int) -> Parts:
     return Parts(*(emoji.rows(part) for part in parts))
 
 
-def tokens_of(train: Emoji) -> dict[str, int]:
-    """Returns the token of each character, after those of padding, of unknown ones and languages.
+def parts_at(name: str) -> list[tuple[str, ...]]:
+    """Returns, for each character, itself, with the next one, and with the one on each side.
 
-    A character of fewer than two training emoji is unknown, so that training meets unknown ones.
+    A name begins and ends with a space.
+    """
+    padded = f" {name} "
+    return [
+        (padded[i], padded[i : i + 2], padded[i - 1 : i + 2]) for i in range(1, len(padded) - 1)
+    ]
+
+
+def tokens_of(train: Emoji) -> dict[str, int]:
+    """Returns the token of each part of names, after those of padding and of unknown parts.
+
+    All languages share their parts. A part of fewer than two training emoji is unknown, so that
+    training meets unknown ones.
     """
     counts: Counter[str] = Counter()
     for names in zip(*train.names.values(), strict=True):
-        counts.update({character for name in names for character in name})
-    kept = sorted(character for character, count in counts.items() if count >= ONCE_KNOWN)
-    first = 2 + len(LANGUAGES)
-    return {character: first + index for index, character in enumerate(kept)}
+        counts.update({part for name in names for parts in parts_at(name) for part in parts})
+    kept = sorted(part for part, count in counts.items() if count >= ONCE_KNOWN)
+    return {part: 2 + index for index, part in enumerate(kept)}
 
 
-def token_count(tokens: dict[str, int]) -> int:
-    """Returns the size of the vocabulary."""
-    return 2 + len(LANGUAGES) + len(tokens)
-
-
-def read_names(
-    emoji: Emoji, tokens: dict[str, int], *, language_known: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns names as tokens [n l t], and their lengths [n l]."""
-    before = int(language_known)
+def read_names(emoji: Emoji, tokens: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns names as the tokens at each character [n l t 3], and their lengths [n l]."""
     shape = (len(emoji.emoji), len(LANGUAGES))
-    rows = np.full((*shape, before + LONGEST), PADDING, np.int32)
+    rows = np.full((*shape, LONGEST, PARTS), PADDING, np.int32)
     lengths = np.zeros(shape, np.int32)
-    for place, language in enumerate(LANGUAGES):
-        for index, name in enumerate(emoji.names[language]):
-            said = [2 + place] * before + [tokens.get(c, UNKNOWN) for c in name[:LONGEST]]
+    for place, names in enumerate(emoji.names.values()):
+        for index, name in enumerate(names):
+            said = [[tokens.get(p, UNKNOWN) for p in each] for each in parts_at(name)[:LONGEST]]
             rows[index, place, : len(said)] = said
             lengths[index, place] = len(said)
     return rows, lengths
+
+
+def unseen(train: Emoji, asked: Emoji) -> dict[str, float]:
+    """Returns the share of characters that no training name has, by language."""
+    shares = {}
+    for language in LANGUAGES:
+        known = set("".join(train.names[language]))
+        said = "".join(asked.names[language])
+        shares[language] = sum(character not in known for character in said) / len(said)
+    return shares

@@ -14,7 +14,15 @@ from experiments.convolutions import ConvolutionParams, convolution, init_convol
 from experiments.distortions import distort
 from experiments.emoji.config import Config
 from experiments.emoji.drawings import GREY, SIDE
-from jattn.layers import LinearParams, dropout, init_linear, linear
+from jattn.layers import (
+    EmbeddingParams,
+    LinearParams,
+    dropout,
+    embedding,
+    init_embedding,
+    init_linear,
+    linear,
+)
 
 STRIDES = (2, 2, 1, 2)
 GRID = SIDE // 8  # Places in each direction.
@@ -42,7 +50,7 @@ class Params(NamedTuple):
     """
 
     picture: tuple[ConvolutionParams, ...]
-    name: jattn.EncoderParams
+    name: EmbeddingParams
     pooling: PairOfQueries | coattention.CoAttentionParams | None
     of_picture: LinearParams
     of_name: LinearParams
@@ -60,14 +68,10 @@ class Pair(NamedTuple):
 def init(rng: Key[Array, ""], config: Config, pooling: str, tokens: int) -> Params:
     """Draws the weights of a model of so many tokens."""
     rngs, dtype = jax.random.split(rng, 5), jnp.float32
-    seen, said, units = config.channels[-1], 2 * config.units, config.score_units
-    name = jattn.init_encoder(
-        rngs[1],
-        words=tokens,
-        embedding_size=config.embedding,
-        units=config.units,
-        bidirectional=True,
-        dtype=dtype,
+    seen, said, units = config.channels[-1], config.embedding, config.score_units
+    # Small, so that parts that training has not moved far add little to a name.
+    name = EmbeddingParams(
+        0.1 * init_embedding(rngs[1], words=tokens, size=said, dtype=dtype).weight
     )
     pool: Any = None
     if pooling == "attention":
@@ -99,11 +103,12 @@ def places(params: Params, picture: Float[Array, "y x c"]) -> Float[Array, "s v"
     return picture.reshape(GRID * GRID, -1)
 
 
-def characters(
-    params: Params, tokens: Int[Array, " t"], length: Int[Array, ""]
-) -> Float[Array, "t q"]:
-    """Returns features of each character, which depend on those before and after it."""
-    return jattn.encode(params.name, tokens, length=length).values
+def characters(params: Params, tokens: Int[Array, "t p"]) -> Float[Array, "t q"]:
+    """Returns features of each character: the sum of the embeddings of its parts of the name.
+
+    Bojanowski et al. (2017, arXiv:1607.04606) embed words so, by runs of characters.
+    """
+    return embedding(params.name, tokens.reshape(-1)).reshape(*tokens.shape, -1).sum(1)
 
 
 def pair(
@@ -169,8 +174,8 @@ def loss(
     seen = dropout(place_rng, jax.vmap(places, (None, 0))(params, pictures), config.dropout)
     scale = jnp.minimum(jnp.exp(params.log_scale), MOST_SCALE)
     tokens, lengths = (batch[name].swapaxes(0, 1)[languages] for name in ("tokens", "lengths"))
-    of_names = jax.vmap(jax.vmap(characters, (None, 0, 0)), (None, 0, 0))
-    said = dropout(character_rng, of_names(params, tokens, lengths), config.dropout)
+    of_names = jax.vmap(jax.vmap(characters, (None, 0)), (None, 0))
+    said = dropout(character_rng, of_names(params, tokens), config.dropout)
     compared = jax.vmap(cosines, (None, None, 0, 0))(params, seen, said, lengths)
     logits = scale * compared
     index = jnp.arange(logits.shape[-1])
@@ -179,7 +184,7 @@ def loss(
 
 
 _places = jax.jit(lambda params, pictures: jax.vmap(places, (None, 0))(params, centred(pictures)))
-_characters = jax.jit(jax.vmap(characters, (None, 0, 0)))
+_characters = jax.jit(jax.vmap(characters, (None, 0)))
 _cosines = jax.jit(cosines)
 _pair = jax.jit(pair)
 
@@ -187,7 +192,7 @@ _pair = jax.jit(pair)
 def scores(params: Params, pictures: Array, tokens: Array, lengths: Array) -> Array:
     """Returns the cosine of each name with each picture, by language: [l m n]."""
     seen = _places(params, pictures)
-    said = lambda i: _characters(params, tokens[:, i], lengths[:, i])
+    said = lambda i: _characters(params, tokens[:, i])
     return jnp.stack(
         [_cosines(params, seen, said(i), lengths[:, i]) for i in range(lengths.shape[1])]
     )
@@ -196,5 +201,5 @@ def scores(params: Params, pictures: Array, tokens: Array, lengths: Array) -> Ar
 def attended(params: Params, picture: Array, tokens: Array, length: Array) -> Pair:
     """Returns the weights of the places of a picture and of the characters of a name."""
     seen = _places(params, picture[None])[0]
-    said = _characters(params, tokens[None], length[None])[0]
+    said = _characters(params, tokens[None])[0]
     return _pair(params, seen, said, length)

@@ -1,6 +1,6 @@
 """Pictures of a run: what names find, and where attention goes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from jattn.plots.over_image import VEIL
 
 SHOWN, FIRST = 5, 5  # Names of each kind, and pictures found first.
 UNSHAPED = ("ar", "fa")  # Their letters are joined, which matplotlib does not do.
+LEAST = 3  # Times an even weight that have full colour, or more if the largest weight has more.
 FRAME = "#009E73"  # Of Okabe and Ito's palette.
 
 
@@ -32,7 +33,7 @@ class Name(NamedTuple):
 
 def draw(parts: Parts, config: Config, out: Path) -> Iterator[str]:
     """Draws the pictures of the first seed's models, and their curves; yields a line for each."""
-    held_out = asked(parts, config, parts.held_out)
+    held_out = asked(parts, parts.held_out)
     trained = [pooling for pooling in POOLING if pooling in config.models]
     params = {name: load(Job(name, config.seed), parts, config, out) for name in trained}
     best = "attention" if "attention" in params else trained[0]
@@ -106,9 +107,9 @@ def found_picture(emoji: Emoji, scores: np.ndarray, seed: int) -> Any:
                      family=fonts_for(said), transform=line[0].transAxes)  # fmt: skip
         line[0].text(1.0, 0.2, f"{LANGUAGES[code]}, rank {rank}", ha="right", va="center", size=7,
                      color=GREY, transform=line[0].transAxes)  # fmt: skip
-        for panel, index in zip(line[1:], (name.emoji, *order), strict=True):
+        for panel, index in zip(line[1:], (name.emoji, *order), strict=False):
             panel.imshow(emoji.pictures[index])
-        for panel, index in zip(line[2:], order, strict=True):
+        for panel, index in zip(line[2:], order, strict=False):
             if index == name.emoji:
                 panel.add_patch(Rectangle((-0.5, -0.5), SIDE, SIDE, fill=False, lw=4, ec=FRAME))
         if row == 0:
@@ -144,13 +145,17 @@ def attention_picture(
             pair = model.attended(params, held_out.pictures[name.emoji], *read)
             weights = np.asarray(pair.places).reshape(GRID, GRID)
             panel.imshow(emoji.pictures[name.emoji].mean(-1), "gray", vmin=0, vmax=255)
-            panel.imshow(weights, veil, vmin=0, vmax=float(weights.max()), extent=extent)
+            panel.imshow(
+                weights,
+                veil,
+                vmin=0,
+                vmax=max(float(weights.max()), LEAST / weights.size),
+                extent=extent,
+            )
             shares[pooling] = np.asarray(pair.characters)[: read[1]]
             if row == 0:
                 panel.set_title(pooling, size=7)
-        skipped = int(config.language == "known")
-        said = emoji.names[code][name.emoji]
-        _letters(line[-1], said, {each: s[skipped:] for each, s in shares.items()}, veil)
+        _letters(line[-1], emoji.names[code][name.emoji], shares, veil)
         for panel in line:
             panel.set_axis_off()
     return figure
@@ -158,14 +163,14 @@ def attention_picture(
 
 def _letters(panel: Any, said: str, shares: dict[str, np.ndarray], veil: Any) -> None:
     """Draws a line of characters for each model, each over its share of the weights."""
-    rows = list(shares.values())
-    panel.imshow(
-        np.stack(rows) / np.stack([each.max() for each in rows])[:, None],
-        veil, vmin=0, vmax=1, aspect="auto", extent=(0, len(rows[0]), len(rows), 0),
-    )  # fmt: skip
-    panel.set(xlim=(0, max(len(rows[0]), 24)), ylim=(len(rows), 0))
+    rows = np.stack(list(shares.values()))
+    count = rows.shape[1]
+    most = max(float(rows.max()), LEAST / count)
+    extent = (0, count, len(rows), 0)
+    panel.imshow(rows, veil, vmin=0, vmax=most, aspect="auto", extent=extent)
+    panel.set(xlim=(0, max(count, 24)), ylim=(len(rows), 0))
     for row, pooling in enumerate(shares):
-        for place, letter in enumerate(said[: len(rows[0])]):
+        for place, letter in enumerate(said[:count]):
             panel.text(place + 0.5, row + 0.5, letter, ha="center", va="center", size=8,
                        color=GREY, family=fonts_for(said))  # fmt: skip
-        panel.text(len(rows[0]) + 0.4, row + 0.5, pooling, va="center", size=6, color=GREY)
+        panel.text(count + 0.4, row + 0.5, pooling, va="center", size=6, color=GREY)

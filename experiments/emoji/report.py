@@ -1,5 +1,6 @@
 """The tables of a run: recall by model, by language, and by likeness to a training name."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,37 +58,39 @@ def model_table(by_model: Mapping[str, Cells], splits: Cells) -> Table:
         if len(splits) > 1
         else ""
     )
-    return Table(
-        "Held-out pictures found by their names, mean of fourteen languages, per cent",
-        ["", "parameters", *AT, "at 10, more than mean"],
-        rows,
-        [
-            f"{spread}Emoji to train on: {sizes['train']}; to tune on: {sizes['tune']};"
-            f" held out: {sizes['held_out']}."
-        ],
+    title = "Held-out pictures found by their names, mean of fourteen languages, per cent"
+    note = (
+        f"{spread}Emoji to train on: {sizes['train']}; to tune on: {sizes['tune']};"
+        f" held out: {sizes['held_out']}."
     )
+    return Table(title, ["", "parameters", *AT, "at 10, more than mean"], rows, [note])
 
 
 def language_table(name: str, cells: Cells, splits: Cells) -> Table:
     mean = lambda key, language: float(np.mean([split[key][language] for split in splits]))
     alike = [mean("likeness", language) for language in LANGUAGES]
-    unknown = [mean("unknown_characters", language) for language in LANGUAGES]
+    unseen = [mean("unseen", language) for language in LANGUAGES]
     found = np.array([[cell["recall"][language] for cell in cells] for language in LANGUAGES])
     rows = [
         [title, *map(estimate, each.T), f"{100 * part:.0f}", f"{100 * rare:.1f}"]
-        for title, each, part, rare in zip(LANGUAGES.values(), found, alike, unknown, strict=True)
+        for title, each, part, rare in zip(LANGUAGES.values(), found, alike, unseen, strict=True)
     ]
     at_10 = found[..., -1].mean(1)
-    related = [f"{correlation(values, at_10):+.2f}" for values in (alike, unknown)]
+    related = [f"{correlation(values, at_10):+.2f}" for values in (alike, unseen)]
     return Table(
         f"Held-out pictures found by names in each language: {name}, per cent",
-        ["", *AT, "likeness", "unknown characters"],
+        ["", *AT, "likeness", "unseen characters"],
         rows,
         [
-            "Likeness: of a held-out name to the nearest training name in its language (Dice, parts"
-            " of one to three characters). Unknown characters: in names of fewer than two training"
-            " emoji. Correlations over the fourteen languages with recall at 10:"
-            f" {related[0]} with likeness, {related[1]} with unknown characters."
+            (
+                "Likeness: of a held-out name to the nearest training name in its language (Dice,"
+                " runs of one to three characters). Unseen characters: in no training name of the"
+                " language."
+            ),
+            (
+                f"Correlations with recall at 10 over the languages: {related[0]} with likeness,"
+                f" {related[1]} with unseen characters."
+            ),
         ],
     )
 
@@ -102,7 +105,7 @@ def correlation(left: Sequence[float], right: Sequence[float] | np.ndarray) -> f
 def likeness_table(by_model: Mapping[str, Cells]) -> Table:
     first = next(iter(by_model.values()))
     rows = []
-    for index, (low, high) in enumerate(zip(LIKENESS, LIKENESS[1:], strict=False)):
+    for index, (low, high) in enumerate(itertools.pairwise(LIKENESS)):
         title = f"{low:.1f} to {min(high, 1.0):.1f}"
         total = lambda cells, key, index=index: sum(c["by_likeness"][index][key] for c in cells)
         names = total(first, "names")
@@ -112,7 +115,7 @@ def likeness_table(by_model: Mapping[str, Cells]) -> Table:
         ]
         rows.append([title, f"{names:,}", *shares])
     return Table(
-        "Held-out pictures among the first 10, by likeness of their names to a training name, per cent",
+        "Held-out pictures among the first 10, by likeness to a training name, per cent",
         ["likeness", "names", *by_model],
         rows,
         ["All languages and all splits together."],

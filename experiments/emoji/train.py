@@ -1,6 +1,7 @@
 """The training of one model on one split, and its measures."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -14,7 +15,7 @@ from experiments import results
 from experiments.contrastive import FOUND, ranks, recall
 from experiments.emoji import baseline, data, model
 from experiments.emoji.config import Config
-from experiments.emoji.data import LANGUAGES, UNKNOWN, Emoji, Parts
+from experiments.emoji.data import LANGUAGES, Emoji, Parts
 from experiments.optimizer import adam, clipped
 from jattn import training
 
@@ -35,18 +36,16 @@ class Job(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Pictures, and names as tokens [n l t] with their lengths [n l]."""
+    """Pictures, and names as tokens [n l t p] with their lengths [n l]."""
 
     pictures: np.ndarray
     tokens: np.ndarray
     lengths: np.ndarray
 
 
-def asked(parts: Parts, config: Config, part: Emoji) -> Asked:
-    """Returns a part as arrays, with the characters that training knows."""
-    known = config.language == "known"
-    tokens = data.tokens_of(parts.train)
-    return Asked(part.pictures, *data.read_names(part, tokens, language_known=known))
+def asked(parts: Parts, part: Emoji) -> Asked:
+    """Returns a part as arrays, with the tokens of the split."""
+    return Asked(part.pictures, *data.read_names(part, data.tokens_of(parts.train)))
 
 
 def run(job: Job, parts: Parts, config: Config, out: Path, *, resume: bool) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def run(job: Job, parts: Parts, config: Config, out: Path, *, resume: bool) -> d
     if resume and file.exists():
         return results.finished(file, described)
     began = time.perf_counter()
-    trained_on, tuned_on, held_out = (asked(parts, config, part) for part in parts)
+    trained_on, tuned_on, held_out = (asked(parts, part) for part in parts)
     init_rng, train_rng = jax.random.split(jax.random.key(job.seed, impl="rbg"))
 
     def evaluate(params: Any) -> dict[str, float]:
@@ -111,7 +110,7 @@ def run(job: Job, parts: Parts, config: Config, out: Path, *, resume: bool) -> d
 
 def start(rng: jax.Array, parts: Parts, config: Config, pooling: str) -> model.Params:
     """Draws the weights of a model."""
-    count = data.token_count(data.tokens_of(parts.train))
+    count = 2 + len(data.tokens_of(parts.train))
     return jax.jit(model.init, static_argnums=(1, 2, 3))(rng, config, pooling, count)
 
 
@@ -132,9 +131,7 @@ def measures(found: np.ndarray, parts: Parts) -> dict[str, Any]:
         found: ranks [l n].
     """
     alike = baseline.nearest_names(parts.train, parts.held_out)[1]
-    inside = [
-        (alike >= low) & (alike < high) for low, high in zip(LIKENESS, LIKENESS[1:], strict=False)
-    ]
+    inside = [(alike >= low) & (alike < high) for low, high in itertools.pairwise(LIKENESS)]
     return {
         "recall": {
             language: list(recall(each).values())
@@ -149,7 +146,6 @@ def measures(found: np.ndarray, parts: Parts) -> dict[str, Any]:
 
 def describe(parts: Parts) -> dict[str, Any]:
     """Returns the sizes of a split, what its names have in common, and what needs no training."""
-    unread = data.read_names(parts.held_out, data.tokens_of(parts.train), language_known=False)
     alike = baseline.nearest_names(parts.train, parts.held_out)[1]
     near = data.difference(parts.held_out.pictures, parts.train.pictures).min(1)
     found = ranks_by_language(baseline.scores(parts.train, parts.held_out))
@@ -158,16 +154,12 @@ def describe(parts: Parts) -> dict[str, Any]:
         "tune": len(parts.tune.emoji),
         "held_out": len(parts.held_out.emoji),
         "train_groups": len(np.unique(parts.train.group)),
-        "tokens": data.token_count(data.tokens_of(parts.train)),
+        "tokens": 2 + len(data.tokens_of(parts.train)),
         "nearest_training_picture": {"least": float(near.min()), "median": float(np.median(near))},
-        "unknown_characters": _by_language((unread[0] == UNKNOWN).sum((0, 2)) / unread[1].sum(0)),
-        "likeness": _by_language(alike.mean(1)),
+        "unseen": data.unseen(parts.train, parts.held_out),
+        "likeness": dict(zip(LANGUAGES, alike.mean(1).tolist(), strict=True)),
         "baseline": measures(found, parts),
     }
-
-
-def _by_language(values: np.ndarray) -> dict[str, float]:
-    return dict(zip(LANGUAGES, map(float, values), strict=True))
 
 
 def load(job: Job, parts: Parts, config: Config, out: Path) -> model.Params:
