@@ -47,7 +47,7 @@ def _font_error() -> type[Exception]:
 def _drawn(path: Path, sequences: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     from fontTools.ttLib import TTFont
 
-    with TTFont(path, lazy=True) as font:
+    with path.open("rb") as file, TTFont(file, lazy=True) as font:
         glyphs, ligatures = font.getBestCmap(), ligatures_of(font)
         (images,) = font["CBDT"].strikeData
         for sequence in sequences:
