@@ -195,6 +195,7 @@ def test_pairs_against_numpy_and_without_padding(pooling):
         weights = []
         for side, rows in zip(params.pooling, (seen, said[:3]), strict=True):
             scores = side.scores
+            assert scores.bias is not None
             hidden = side.query @ scores.query_weight.T + rows @ scores.key_weight.T + scores.bias
             weights.append(softmax(np.tanh(hidden) @ scores.score_weight))
         places, letters = weights

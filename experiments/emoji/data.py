@@ -114,7 +114,7 @@ def groups(emoji: Sequence[str], names: Sequence[str], pictures: np.ndarray) -> 
         first: dict[Hashable, int] = {}
         join([(first.setdefault(key, index), index) for index, key in enumerate(keys)])
     apart = np.minimum(difference(pictures, pictures), difference(pictures, pictures[:, :, ::-1]))
-    join(np.argwhere(np.triu(apart < NEAR, 1)).tolist())
+    join(zip(*np.nonzero(np.triu(apart < NEAR, 1)), strict=True))
     return np.array([root(index) for index in range(len(emoji))])
 
 

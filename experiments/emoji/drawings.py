@@ -48,7 +48,7 @@ def _drawn(path: Path, sequences: Sequence[str]) -> Iterator[tuple[str, np.ndarr
     from fontTools.ttLib import TTFont
 
     with path.open("rb") as file, TTFont(file, lazy=True) as font:
-        glyphs, ligatures = font.getBestCmap(), ligatures_of(font)
+        glyphs, ligatures = font.getBestCmap() or {}, ligatures_of(font)
         (images,) = font["CBDT"].strikeData
         for sequence in sequences:
             parts = tuple(glyphs.get(ord(c)) for c in sequence if ord(c) != AS_PICTURE)
@@ -57,7 +57,7 @@ def _drawn(path: Path, sequences: Sequence[str]) -> Iterator[tuple[str, np.ndarr
                 yield sequence, reduced(images[glyph].imageData)
 
 
-def ligatures_of(font: Any) -> dict[tuple[str, ...], str]:
+def ligatures_of(font: Any) -> dict[tuple[str | None, ...], str]:
     """Returns the glyph that replaces each sequence of glyphs."""
     return {
         (first, *ligature.Component): ligature.LigGlyph
@@ -73,7 +73,8 @@ def reduced(png: bytes) -> np.ndarray:
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGBA")
-    square = Image.new("RGBA", (max(image.size),) * 2, (GREY, GREY, GREY, 255))
+    side = max(image.size)
+    square = Image.new("RGBA", (side, side), (GREY, GREY, GREY, 255))
     corner = ((square.width - image.width) // 2, (square.height - image.height) // 2)
     square.alpha_composite(image, corner)
     return np.asarray(square.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 import jattn
 from experiments import coattention
@@ -80,12 +80,13 @@ def init(rng: Key[Array, ""], config: Config, pooling: str, tokens: int) -> Para
     elif pooling == "co-attention":
         sizes = {"image_size": seen, "words_size": said, "units": units}
         pool = coattention.init(rngs[2], **sizes, dtype=dtype)
-    ends = [
+    of_picture, of_name = (
         init_linear(key, input_size=size, output_size=config.features, dtype=dtype)
         for key, size in zip(rngs[3:], (seen, said), strict=True)
-    ]
+    )
     scale = jnp.log(jnp.asarray(FIRST_SCALE, dtype))
-    return Params(init_convolutions(rngs[0], (3, *config.channels)), name, pool, *ends, scale)
+    convolutions = init_convolutions(rngs[0], (3, *config.channels))
+    return Params(convolutions, name, pool, of_picture, of_name, scale)
 
 
 def _init_query(rng: Key[Array, ""], size: int, units: int) -> QueryParams:
@@ -189,8 +190,9 @@ _cosines = jax.jit(cosines)
 _pair = jax.jit(pair)
 
 
-def scores(params: Params, pictures: Array, tokens: Array, lengths: Array) -> Array:
+def scores(params: Params, pictures: ArrayLike, tokens: ArrayLike, lengths: ArrayLike) -> Array:
     """Returns the cosine of each name with each picture, by language: [l m n]."""
+    pictures, tokens, lengths = map(jnp.asarray, (pictures, tokens, lengths))
     seen = _places(params, pictures)
     said = lambda i: _characters(params, tokens[:, i])
     return jnp.stack(
@@ -198,8 +200,9 @@ def scores(params: Params, pictures: Array, tokens: Array, lengths: Array) -> Ar
     )
 
 
-def attended(params: Params, picture: Array, tokens: Array, length: Array) -> Pair:
+def attended(params: Params, picture: ArrayLike, tokens: ArrayLike, length: ArrayLike) -> Pair:
     """Returns the weights of the places of a picture and of the characters of a name."""
+    picture, tokens, length = map(jnp.asarray, (picture, tokens, length))
     seen = _places(params, picture[None])[0]
     said = _characters(params, tokens[None])[0]
     return _pair(params, seen, said, length)
