@@ -107,7 +107,7 @@ def places(params: Params, picture: Float[Array, "y x c"]) -> Float[Array, "s v"
 def characters(params: Params, tokens: Int[Array, "t p"]) -> Float[Array, "t q"]:
     """Returns features of each character: the sum of the embeddings of its parts of the name.
 
-    Bojanowski et al. (2017, arXiv:1607.04606) embed words so, by runs of characters.
+    Bojanowski et al. (2017, arXiv:1607.04606) sum embeddings of runs of characters too.
     """
     return embedding(params.name, tokens.reshape(-1)).reshape(*tokens.shape, -1).sum(1)
 

@@ -162,15 +162,15 @@ def attention_picture(
 
 
 def _letters(panel: Any, said: str, shares: dict[str, np.ndarray], veil: Any) -> None:
-    """Draws a line of characters for each model, each over its share of the weights."""
+    """Draws a name, and below each character its share of the weights of each model."""
     rows = np.stack(list(shares.values()))
     count = rows.shape[1]
     most = max(float(rows.max()), LEAST / count)
     extent = (0, count, len(rows), 0)
     panel.imshow(rows, veil, vmin=0, vmax=most, aspect="auto", extent=extent)
-    panel.set(xlim=(0, max(count, 24)), ylim=(len(rows), 0))
+    panel.set(xlim=(0, max(count, 24) + 5), ylim=(len(rows) + 0.3, -1))
+    for place, letter in enumerate(said[:count]):
+        panel.text(place + 0.5, -0.4, letter, ha="center", va="center", size=9, color=GREY,
+                   family=fonts_for(said))  # fmt: skip
     for row, pooling in enumerate(shares):
-        for place, letter in enumerate(said[:count]):
-            panel.text(place + 0.5, row + 0.5, letter, ha="center", va="center", size=8,
-                       color=GREY, family=fonts_for(said))  # fmt: skip
         panel.text(count + 0.4, row + 0.5, pooling, va="center", size=6, color=GREY)
