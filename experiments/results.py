@@ -71,6 +71,25 @@ def write(path: Path, results: Mapping[str, Any]) -> None:
     write_atomically(path, text.encode() + b"\n")
 
 
+def finished(path: Path, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a finished part of a run wrote.
+
+    Args:
+        described: the entries that the file must have.
+
+    Raises:
+        ValueError: the file is damaged, or of another configuration.
+    """
+    try:
+        cell = json.loads(path.read_text("utf-8"))
+        same = {name: cell[name] for name in described} == described
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not what this command writes") from None
+    if not same:
+        raise ValueError(f"{path} is of another configuration; leave --resume out to replace it")
+    return cell
+
+
 def text(table: Table | Mapping[str, Any]) -> str:
     """Formats a table for a terminal, in aligned columns."""
     table = table if isinstance(table, Table) else Table(**table)

@@ -57,6 +57,7 @@ ONCE = {
     "test_captions": "trains small models of an experiment",
     "test_choosing": "trains small models of an experiment",
     "test_differences": "asks other libraries",
+    "test_emoji": "trains small models of an experiment",
     "test_experiment_commands": "starts the commands of experiments",
     "test_fine_tuning": "trains small models of an experiment",
     "test_fine_tuning_pronunciation": "trains small models of an experiment",

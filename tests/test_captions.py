@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import jattn
-from experiments import handwritten_digits
+from experiments import coattention, contrastive, handwritten_digits, lettering
 from experiments.captions import __main__ as command
 from experiments.captions import (
     canvases,
-    coattention,
     encoder,
     evaluation,
     grammar,
@@ -322,7 +321,7 @@ def test_boxes_and_recall_by_hand():
     box = encoder.on_boxes(np.array([[1, 6], [24, 0]])).reshape(2, 8, 8)
     assert np.argwhere(box[0]).tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
     assert np.argwhere(box[1]).tolist() == [[6, 0], [6, 1], [7, 0], [7, 1]]
-    recall = evaluation.retrieval.recall(np.array([1, 1, 3, 11]))
+    recall = contrastive.recall(np.array([1, 1, 3, 11]))
     assert recall == {1: 0.5, 5: 0.75, 10: 0.75}
 
 
@@ -334,10 +333,10 @@ def test_words_are_in_pinyin_where_no_font_has_them(monkeypatch):
 
     def families(texts):
         if not "".join(texts).isascii():
-            pictures.warnings.warn("no installed font draws it", stacklevel=1)
+            lettering.warnings.warn("no installed font draws it", stacklevel=1)
         return ["sans"]
 
-    monkeypatch.setattr(pictures, "families", families)
+    monkeypatch.setattr(lettering, "families", families)
     assert pictures.lettering("上")[1]("上") == "shàng"
     assert pictures.lettering("up")[1]("up") == "up"
 

@@ -20,6 +20,7 @@ from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import options as benchmark_options
 from experiments.captions import __main__ as captions
 from experiments.choosing import __main__ as choosing
+from experiments.emoji import __main__ as emoji
 from experiments.fine_tuning import __main__ as fine_tuning
 from experiments.language import __main__ as language
 from experiments.pronunciation import __main__ as pronunciation
@@ -33,6 +34,7 @@ COMMANDS = {
     "benchmark": (benchmark.main, benchmark_options.parser, []),
     "captions": (captions.main, captions.parser, []),
     "choosing": (choosing.main, choosing.parser, []),
+    "emoji": (emoji.main, emoji.parser, []),
     "fine_tuning sentences": (fine_tuning.main, fine_tuning.parser, ["sentences"]),
     "fine_tuning pronunciation": (fine_tuning.main, fine_tuning.parser, ["pronunciation"]),
     "language": (language.main, language.parser, []),

@@ -81,6 +81,7 @@ ALLOWED = {
     "experiments.flex": ANY_OF_JATTN | {"experiments", "tqdm"},
     "experiments.scaling": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "scipy", "tqdm"},
     "experiments.choosing": ANY_OF_JATTN | PLOTTING | {"experiments", "optax", "tqdm"},
+    "experiments.emoji": ANY_OF_JATTN | PLOTTING | {"PIL", "experiments", "fontTools", "optax"},
     "experiments.fine_tuning": ANY_OF_JATTN
     | PLOTTING
     | {"experiments", "optax", "safetensors", "tokenizers", "torch", "transformers"},

@@ -12,6 +12,7 @@ from experiments.captions.config import Config
 from experiments.captions.encoder import on_boxes
 from experiments.captions.grammar import Rows
 from experiments.captions.words import captions
+from experiments.contrastive import recall
 
 AT_ONCE = 250  # Canvases that are captioned at once.
 
@@ -71,6 +72,6 @@ def measure_retrieval(
     """Returns recall at 1, 5 and 10 among canvases of different scenes, in each language."""
     tokens, lengths, _ = captions(scenes, config.languages, captioning.LONGEST)
     return [
-        retrieval.recall(retrieval.ranks(params, seen, tokens[:, index], lengths[:, index]))
+        recall(retrieval.ranks(params, seen, tokens[:, index], lengths[:, index]))
         for index in range(len(config.languages))
     ]

@@ -1,7 +1,6 @@
 """Pictures of a run: a canvas under the attention of each word, for each model and language."""
 
 import json
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from experiments.captions.encoder import GRID
 from experiments.captions.grammar import Rows
 from experiments.captions.train import load_encoder, load_weights
 from experiments.captions.words import STOP, captions, names
+from experiments.lettering import fonts_for
 from jattn import plots
 from jattn.plots.figure import families, new_figure
 from jattn.plots.over_image import VEIL
@@ -170,10 +170,8 @@ def _draw_weights(panel: Any, image: np.ndarray, weights: np.ndarray) -> None:
 
 def lettering(letters: str) -> tuple[list[str], Callable[[str], str]]:
     """Returns font families, and how a word is spelled: in Pinyin if no font has its letters."""
-    with warnings.catch_warnings(record=True) as missing:
-        warnings.simplefilter("always")
-        fonts = families([letters])
-    if not missing:
+    fonts = fonts_for(letters)
+    if fonts is not None:
         return fonts, str
     return families([""]), in_pinyin
 

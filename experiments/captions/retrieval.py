@@ -7,18 +7,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from experiments.captions import coattention
-from experiments.captions.coattention import CoAttended, CoAttentionParams
+from experiments import coattention
 from experiments.captions.config import Config
 from experiments.captions.grid import grid, init_grid
 from experiments.captions.words import in_one_language, word_count
+from experiments.coattention import CoAttended, CoAttentionParams
+from experiments.contrastive import both_ways
 from jattn.layers import LinearParams, dropout, init_linear, linear
 
-FOUND = (1, 5, 10)
 AT_ONCE = 50  # Captions that are compared with all canvases at once.
 
 
@@ -91,14 +90,11 @@ def loss(
     rows = dropout(dropout_rng, _described(params, batch["seen"]), config.dropout)
     tokens, lengths = in_one_language(language_rng, batch["tokens"], batch["lengths"])
     count = len(tokens)
-    index = jnp.arange(count)
     first = batch["tokens"][:, 0]
     is_other = (first[:, None] == first[None]).all(-1) & ~jnp.eye(count, dtype=bool)
     logits = scores(params, rows, tokens[:, 1:], lengths - 1)
     logits = jnp.where(is_other, -jnp.inf, logits)
-    entropy = optax.losses.softmax_cross_entropy_with_integer_labels
-    value = 0.5 * (entropy(logits, index).mean() + entropy(logits.T, index).mean())
-    return value, {"found": (logits.argmax(1) == index).mean()}
+    return both_ways(logits), {"found": (logits.argmax(1) == jnp.arange(count)).mean()}
 
 
 @jax.jit
@@ -118,11 +114,6 @@ def ranks(params: Params, seen: np.ndarray, tokens: np.ndarray, lengths: np.ndar
         each = np.asarray(_scored(params, rows, tokens[own, 1:], lengths[own] - 1))
         found.append(1 + (each > each[np.arange(len(own)), own][:, None]).sum(1))
     return np.concatenate(found)
-
-
-def recall(ranks: np.ndarray) -> dict[int, float]:
-    """Returns the share of captions whose canvas is among the first 1, 5 and 10."""
-    return {most: float((ranks <= most).mean()) for most in FOUND}
 
 
 @jax.jit

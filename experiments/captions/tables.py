@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from experiments.captions.encoder import GRID
-from experiments.captions.retrieval import FOUND
+from experiments.contrastive import FOUND
 from experiments.results import Table
 
 

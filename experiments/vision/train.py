@@ -1,7 +1,6 @@
 """The training of one model on one set of images, and its predictions."""
 
 import dataclasses
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -54,7 +53,7 @@ def run(job: Job, images: Halves, config: Config, out: Path, *, resume: bool) ->
     file, checkpoint = folder / "cell.json", folder / "checkpoint.safetensors"
     described = {**job._asdict(), "config": _own(config)}
     if resume and file.exists():
-        return _finished(file, described | {"tested": len(images.test.digits)})
+        return results.finished(file, described | {"tested": len(images.test.digits)})
     began = time.perf_counter()
     form = FORMS[job.data]
     model = MODELS[job.model]
@@ -142,14 +141,3 @@ def _own(config: Config) -> dict[str, Any]:
     """Returns the options that a job depends on: not the seeds, of which it has one."""
     fields = dataclasses.asdict(config)
     return {name: value for name, value in fields.items() if name not in ("seed", "seeds")}
-
-
-def _finished(file: Path, described: dict[str, Any]) -> dict[str, Any]:
-    try:
-        cell = json.loads(file.read_text("utf-8"))
-        same = {name: cell[name] for name in described} == described
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{file} is not what this command writes") from None
-    if not same:
-        raise ValueError(f"{file} is of another configuration; leave --resume out to replace it")
-    return cell

@@ -63,7 +63,9 @@ def co_attention(
         mask: True for the words that are there.
     """
     words = jnp.where(mask[:, None], words, 0.0)
-    affinity = jnp.tanh(jnp.einsum("tq,qv,sv->ts", words, params.affinity, image))
+    # The first product is of one side alone, so where many images share words it is computed once.
+    of_affinity = jnp.einsum("tq,qv->tv", words, params.affinity)
+    affinity = jnp.tanh(jnp.einsum("tv,sv->ts", of_affinity, image))
     of_image = jnp.einsum("kv,sv->sk", params.image, image)
     of_words = jnp.einsum("kq,tq->tk", params.words, words)
     image_hidden = jnp.tanh(of_image + jnp.einsum("ts,tk->sk", affinity, of_words))

@@ -1,0 +1,1 @@
+"""Names of emoji in fourteen languages, and the pictures that they find."""
