@@ -1,6 +1,6 @@
 """Measures of captions and of the attention behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,10 @@ from experiments.captions.encoder import on_boxes
 from experiments.captions.grammar import Rows
 from experiments.captions.words import captions
 from experiments.contrastive import recall
+from jattn import training
 
 AT_ONCE = 250  # Canvases that are captioned at once.
+GALLERY = 500  # Canvases among which a caption finds its own.
 
 
 class Measured(NamedTuple):
@@ -75,3 +77,40 @@ def measure_retrieval(
         recall(retrieval.ranks(params, seen, tokens[:, index], lengths[:, index]))
         for index in range(len(config.languages))
     ]
+
+
+def measured(
+    params: Any, tests: Mapping[str, tuple[Canvases, np.ndarray]], config: Config, name: str
+) -> dict[str, Any]:
+    """Returns the measures of a model by test and language, of canvases and their features."""
+    found: dict[str, Any] = {}
+    for test, (canvases, features) in tests.items():
+        if name == "retrieval":
+            gallery = distinct(canvases, GALLERY)
+            scenes = [canvases.scenes[row] for row in gallery]
+            recalls = measure_retrieval(params, scenes, features[gallery], config)
+            found[test] = {
+                language: {"canvases": len(gallery), "recall": each}
+                for language, each in zip(config.languages, recalls, strict=True)
+            }
+        else:
+            each = measure(params, canvases, features, config, name)
+            found[test] = {
+                language: summary(one, canvases)
+                for language, one in zip(config.languages, each, strict=True)
+            }
+    return found
+
+
+def summary(one: Measured, canvases: Canvases) -> dict[str, Any]:
+    """Returns means, and the share of right captions by the number of digits."""
+    counts = np.array([sum(map(len, scene)) for scene in canvases.scenes])
+    return {
+        "exact": float(one.exact.mean()),
+        "standard_error": training.standard_error(float(one.exact.mean()), len(one.exact)),
+        "pointed": float(one.pointed.mean()),
+        "mass": float(one.mass.mean()),
+        "exact_by_count": {
+            str(count): float(one.exact[counts == count].mean()) for count in np.unique(counts)
+        },
+    }

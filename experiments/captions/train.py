@@ -1,6 +1,7 @@
 """A run: canvases, one model after the other, their measures, and the files that it writes."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -23,7 +24,7 @@ from experiments.captions.canvases import (
 )
 from experiments.captions.config import Config
 from experiments.captions.encoder import EncoderParams
-from experiments.captions.evaluation import Measured, distinct, measure, measure_retrieval
+from experiments.captions.evaluation import distinct, measure, measure_retrieval, measured
 from experiments.captions.tables import pointing_table, retrieval_table
 from experiments.captions.words import captions
 from experiments.handwritten_digits import Halves, Images
@@ -38,7 +39,6 @@ ENCODERS = (
     *("channels", "canvases", "encoder_steps", "encoder_rate", "label_smoothing"),
     *("warmup", "seed"),
 )  # The options that the encoder depends on.
-GALLERY = 500  # Canvases among which a caption finds its own.
 
 
 def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -> dict[str, Any]:
@@ -61,15 +61,22 @@ def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -
     trained, figures["encoder"] = train_encoder(
         config, out / "encoder", digits, tests, resume=resume
     )
+    began -= max(0.0, figures["encoder"]["seconds"] - (time.perf_counter() - began))
     see = lambda canvases: Seen(canvases, encoder.described(trained, canvases.images))
     canvases = see(to_train_on(config.seed, config.canvases, digits))
     tuned_on = see(to_test_on(config.seed + 1, TUNED_ON, "seen", writers.train))
     tested = {name: see(test) for name, test in tests.items()}
     record: dict[str, Any] = {}
+    soft = None
     for name in config.models:
         into = out / name
         goes_on = resume and (into / "checkpoint.safetensors").exists()
-        params, seconds = train(config, name, into, canvases, tuned_on, resume=goes_on)
+        start = soft if name == "hard" else None
+        now = time.perf_counter()
+        params, seconds = train(config, name, into, canvases, tuned_on, start, resume=goes_on)
+        # Training that an earlier command did counts as well.
+        began -= max(0.0, seconds - (time.perf_counter() - now))
+        soft = params if name == "soft" else soft
         figures["models"][name] = {
             "weights": training.parameter_count(params),
             "seconds": seconds,
@@ -94,7 +101,6 @@ def train_encoder(
     config: Config, out: Path, digits: Images, tests: Mapping[str, Canvases], *, resume: bool
 ) -> tuple[EncoderParams, dict[str, Any]]:
     """Trains the encoder into `out`; returns its weights, and how often it is right."""
-    began = time.perf_counter()
     canvases = pretraining.examples(
         np.random.default_rng([config.seed, 2]), digits, config.canvases
     )
@@ -113,27 +119,45 @@ def train_encoder(
         config=own(config, ENCODERS),
         resume=resume,
     )
-    seconds = round(time.perf_counter() - began, 1)
     right = {name: pretraining.accuracy(params, test) for name, test in tests.items()}
-    return params, {"seconds": seconds, "right": right}
+    return params, {"seconds": logged_seconds(out), "right": right}
+
+
+def logged_seconds(out: Path) -> float:
+    """Returns the seconds of training in the log of a model, in all commands that trained it."""
+    lines = (out / "log.jsonl").read_text("utf-8").splitlines()
+    return json.loads(lines[-1])["seconds"] if lines else 0.0
 
 
 def train(
-    config: Config, name: str, out: Path, canvases: Seen, tuned_on: Seen, *, resume: bool
+    config: Config,
+    name: str,
+    out: Path,
+    canvases: Seen,
+    tuned_on: Seen,
+    start: Any = None,
+    *,
+    resume: bool,
 ) -> tuple[Any, float]:
-    """Trains one model into `out`; returns its weights and the seconds that it took.
+    """Trains one model into `out`; returns its weights and the seconds in its log.
 
     Retrieval compares all captions of a batch with all canvases, so it takes half as many, and half
     as many steps.
+
+    Args:
+        start: weights to begin with, for half of the steps and at a quarter of the rate.
     """
-    began = time.perf_counter()
     if name == "retrieval":
         fewer = {"batch_size": max(2, config.batch_size // 2), "steps": config.steps // 2}
         config = dataclasses.replace(config, **fewer)
+    if start is not None:
+        less = {"steps": config.steps // 2, "learning_rate": config.learning_rate / 4}
+        config = dataclasses.replace(config, **less)
     tokens, lengths, _ = captions(canvases.canvases.scenes, config.languages, captioning.LONGEST)
     arrays = {"seen": canvases.features, "tokens": tokens, "lengths": lengths}
     rngs = jax.random.split(key_of(config))
     params = jax.jit(init, static_argnums=(1, 2))(rngs[0], config, name)
+    params = params if start is None else start
     if name == "retrieval":
         loss: Any = partial(retrieval.loss, config=config)
         optimizer = clipped(adam(config.learning_rate, config.warmup, config.steps, decay=0.99))
@@ -165,7 +189,7 @@ def train(
         monitor=metric,
         highest_is_best=True,
     )
-    return params, round(time.perf_counter() - began, 1)
+    return params, logged_seconds(out)
 
 
 def fit(
@@ -230,41 +254,6 @@ def tests_of(config: Config, writers: Halves) -> dict[str, Canvases]:
         "as in training": draw("seen", writers.train),
         "other writers": draw("seen", writers.test),
         "held out": draw("held-out", writers.test),
-    }
-
-
-def measured(params: Any, tests: Mapping[str, Seen], config: Config, name: str) -> dict[str, Any]:
-    """Returns the measures of a model by test and language."""
-    found: dict[str, Any] = {}
-    for test, (canvases, features) in tests.items():
-        if name == "retrieval":
-            gallery = distinct(canvases, GALLERY)
-            scenes = [canvases.scenes[row] for row in gallery]
-            recalls = measure_retrieval(params, scenes, features[gallery], config)
-            found[test] = {
-                language: {"canvases": len(gallery), "recall": each}
-                for language, each in zip(config.languages, recalls, strict=True)
-            }
-        else:
-            each = measure(params, canvases, features, config, name)
-            found[test] = {
-                language: summary(one, canvases)
-                for language, one in zip(config.languages, each, strict=True)
-            }
-    return found
-
-
-def summary(one: Measured, canvases: Canvases) -> dict[str, Any]:
-    """Returns means, and the share of right captions by the number of digits."""
-    counts = np.array([sum(map(len, scene)) for scene in canvases.scenes])
-    return {
-        "exact": float(one.exact.mean()),
-        "standard_error": training.standard_error(float(one.exact.mean()), len(one.exact)),
-        "pointed": float(one.pointed.mean()),
-        "mass": float(one.mass.mean()),
-        "exact_by_count": {
-            str(count): float(one.exact[counts == count].mean()) for count in np.unique(counts)
-        },
     }
 
 
