@@ -1,6 +1,7 @@
 """Which scores of a row count, and the types of normalizers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -39,3 +40,9 @@ def largest_of(scores: Scores, mask: Bool[Array, "t s"]) -> Float[Array, "t 1"]:
     lowest = jnp.finfo(scores.dtype).min  # Finite, so that an empty row stays finite.
     allowed = jnp.where(mask, scores, lowest)
     return lax.stop_gradient(allowed.max(-1, keepdims=True, initial=lowest))
+
+
+def size_of(mask: Bool[Array, "t s"], dtype: Any) -> Float[Array, "t 1"]:
+    """Returns the number of scores of each row that count, 1 in a row without any."""
+    size = mask.astype(dtype).sum(-1, keepdims=True)
+    return jnp.where(size == 0.0, 1.0, size)

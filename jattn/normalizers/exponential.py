@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from jattn._axes import named_axes
 from jattn._options import Count, NotNegative
 from jattn._precision import at_least_float32
-from jattn.normalizers.counted import Allowed, Scores, Weights, counted, finite, largest_of
+from jattn.normalizers.counted import Allowed, Scores, Weights, counted, finite, largest_of, size_of
 
 
 @named_axes
@@ -54,8 +54,9 @@ def scalable_softmax(
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     mask, scores = counted(scores, mask)
-    size = jnp.maximum(mask.sum(-1, keepdims=True), 1).astype(scores.dtype)
-    return softmax(strength * jnp.log(size) * jnp.where(mask, scores, 0.0), mask)
+    return softmax(
+        strength * jnp.log(size_of(mask, scores.dtype)) * jnp.where(mask, scores, 0.0), mask
+    )
 
 
 @named_axes
@@ -92,10 +93,11 @@ def softpick(scores: Scores, mask: Allowed = None, *, epsilon: NotNegative = 1e-
     largest = jnp.maximum(largest_of(scores, mask), 0.0)
     one = jnp.exp(-largest)
     # exp(x) - 1 over exp(largest), without overflow, and without cancellation near x = 0.
-    small = one * jnp.expm1(jnp.minimum(scores, 1.0))
-    large = jnp.exp(jnp.maximum(scores, 1.0) - largest) - one
-    parts = jnp.where(mask, jnp.where(scores < 1.0, small, large), 0.0)
-    total = jnp.abs(parts).sum(-1, keepdims=True) + epsilon * one
+    is_small = scores < 1.0
+    small = one * jnp.expm1(jnp.where(is_small, scores, 1.0))
+    large = jnp.exp(jnp.where(is_small, 1.0, scores) - largest) - one
+    parts = jnp.where(mask, jnp.where(is_small, small, large), 0.0)
+    total = (jnp.sign(parts) * parts).sum(-1, keepdims=True) + epsilon * one
     return jnp.where(parts > 0.0, parts, 0.0) / jnp.where(total == 0.0, 1.0, total)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
-from jattn.normalizers.counted import Allowed, Scores, Weights, counted
+from jattn.normalizers.counted import Allowed, Scores, Weights, counted, size_of
 
 
 @named_axes
@@ -35,5 +35,4 @@ def scaled_relu(scores: Scores, mask: Allowed = None) -> Weights:
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     mask, scores = counted(scores, mask)
-    size = jnp.maximum(mask.sum(-1, keepdims=True), 1).astype(scores.dtype)
-    return jnp.where(mask & (scores > 0.0), scores, 0.0) / size
+    return jnp.where(mask & (scores > 0.0), scores, 0.0) / size_of(mask, scores.dtype)

@@ -1,5 +1,7 @@
 """Normalizers one row at a time: masked scores are left out, never set to -inf."""
 
+import inspect
+
 import numpy as np
 
 
@@ -29,4 +31,7 @@ def by_row(row_map):
         return weights, pullback
 
     normalizer.__name__, normalizer.__doc__ = row_map.__name__, row_map.__doc__
+    arguments = list(inspect.signature(normalizer).parameters.values())[:2]
+    options = list(inspect.signature(row_map).parameters.values())[1:]
+    normalizer.__signature__ = inspect.Signature([*arguments, *options])
     return normalizer
