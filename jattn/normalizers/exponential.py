@@ -54,9 +54,8 @@ def scalable_softmax(
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     mask, scores = counted(scores, mask)
-    return softmax(
-        strength * jnp.log(size_of(mask, scores.dtype)) * jnp.where(mask, scores, 0.0), mask
-    )
+    scale = strength * jnp.log(size_of(mask, scores.dtype))
+    return softmax(scale * jnp.where(mask, scores, 0.0), mask)
 
 
 @named_axes

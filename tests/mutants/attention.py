@@ -153,8 +153,8 @@ MUTANTS = (
     Mutant(
         "scalable softmax that subtracts the logarithm of the size, which softmax ignores",
         EXPONENTIAL,
-        "strength * jnp.log(size_of(mask, scores.dtype)) * jnp.where(mask, scores, 0.0)",
-        "jnp.where(mask, scores, 0.0) - strength * jnp.log(size_of(mask, scores.dtype))",
+        "softmax(scale * jnp.where(mask, scores, 0.0), mask)",
+        "softmax(jnp.where(mask, scores, 0.0) - scale, mask)",
         VALUE,
         "scalable_softmax",
     ),

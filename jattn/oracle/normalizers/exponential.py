@@ -71,9 +71,8 @@ def softpick(scores, *, epsilon=1e-8):
     one = np.exp(-largest)
     exponentials = np.exp(scores - largest)
     # Close to 0 the difference of exponentials would lose its digits.
-    parts = np.where(
-        np.abs(scores) < 1, one * np.expm1(np.where(scores.real < 1, scores, 0)), exponentials - one
-    )
+    is_small = np.abs(scores) < 1
+    parts = np.where(is_small, one * np.expm1(np.where(is_small, scores, 0)), exponentials - one)
     signs = np.sign(parts.real)
     total = (signs * parts).sum() + epsilon * one
     total = total if total != 0 else total + 1
