@@ -59,9 +59,13 @@ from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
+from jattn.normalizers import scalable_softmax as scalable_softmax
+from jattn.normalizers import scaled_relu as scaled_relu
 from jattn.normalizers import sigmoid as sigmoid
 from jattn.normalizers import softmax as softmax
+from jattn.normalizers import softpick as softpick
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.normalizers import top_k_softmax as top_k_softmax
 from jattn.positions import half_split_rotary as half_split_rotary
 from jattn.positions import rotary as rotary
 from jattn.positions import sinusoidal_positions as sinusoidal_positions

@@ -15,7 +15,10 @@ from mutants.mutant import (
     Mutant,
 )
 
-NORMALIZERS = "jattn.normalizers"
+COUNTED = "jattn.normalizers.counted"
+EXPONENTIAL = "jattn.normalizers.exponential"
+POINTWISE = "jattn.normalizers.pointwise"
+SPARSE = "jattn.normalizers.sparse"
 SHARED = "jattn.attention.attend"
 EXPONENTIALS = """\
         shifted = jnp.where(mask, scores, maximum) - maximum
@@ -26,7 +29,7 @@ DIVISION = "    return exponentials / jnp.where(total == 0.0, 1.0, total)\n"
 MUTANTS = (
     Mutant(
         "masked scores at the smallest number",
-        NORMALIZERS,
+        EXPONENTIAL,
         EXPONENTIALS,
         "        lowest = jnp.finfo(scores.dtype).min\n"
         "        exponentials = jnp.exp(jnp.where(mask, scores, lowest) - maximum)\n",
@@ -35,7 +38,7 @@ MUTANTS = (
     ),
     Mutant(
         "masked scores at -1e9",
-        NORMALIZERS,
+        EXPONENTIAL,
         EXPONENTIALS,
         "        filled = jnp.where(mask, scores, -1e9)\n"
         "        exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
@@ -44,7 +47,7 @@ MUTANTS = (
     ),
     Mutant(
         "masked scores at -inf",
-        NORMALIZERS,
+        EXPONENTIAL,
         EXPONENTIALS,
         "        filled = jnp.where(mask, scores, -jnp.inf)\n"
         "        exponentials = jnp.exp(filled - filled.max(-1, keepdims=True))\n",
@@ -53,7 +56,7 @@ MUTANTS = (
     ),
     Mutant(
         "masked scores not hidden",
-        NORMALIZERS,
+        COUNTED,
         "scores if mask is None else jnp.where(mask, scores, 0.0)",
         "scores",
         CLEAN,
@@ -61,7 +64,7 @@ MUTANTS = (
     ),
     Mutant(
         "mean over an empty row",
-        NORMALIZERS,
+        EXPONENTIAL,
         DIVISION,
         "    keeps = mask.any(-1, keepdims=True)\n"
         "    weights = exponentials / jnp.where(keeps, total, 1.0)\n"
@@ -71,7 +74,7 @@ MUTANTS = (
     ),
     Mutant(
         "softmax in float32",
-        NORMALIZERS,
+        EXPONENTIAL,
         DIVISION,
         "    total = jnp.where(total == 0.0, 1.0, total)\n"
         "    single = exponentials.astype(jnp.float32) / total.astype(jnp.float32)\n"
@@ -82,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         "softmax over the queries",
-        NORMALIZERS,
+        EXPONENTIAL,
         "    total = exponentials.sum(-1, keepdims=True)\n",
         "    total = exponentials.sum(-2, keepdims=True)\n",
         VALUE,
@@ -90,7 +93,7 @@ MUTANTS = (
     ),
     Mutant(
         "scores that XLA may contract with their maximum",
-        NORMALIZERS,
+        COUNTED,
         "    return jnp.where(scores < lowest, lowest, scores)\n",
         "    return scores\n",
         HUGE,
@@ -99,16 +102,16 @@ MUTANTS = (
     ),
     Mutant(
         "scores of -inf that count",
-        NORMALIZERS,
-        "return ~infinite if mask is None else mask & ~infinite, _finite(scores)",
-        "return ~infinite if mask is None else mask, _finite(scores)",
+        COUNTED,
+        "return ~infinite if mask is None else mask & ~infinite, finite(scores)",
+        "return ~infinite if mask is None else mask, finite(scores)",
         HUGE,
         "softmax",
         {"dtype": "float32", "size": 1e10},
     ),
     Mutant(
         "a sink that is not shifted",
-        NORMALIZERS,
+        EXPONENTIAL,
         "total + jnp.exp(-maximum) if sink",
         "total + 1.0 if sink",
         VALUE,
@@ -116,7 +119,7 @@ MUTANTS = (
     ),
     Mutant(
         "sigmoid without its mask",
-        NORMALIZERS,
+        POINTWISE,
         "    return jnp.where(mask, jax.nn.sigmoid(scores), 0.0)\n",
         "    return jax.nn.sigmoid(scores)\n",
         EMPTY,
@@ -124,19 +127,61 @@ MUTANTS = (
     ),
     Mutant(
         "entmax without the half",
-        NORMALIZERS,
-        "(scores - _maximum(scores, mask)) / 2.0",
-        "(scores - _maximum(scores, mask))",
+        SPARSE,
+        "(scores - largest_of(scores, mask)) / 2.0",
+        "(scores - largest_of(scores, mask))",
         VALUE,
         "entmax15",
     ),
     Mutant(
         "a threshold that loses its gradient",
-        NORMALIZERS,
+        SPARSE,
         "    return jnp.where(support, scores - threshold, 0.0)\n",
         "    return jnp.where(support, scores - jax.lax.stop_gradient(threshold), 0.0)\n",
         VALUE,
         "sparsemax",
+    ),
+    Mutant(
+        "scalable softmax whose size is that of the row with its padding",
+        EXPONENTIAL,
+        "size_of(mask, scores.dtype)",
+        "float(mask.shape[1])",
+        VALUE,
+        "scalable_softmax",
+        call=1,
+    ),
+    Mutant(
+        "scalable softmax that subtracts the logarithm of the size, which softmax ignores",
+        EXPONENTIAL,
+        "softmax(scale * jnp.where(mask, scores, 0.0), mask)",
+        "softmax(jnp.where(mask, scores, 0.0) - scale, mask)",
+        VALUE,
+        "scalable_softmax",
+    ),
+    Mutant(
+        "the smallest scores instead of the largest",
+        EXPONENTIAL,
+        "jnp.argsort(-scores, axis=-1, stable=True)",
+        "jnp.argsort(scores, axis=-1, stable=True)",
+        VALUE,
+        "top_k_softmax",
+    ),
+    Mutant(
+        "softpick over the sum of its positive parts",
+        EXPONENTIAL,
+        "(jnp.sign(parts) * parts).sum(",
+        "jnp.where(parts > 0.0, parts, 0.0).sum(",
+        VALUE,
+        "softpick",
+    ),
+    Mutant(
+        "positive parts over the number of all keys",
+        POINTWISE,
+        "size_of(mask, scores.dtype)",
+        "mask.shape[1]",
+        VALUE,
+        "scaled_relu",
+        call=1,
     ),
     Mutant(
         "the cotangent of the weights forgotten",
@@ -327,7 +372,7 @@ MUTANTS = (
     ),
     Mutant(
         "a threshold of sparsemax with which rows sum to two",
-        NORMALIZERS,
+        SPARSE,
         "(jnp.cumsum(ordered, -1) - 1.0) / counts",
         "(jnp.cumsum(ordered, -1) - 2.0) / counts",
         HARDER,
@@ -335,7 +380,7 @@ MUTANTS = (
     ),
     Mutant(
         "a threshold of entmax15 from the variance alone",
-        NORMALIZERS,
+        SPARSE,
         "(1.0 - counts * (square - mean**2)) / counts",
         "(1.0 - (square - mean**2)) / counts",
         HARDER,
