@@ -21,7 +21,7 @@ class SummaryParams(NamedTuple):
 
 
 def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
-    """Draws the layer on each place, which reads `seen` features of three kinds and the position."""
+    """Draws the layer on each place, which reads three times `seen` features and the position."""
     return init_linear(rng, input_size=3 * seen + 2 * POSITIONS, output_size=size)
 
 
