@@ -21,16 +21,26 @@ class SummaryParams(NamedTuple):
 
 
 def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
-    """Draws the layer on each place, which reads the encoder's features and the position."""
-    return init_linear(rng, input_size=seen + 2 * POSITIONS, output_size=size)
+    """Draws the layer on each place, which reads three times `seen` features and the position."""
+    return init_linear(rng, input_size=3 * seen + 2 * POSITIONS, output_size=size)
 
 
 def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]:
-    """Returns features of each place that depend on what is there and on its row and column."""
+    """Returns features of each place: a layer on all that is known of it.
+
+    These are the encoder's features there, their means over its row and over its column, and the
+    position. The means tell how many digits share the row: hard attention reads one place for each
+    word, and would not know it otherwise.
+    """
     dtype = params.weight.dtype
     along = jattn.sinusoidal_positions(GRID, POSITIONS, dtype=dtype)
-    positions = jnp.concatenate([jnp.repeat(along, GRID, 0), jnp.tile(along, (GRID, 1))], -1)
-    return jax.nn.relu(linear(params, jnp.concatenate([seen.astype(dtype), positions], -1)))
+    square = seen.astype(dtype).reshape(GRID, GRID, -1)
+    known = (
+        *(square, square.mean(1, keepdims=True), square.mean(0, keepdims=True)),
+        *(along[:, None], along[None]),
+    )
+    known = [jnp.broadcast_to(each, (GRID, GRID, each.shape[-1])) for each in known]
+    return jax.nn.relu(linear(params, jnp.concatenate(known, -1).reshape(GRID * GRID, -1)))
 
 
 def init_summary(rng: Key[Array, ""], *, seen: int, size: int) -> SummaryParams:

@@ -67,16 +67,13 @@ def run(config: Config, out: Path, *, resume: bool = False, command: str = "") -
     tuned_on = see(to_test_on(config.seed + 1, TUNED_ON, "seen", writers.train))
     tested = {name: see(test) for name, test in tests.items()}
     record: dict[str, Any] = {}
-    soft = None
     for name in config.models:
         into = out / name
         goes_on = resume and (into / "checkpoint.safetensors").exists()
-        start = soft if name == "hard" else None
         now = time.perf_counter()
-        params, seconds = train(config, name, into, canvases, tuned_on, start, resume=goes_on)
+        params, seconds = train(config, name, into, canvases, tuned_on, resume=goes_on)
         # Training that an earlier command did counts as well.
         began -= max(0.0, seconds - (time.perf_counter() - now))
-        soft = params if name == "soft" else soft
         figures["models"][name] = {
             "weights": training.parameter_count(params),
             "seconds": seconds,
@@ -130,34 +127,20 @@ def logged_seconds(out: Path) -> float:
 
 
 def train(
-    config: Config,
-    name: str,
-    out: Path,
-    canvases: Seen,
-    tuned_on: Seen,
-    start: Any = None,
-    *,
-    resume: bool,
+    config: Config, name: str, out: Path, canvases: Seen, tuned_on: Seen, *, resume: bool
 ) -> tuple[Any, float]:
     """Trains one model into `out`; returns its weights and the seconds in its log.
 
     Retrieval compares all captions of a batch with all canvases, so it takes half as many, and half
     as many steps.
-
-    Args:
-        start: weights to begin with, for half of the steps and at a quarter of the rate.
     """
     if name == "retrieval":
         fewer = {"batch_size": max(2, config.batch_size // 2), "steps": config.steps // 2}
         config = dataclasses.replace(config, **fewer)
-    if start is not None:
-        less = {"steps": config.steps // 2, "learning_rate": config.learning_rate / 4}
-        config = dataclasses.replace(config, **less)
     tokens, lengths, _ = captions(canvases.canvases.scenes, config.languages, captioning.LONGEST)
     arrays = {"seen": canvases.features, "tokens": tokens, "lengths": lengths}
     rngs = jax.random.split(key_of(config))
     params = jax.jit(init, static_argnums=(1, 2))(rngs[0], config, name)
-    params = params if start is None else start
     if name == "retrieval":
         loss: Any = partial(retrieval.loss, config=config)
         optimizer = clipped(adam(config.learning_rate, config.warmup, config.steps, decay=0.99))
