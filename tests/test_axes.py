@@ -448,10 +448,12 @@ NUMBERS = {
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
     "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
     "sample": lambda option: search(jattn.sample, rng=RNG, **option),
+    "scalable_softmax": lambda option: jattn.scalable_softmax(SEQUENCE, **option),
     "scaled_dot_product_attention": lambda option: jattn.scaled_dot_product_attention(
         SEQUENCE, SEQUENCE, SEQUENCE, **option
     ),
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
+    "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
     "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
     "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
