@@ -53,28 +53,42 @@ def pytest_generate_tests(metafunc):
 # What a second version of Python and JAX tells nothing new about, by file, with the reason. These
 # tests are marked `once`, and `-m "not once"` leaves them out.
 ONCE = {
+    "test_article": "runs a tutorial's example in NumPy",
     "test_benchmark": "runs other libraries in processes of their own, a small size of each",
     "test_captions": "trains small models of an experiment",
+    "test_checks": "reads the reports of a command",
     "test_choosing": "trains small models of an experiment",
+    "test_command": "reads what commands print",
     "test_differences": "asks other libraries",
     "test_emoji": "trains small models of an experiment",
     "test_experiment_commands": "starts the commands of experiments",
+    "test_explorer": "runs a page in a browser",
+    "test_files": "writes and reads files",
     "test_fine_tuning": "trains small models of an experiment",
     "test_fine_tuning_pronunciation": "trains small models of an experiment",
+    "test_importing": "reads files of weights",
+    "test_killed_runs": "starts processes and ends them",
     "test_language": "trains small models of an experiment",
     "test_layers": "reads the source",
     "test_mutations": "tests the tests",
+    "test_pictures": "draws pictures",
+    "test_places": "writes files of a mechanism and reads what is missing",
+    "test_plots": "draws pictures",
     "test_pronunciation": "trains small models of an experiment",
     "test_results": "reads records of experiments",
     "test_scaling": "trains small models of an experiment, in several processes",
     "test_scaling_processes": "starts processes of an experiment",
     "test_seq2seq": "trains small models of an experiment",
+    "test_signals": "sends signals to processes",
     "test_speech": "trains small models of an experiment",
     "test_translation": "trains small models of an experiment",
     "test_vision": "trains small models of an experiment",
 }
-# The same for the code of pages that train a model.
-ONCE_PAGES = {"docs/tasks.md", "docs/training.md", "docs/fine-tuning.md"}
+# The same for the code of pages that train a model, draw, or write files.
+ONCE_PAGES = {
+    *("docs/tasks.md", "docs/training.md", "docs/fine-tuning.md"),
+    *("docs/article.md", "docs/article.zh.md", "docs/pictures.md", "docs/adding-a-mechanism.md"),
+}
 
 
 def pytest_collection_modifyitems(items):
