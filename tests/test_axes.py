@@ -1,6 +1,7 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
 """Every mistake in an argument of a public function is a ValueError that says what and where."""
 
+import functools
 import inspect
 import re
 from collections import Counter
@@ -584,7 +585,7 @@ def test_D1_parameters_are_drawn_in_every_dtype(function):
     required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
     sizes = {argument: RNG if argument == "rng" else 3 for argument in required}
     for dtype in ("bfloat16", "float16", "float32", "float64"):
-        drawn = jax.tree.leaves(function(**sizes, dtype=dtype))
+        drawn = jax.tree.leaves(jax.jit(functools.partial(function, **sizes, dtype=dtype))())
         floats = [x for x in drawn if jax.numpy.issubdtype(x.dtype, jax.numpy.floating)]
         assert floats
         assert {x.dtype.name for x in floats} == {dtype}

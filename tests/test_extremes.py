@@ -96,17 +96,16 @@ def huge_scores(dtype, size):
     return scores.astype(dtype)
 
 
-@pytest.mark.parametrize(("dtype", "size"), HUGE)
-@each("row", having("scores"))
-def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
-    factor, scores = np.dtype(dtype).type(0.3), huge_scores(dtype, size)
-    cotangent = np.random.default_rng(6).standard_normal(scores.shape).astype(dtype)
+@functools.cache
+def scaled_weights(name):
+    """Options of a normalizer, and its weights of scaled scores with their derivatives."""
+    row = next(row for row in MECHANISMS if row.name == name)
     given = row.hardest().case.options.items()
     options = {name: option for name, option in given if name != "mask" and option is not DRAWN}
     function = functools.partial(row.function, **options)
 
     @as_users_get_it
-    def run(scores, mask, bias):
+    def run(scores, mask, bias, factor, cotangent):
         def scaled(scores, bias):
             return function(scores * factor + bias, mask), function(scores * factor)
 
@@ -115,9 +114,18 @@ def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
         _, second = jax.jvp(jax.grad(total), (scores,), (cotangent,))
         return output, pullback((cotangent, cotangent))[1], second
 
+    return options, run
+
+
+@pytest.mark.parametrize(("dtype", "size"), HUGE)
+@each("row", having("scores"))
+def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
+    factor, scores = np.dtype(dtype).type(0.3), huge_scores(dtype, size)
+    cotangent = np.random.default_rng(6).standard_normal(scores.shape).astype(dtype)
+    options, run = scaled_weights(row.name)
     hidden = np.zeros_like(scores)
     hidden[0], hidden[2, 2] = -np.inf, -np.inf
-    (masked_weights, weights), gradient, second = run(scores, RAGGED, hidden)
+    (masked_weights, weights), gradient, second = run(scores, RAGGED, hidden, factor, cotangent)
     assert_finite((masked_weights, weights, gradient, second))
     exact = (scores * factor).astype(np.longdouble)
     tolerance = 8 * ROUNDING[dtype]
