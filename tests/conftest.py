@@ -4,6 +4,7 @@ The parameters are `mechanism`, each `call` of each mechanism, or the `hardest` 
 """
 
 import functools
+import gc
 import os
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 try:
-    from jattn.catalog import MECHANISMS
+    from compiled import representatives
+
+    from jattn.catalog import MECHANISMS, Mechanism
 except AttributeError as error:  # A row of a function that is not exported, and no test can run.
     from places import forgotten
 
@@ -93,15 +96,38 @@ ONCE_PAGES = {
 }
 
 
+# Of these files a second version runs the first row of each family alone.
+ONCE_BUT_FOR_REPRESENTATIVES = {
+    *("test_axes", "test_debug", "test_export", "test_symbolic_sizes", "test_transforms"),
+}
+
+
+def row_of(parameters):
+    """Returns the row that a test is about, None if it is about none."""
+    for value in parameters.values():
+        row = getattr(value, "mechanism", value)
+        if isinstance(row, Mechanism):
+            return row
+    return None
+
+
+def is_run_once(item):
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if item.path.stem in ONCE_BUT_FOR_REPRESENTATIVES:
+        row = row_of(parameters)
+        return row is not None and row not in representatives()
+    of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
+    return item.path.stem in ONCE or (of_a_page and parameters.get("name") in ONCE_PAGES)
+
+
 def pytest_collection_modifyitems(items):
     """Marks what is run once; first come the files that share what `compiled` compiles."""
     sharing = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
     items.sort(key=lambda item: item.path.stem not in sharing)
     for item in items:
-        page = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
-        if item.path.stem in ONCE or (of_a_page and page in ONCE_PAGES):
+        if is_run_once(item):
             item.add_marker(pytest.mark.once)
+    gc.freeze()  # Modules and tests stay until the end: collections need not look at them.
 
 
 @pytest.fixture(autouse=True)
