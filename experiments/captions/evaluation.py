@@ -46,7 +46,9 @@ def measure(
     said, weights = [], []
     for first in range(0, len(tokens), AT_ONCE):
         rows = slice(first, first + AT_ONCE)
-        said.append(captioning.caption(params, seen[rows], config=config, model=model)[0])
+        said.append(
+            captioning.caption(params, seen[rows], languages=config.languages, model=model)[0]
+        )
         weights.append(captioning.attended(params, seen[rows], tokens[rows], model=model))
     exact = (np.concatenate(said) == tokens[..., 1:]).all(-1)
     canvas, language, word = np.nonzero(named >= 0)

@@ -193,8 +193,10 @@ def optimizer(config: Config, model: str) -> optax.GradientTransformation:
     return optax.partition({"average": average, "others": chosen}, labels)
 
 
-@partial(jax.jit, static_argnames=("config", "model"))
-def caption(params: Params, seen: Float[Array, "b s v"], *, config: Config, model: str) -> Any:
+@partial(jax.jit, static_argnames=("languages", "model"))
+def caption(
+    params: Params, seen: Float[Array, "b s v"], *, languages: tuple[str, ...], model: str
+) -> Any:
     """Returns the caption of each canvas in each language: tokens [b l t], and weights [b l t s].
 
     Words are taken greedily. Hard attention reads the most probable place.
@@ -208,7 +210,7 @@ def caption(params: Params, seen: Float[Array, "b s v"], *, config: Config, mode
         )
         return found.tokens, found.collected
 
-    return jax.vmap(jax.vmap(said, (None, 0)), (0, None))(memory, starts(config.languages))
+    return jax.vmap(jax.vmap(said, (None, 0)), (0, None))(memory, starts(languages))
 
 
 @partial(jax.jit, static_argnames="model")

@@ -86,7 +86,7 @@ def examples() -> Canvases:
 def strips_of(out: Path, name: str, canvases: Canvases, seen: np.ndarray) -> Iterator[Strip]:
     """Yields what a model says of the canvases, in each language."""
     params, config = load_weights(out, name)
-    tokens, weights = captioning.caption(params, seen, config=config, model=name)
+    tokens, weights = captioning.caption(params, seen, languages=config.languages, model=name)
     meaning = names(config.languages)
     for index, image in enumerate(canvases.images):
         for place, language in enumerate(config.languages):
