@@ -1,9 +1,10 @@
-"""The `jattn` command: lists mechanisms, traces or checks one of them, starts a new one."""
+"""The `jattn` command: lists, shows, traces and checks mechanisms, and starts a new one."""
 
 import argparse
 import contextlib
 import difflib
 import io
+import json
 import os
 import re
 import sys
@@ -14,30 +15,19 @@ from typing import Any, NoReturn
 import jax
 
 import jattn
+from jattn import descriptions
 from jattn.catalog import MECHANISMS, Case, CaseCall, Mechanism
 from jattn.catalog.row import SIZES
 from jattn.catalog.skeleton import files, places, write_all
 from jattn.catalog.templates import FAMILIES
 from jattn.plots.labelled import printable
-from jattn.testing import check, precision
-from jattn.testing.properties import ROUNDING
+from jattn.testing import check
 from jattn.tracing import trace
 from jattn.tracing.record import table
 
 AXES = sorted({*SIZES, *(axis for row in MECHANISMS for axis in row.sizes)})
 GUIDE = "docs/adding-a-mechanism.md"
 LARGEST = 2**31 - 1  # Of an axis: the largest index that is an int32.
-PREAMBLE = """# Mechanisms
-
-Every mechanism of the catalog, with its cost, its source and its largest errors. Written by
-`python -m jattn mechanisms --markdown docs/mechanisms.md`.
-
-The errors are those of the value and of the gradient (`value / gradient`) against the oracle, as
-a part of the largest entry of the same array, in units of rounding of the dtype: 2⁻⁵³ in float64,
-2⁻²⁴ in float32, 2⁻¹¹ in float16, 2⁻⁸ in bfloat16. In half precision, rounding an exact result
-costs up to one. Measured with jax {version} on a {device}, on the case of each row that gives
-the most arguments. The letters are the axes of [conventions.md](conventions.md).
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,12 +70,18 @@ def command_line() -> "Parser":
         added.set_defaults(run=run)
         return added
 
-    listing = command("mechanisms", run_mechanisms, "list the mechanisms")
-    text = "measure the errors of each, for a minute or two, and write them as docs/mechanisms.md"
-    listing.add_argument(
+    listing = command("list", run_list, "list the mechanisms")
+    families = dict.fromkeys(row.family for row in MECHANISMS)
+    listing.add_argument("--family", choices=[*families], help="those of one family alone")
+    ways = listing.add_mutually_exclusive_group()
+    ways.add_argument("--json", action="store_true", help="as JSON, one object each")
+    text = "measure the errors of each, for minutes, and write them as docs/mechanisms.md"
+    ways.add_argument(
         "--markdown", nargs="?", const="-", metavar="FILE", help=f"{text}; without FILE, print them"
     )
     named = "name of a mechanism, such as dot_attention"
+    showing = command("show", run_show, "tell what a mechanism is, and how exact it is here")
+    showing.add_argument("mechanism", type=mechanism, help=named)
     tracing = command("trace", run_trace, "show the steps of a mechanism, their shapes and cost")
     tracing.add_argument("mechanism", type=mechanism, help=named)
     for axis in AXES:
@@ -136,7 +132,7 @@ def discard_output() -> None:
 def mechanism(name: str) -> Mechanism:
     rows = {row.name: row for row in MECHANISMS}
     if name not in rows:
-        near = difflib.get_close_matches(name, rows, n=3) or ["`jattn mechanisms` lists all"]
+        near = difflib.get_close_matches(name, rows, n=3) or ["`jattn list` lists all"]
         raise argparse.ArgumentTypeError(f"no mechanism is called {name}; near: {', '.join(near)}")
     return rows[name]
 
@@ -150,19 +146,27 @@ def size(text: str) -> int:
     return int(digits)
 
 
-def run_mechanisms(options: argparse.Namespace) -> int:
+def run_list(options: argparse.Namespace) -> int:
+    rows = [row for row in MECHANISMS if options.family in (None, row.family)]
     file = options.markdown
-    if file is None:
+    if options.json:
+        print(json.dumps([descriptions.record(row) for row in rows], indent=2, ensure_ascii=False))
+    elif file is None:
         header = ("name", "family", "cost", "paper")
-        rows = [(row.name, row.family, row.cost, row.paper) for row in MECHANISMS]
-        print("\n".join(table(header, rows)))
+        lines = [(row.name, row.family, row.cost, row.paper) for row in rows]
+        print("\n".join(table(header, lines)))
     elif file == "-":
-        print(markdown(), end="")
+        print(descriptions.markdown(rows), end="")
     else:
         from jattn.atomic import write_atomically
 
         check_writable(Path(file))  # Before minutes of measuring.
-        write_atomically(file, markdown().encode())
+        write_atomically(file, descriptions.markdown(rows).encode())
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    print(descriptions.description(options.mechanism))
     return 0
 
 
@@ -235,32 +239,6 @@ def named(call: CaseCall) -> Callable[..., Any]:
     function = lambda *inputs: call.function(*inputs)
     function.__name__ = call.name
     return function
-
-
-def markdown() -> str:
-    """Returns the text of docs/mechanisms.md: a table for each family."""
-    text = PREAMBLE.format(version=jax.__version__, device=jax.devices()[0].platform.upper())
-    for family in dict.fromkeys(row.family for row in MECHANISMS):
-        text += f"\n## {family.capitalize()}\n\n"
-        text += f"| Mechanism | Cost | Source | {' | '.join(ROUNDING)} |\n"
-        text += f"|---|---|---|{'---:|' * len(ROUNDING)}\n"
-        for row in (row for row in MECHANISMS if row.family == family):
-            path = row.function.__module__.replace(".", "/")
-            link = r"[arXiv:\1](https://arxiv.org/abs/\1)"
-            source = re.sub(r"arXiv:(\d+\.\d+(?:v\d+)?)", link, row.paper)
-            cells = [f"[`{row.name}`](../{path}.py)", f"`{row.cost}`", source]
-            text += f"| {' | '.join([*cells, *(errors(row, dtype) for dtype in ROUNDING)])} |\n"
-    return text
-
-
-def errors(row: Mechanism, dtype: str) -> str:
-    """Returns the largest errors of the value and of the gradient, in units of rounding."""
-    call = row.hardest()
-    with jax.enable_x64(True):
-        findings = precision(call.function, call.oracle, call.inputs(), dtype=dtype)
-    unit = ROUNDING[dtype]
-    worst = lambda kind: max((f.error / unit for f in findings if f.what.endswith(kind)), default=0)
-    return f"{worst('value'):.2f} / {worst('gradient'):.2f}"
 
 
 if __name__ == "__main__":

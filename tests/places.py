@@ -12,7 +12,7 @@ OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing
 OTHERS |= {"training"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
-REGENERATE = "run `python -m jattn mechanisms --markdown docs/mechanisms.md`"
+REGENERATE = "run `python -m jattn list --markdown docs/mechanisms.md`"
 
 
 def functions_of(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attending import QUICK
 from test_engine_plans import sizes
 
 import jattn
@@ -71,7 +72,7 @@ def every_derivative(function, inputs):
         return inner(cotangent, jax.jvp(function, inputs, direction)[1])
 
     run = lambda *inputs: (jax.jvp(first, inputs, direction), jax.grad(along)(*inputs))
-    return jax.jit(run)(*inputs)
+    return jax.jit(run, compiler_options=QUICK)(*inputs)
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from jattn import __main__ as command
-from jattn import testing
+from jattn import descriptions, testing
 from jattn.catalog import MECHANISMS, skeleton
 from jattn.catalog.row import SIZES
 
@@ -19,13 +20,39 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_every_mechanism_is_listed(capsys):
-    assert command.main(["mechanisms"]) == 0
+    assert command.main(["list"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == ["name", "family", "cost", "paper"]
     assert [line.split()[:2] for line in lines] == [[row.name, row.family] for row in MECHANISMS]
     for line, row in zip(lines, MECHANISMS, strict=True):
         assert row.cost in line
         assert row.paper in line
+
+
+def test_a_family_is_listed_as_json(capsys):
+    assert command.main(["list", "--family", "score", "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [x["name"] for x in records] == [row.name for row in MECHANISMS if row.family == "score"]
+    dot = records[0]
+    assert dot["function"] == "jattn.attention.dot.dot_attention"
+    assert dot["arguments"]["query"] == "[t k]"
+    assert dot["paper"].startswith("Luong et al. 2015")
+
+
+def test_a_mechanism_is_shown_with_its_laws_and_errors(capsys):
+    assert command.main(["show", "off_by_one_softmax"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("off_by_one_softmax\n")
+    for part in (
+        "exp(scores[s]) / (1 + Σ exp(scores))",
+        "source: Miller 2023",
+        "law: a softmax with one more key",
+        "exception from S6: a row of weights does not sum to one",
+        "errors in float64: ",
+    ):
+        assert part in shown
+    scores = next(line.split() for line in shown.splitlines() if line.startswith("scores"))
+    assert scores == ["scores", "[t", "s]"]
 
 
 @pytest.mark.parametrize("sizes", [{}, {"t": 2, "s": 17}])
@@ -65,8 +92,8 @@ def test_markdown_has_each_row_and_its_errors(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(
         command, "MECHANISMS", [row for row in MECHANISMS if row.name == "dot_attention"]
     )
-    monkeypatch.setattr(command, "ROUNDING", {"float32": 2.0**-24})
-    assert command.main(["mechanisms", "--markdown"]) == 0
+    monkeypatch.setattr(descriptions, "ROUNDING", {"float32": 2.0**-24})
+    assert command.main(["list", "--markdown"]) == 0
     text = capsys.readouterr().out
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| [")]
     assert [row[0] for row in rows] == ["| [`dot_attention`](../jattn/attention/dot.py)"]
@@ -74,8 +101,8 @@ def test_markdown_has_each_row_and_its_errors(capsys, monkeypatch, tmp_path):
     value, gradient = map(float, rows[0][-1].removesuffix(" |").split(" / "))
     assert 0.0 < value < 8.0
     assert 0.0 < gradient < 32.0
-    monkeypatch.setattr(command, "markdown", lambda: text)  # Measured once is enough.
-    assert command.main(["mechanisms", "--markdown", str(tmp_path / "table.md")]) == 0
+    monkeypatch.setattr(descriptions, "markdown", lambda rows: text)  # Measured once is enough.
+    assert command.main(["list", "--markdown", str(tmp_path / "table.md")]) == 0
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == text
 
 
@@ -83,7 +110,7 @@ WRONG = {
     "trace adittive_attention": "jattn trace: argument mechanism: no mechanism is called "
     "adittive_attention; near: additive_attention",
     "check attend": "jattn check: argument mechanism: no mechanism is called attend; near: ",
-    "trace xyz": "no mechanism is called xyz; near: `jattn mechanisms` lists all",
+    "trace xyz": "no mechanism is called xyz; near: `jattn list` lists all",
     "trace dot_attention --t 0": "argument --t: 0 is no size, expected at least 1",
     "trace dot_attention --t two": "argument --t: two is no size, expected at least 1",
     "trace dot_attention --t 2147483648": "2147483648 is no size, expected at most 2147483647",
@@ -92,9 +119,9 @@ WRONG = {
     "trace \x1b[31m": "no mechanism is called \\x1b[31m",
     "trace dot_attention --n 11": "jattn: dot_attention has no axis n",
     "trace softmax": "jattn: trace: softmax names no intermediate",
-    "mechanisms --markdown {file}/table.md": "cannot write: ",
-    "mechanisms --markdown {file}/..": "cannot write: ",
-    "mechanisms --mark table.md": "unrecognized arguments: --mark table.md",
+    "list --markdown {file}/table.md": "cannot write: ",
+    "list --markdown {file}/..": "cannot write: ",
+    "list --mark table.md": "unrecognized arguments: --mark table.md",
     "check": "jattn check: the following arguments are required: mechanism",
     "new 3d": "jattn: 3d is no name, expected lower-case words joined by underscores",
     "new Cosine": "jattn: Cosine is no name, expected lower-case words joined by underscores",
@@ -114,7 +141,7 @@ WRONG = {
 @pytest.mark.parametrize("line", WRONG)
 def test_what_is_wrong_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path, line):
     # So that nothing is measured first: options are checked before the work.
-    monkeypatch.setattr(command, "markdown", lambda: pytest.fail("measured"))
+    monkeypatch.setattr(descriptions, "markdown", lambda rows: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as stopped:
         command.main(line.format(file=tmp_path / "file").split())
@@ -146,7 +173,7 @@ def test_output_that_cannot_be_written_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(SystemExit) as stopped:
-        command.main(["mechanisms"])
+        command.main(["list"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "jattn: No space left on device\n"
 
@@ -171,7 +198,7 @@ def run_as_a_program(*arguments, **options):
 def test_a_reader_that_has_enough_ends_the_command_quietly():
     reader, writer = os.pipe()
     os.close(reader)
-    done = run_as_a_program("-m", "jattn", "mechanisms", stdout=writer)
+    done = run_as_a_program("-m", "jattn", "list", stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -183,7 +210,7 @@ import os, sys
 from jattn.__main__ import main  # Such a user may not be able to read the packages.
 if os.getuid() == 0:
     os.setgid(54321), os.setuid(54321)
-sys.exit(main(["mechanisms"]))
+sys.exit(main(["list"]))
 """
 
 
@@ -246,6 +273,6 @@ def test_files_are_written_all_or_not_at_all(tmp_path):
 
 def test_errors_are_in_units_of_rounding():
     row = next(row for row in MECHANISMS if row.name == "dot_attention")
-    value, gradient = map(float, command.errors(row, "float32").split(" / "))
+    value, gradient = map(float, descriptions.errors(row, "float32").split(" / "))
     assert 0.0 < value < 8.0
     assert value < gradient < 32.0

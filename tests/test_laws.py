@@ -1,13 +1,13 @@
-"""Laws and closed forms of tests/laws.py."""
+"""Laws and closed forms of jattn.testing.laws."""
 
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws import LAWS, page
 
 import jattn
+from jattn.testing.laws import LAWS, page
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
@@ -33,4 +33,4 @@ def test_a_law_can_fail(monkeypatch):
 
 def test_the_page_of_laws_is_up_to_date():
     path = Path(__file__).parent.parent / "docs/laws.md"
-    assert path.read_text("utf-8") == page(), "run `python tests/laws.py > docs/laws.md`"
+    assert path.read_text("utf-8") == page(), "run `python -m jattn.testing.laws > docs/laws.md`"

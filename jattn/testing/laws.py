@@ -1,7 +1,7 @@
 """Laws and closed forms that mechanisms obey, whatever code computes them.
 
 Each is a function that yields pairs of arrays that have to be equal. Its docstring states the law.
-`python tests/laws.py` prints docs/laws.md.
+`python -m jattn.testing.laws` prints docs/laws.md.
 """
 
 import functools
@@ -268,7 +268,7 @@ PAGE = """\
 Properties that hold whatever code computes a mechanism. A mistake in a convention, such as an index
 that is shifted or a length that counts padding, breaks one of them, even where training does not
 notice it. The test suite checks each in float64, to a relative error of 1e-12.
-`python tests/laws.py` prints this page.
+`python -m jattn.testing.laws` prints this page.
 
 | Mechanism | Law |
 |---|---|
