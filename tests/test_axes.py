@@ -231,7 +231,7 @@ def test_options_of_another_kind_are_refused_by_name(message):
 
 WITH_SIZES = [
     function
-    for package in (jattn, jattn.biases)
+    for package in (jattn, jattn.biases, jattn.images)
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
@@ -420,6 +420,16 @@ def of_step(option):
     return jattn.transformer_step(params, state, SEQUENCE[0], memory, **option)
 
 
+DIFFERENTIAL = jattn.init_differential(RNG, heads=1, query_size=2, head_size=2)
+LATENT = jattn.init_latent(
+    RNG,
+    heads=1,
+    size=2,
+    head_size=2,
+    rotary_size=2,
+    query_latent_size=2,
+    key_latent_size=2,
+)
 LAYERS = jattn.init_stacked_gru(RNG, input_size=2, units=2, layers=2)
 LAYER_NORM, RMS_NORM = jattn.init_layer_norm(size=2), jattn.init_rms_norm(size=2)
 # Of each function with a number among its options, a call with one of them.
@@ -430,15 +440,37 @@ NUMBERS = {
     ),
     "beam_search": lambda option: search(jattn.beam_search, beam_size=2, **option),
     "causal_decode": lambda option: of_causal_stack(option),
+    "clip_latent_query_key": lambda option: jattn.clip_latent_query_key(
+        LATENT, np.ones(1), **option
+    ),
+    "clip_query_key": lambda option: jattn.clip_query_key(HEADS, np.ones(1), **option),
     "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
+    "absorbed_latent_attention": lambda option: jattn.absorbed_latent_attention(
+        LATENT, SEQUENCE, *jattn.latent_memory(LATENT, SEQUENCE), **option
+    ),
+    "differential_attention": lambda option: jattn.differential_attention(
+        DIFFERENTIAL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "dot_product_attention": lambda option: attend_batched(**option),
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
+    "dynamic_graph_attention": lambda option: jattn.dynamic_graph_attention(
+        jattn.init_dynamic_graph(RNG, query_size=2, key_size=2, units=3),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+        **option,
+    ),
     "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
     "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
     "flex_attention": lambda option: jattn.flex_attention(
         *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
     ),
+    "gated_attention": lambda option: jattn.gated_attention(
+        jattn.GatedParams(HEADS, WEIGHT[None, :2]), SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
+    "graph_attention": lambda option: jattn.graph_attention(
+        jattn.init_graph(RNG, size=2, units=3), SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
+    "latent_attention": lambda option: jattn.latent_attention(LATENT, SEQUENCE, SEQUENCE, **option),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
@@ -454,11 +486,22 @@ NUMBERS = {
         SEQUENCE, SEQUENCE, SEQUENCE, **option
     ),
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
+    "slot_attention": lambda option: jattn.slot_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
     "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
+    "talking_heads_attention": lambda option: jattn.talking_heads_attention(
+        jattn.init_talking_heads(RNG, heads=1, query_size=2, head_size=2),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+        **option,
+    ),
     "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
     "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
     "transformer_step": of_step,
+    "value_residual_attention": lambda option: jattn.value_residual_attention(
+        jattn.init_value_residual(RNG, heads=1, query_size=2),
+        *(SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE[:, None]),
+        **option,
+    ),
 }
 
 

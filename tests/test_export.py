@@ -182,6 +182,25 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
             of_shape(2, 3, 4),
         ),
     ),
+    "latent_memory": (
+        functools.partial(jattn.latent_memory, turn=jattn.rotary),
+        (
+            parameters(
+                jattn.init_latent,
+                heads=2,
+                size=4,
+                head_size=3,
+                rotary_size=2,
+                query_latent_size=3,
+                key_latent_size=2,
+            ),
+            of_shape(5, 4),
+        ),
+    ),
+    "value_heads": (
+        jattn.value_heads,
+        (parameters(jattn.init_multi_head, heads=2, query_size=4), of_shape(5, 4)),
+    ),
     "sinusoidal_positions, half_split_rotary": (
         told_positions,
         (of_shape(5, 4), jax.ShapeDtypeStruct((), "int32")),
@@ -267,7 +286,9 @@ def test_every_public_function_is_lowered():
         and name not in lowered
         and not name.startswith(("init_", "_"))
     }
-    assert left == {"luong_start", "luong_step", "read_by", "trace"}
+    assert left == {
+        *("initial_balance", "luong_start", "luong_step", "over_queries", "read_by", "trace")
+    }
 
 
 def test_what_cannot_be_lowered_is_noticed():
