@@ -66,9 +66,15 @@ from jattn.normalizers import softmax as softmax
 from jattn.normalizers import softpick as softpick
 from jattn.normalizers import sparsemax as sparsemax
 from jattn.normalizers import top_k_softmax as top_k_softmax
+from jattn.positions import by_parts_frequencies as by_parts_frequencies
 from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import interpolated_frequencies as interpolated_frequencies
+from jattn.positions import ntk_frequencies as ntk_frequencies
 from jattn.positions import rotary as rotary
+from jattn.positions import rotary_frequencies as rotary_frequencies
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
+from jattn.positions import yarn_attention_factor as yarn_attention_factor
+from jattn.positions import yarn_frequencies as yarn_frequencies
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import DecoderOutput as DecoderOutput
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode

@@ -221,6 +221,52 @@ def rotated_scores_depend_on_distances_alone():
 
 
 @law
+def interpolated_frequencies_are_divided_positions():
+    """interpolated_frequencies: positions over the factor, at the frequencies as they were."""
+    frequencies = jattn.rotary_frequencies(K)
+    slower = jattn.interpolated_frequencies(frequencies, factor=4.0)
+    turned = jattn.rotary(KEY, np.arange(S) / 4, frequencies=frequencies)
+    yield jattn.rotary(KEY, np.arange(S), frequencies=slower), turned
+
+
+@law
+def ntk_frequencies_have_a_larger_base():
+    """ntk_frequencies: those of base factor^(k / (k - 2)), whose last is the last over factor."""
+    frequencies = jattn.rotary_frequencies(10, base=100.0)
+    scaled = jattn.ntk_frequencies(frequencies, factor=8.0)
+    yield scaled, jattn.rotary_frequencies(10, base=100.0 * 8.0 ** (10 / 8))
+    yield scaled[[0, -1]], frequencies[[0, -1]] / [1.0, 8.0]
+
+
+@law
+def llama_3_keeps_four_turns_and_interpolates_one():
+    """by_parts_frequencies: of 8192 positions, 4 turns stay, 1 is an 8th, 2.5 halve the way."""
+    turns = np.array([9.0, 4.0, 2.5, 1.0, 0.1])
+    frequencies = 2 * np.pi * turns / 8192
+    scaled = jattn.by_parts_frequencies(frequencies, factor=8.0, length=8192, fast=4.0)
+    yield scaled / frequencies, np.array([1.0, 1.0, 9 / 16, 1 / 8, 1 / 8])
+
+
+@law
+def yarn_keeps_the_first_pairs_and_divides_the_last():
+    """yarn_frequencies: of 128 features and 4096 positions, pairs to 20 stay, 46 on are over 16."""
+    frequencies = jattn.rotary_frequencies(128)
+    ratio = jattn.yarn_frequencies(frequencies, factor=16.0, length=4096) / frequencies
+    yield ratio[:21], np.ones(21)
+    yield ratio[33], 1 - 15 / 32
+    yield ratio[46:], np.full(18, 1 / 16)
+
+
+@law
+def yarn_has_the_published_factors():
+    """yarn_attention_factor: 1.27726 for 16, 1.48520 for 128, 1.26080 for 40 and 0.707."""
+    factors = (16.0, 1.0), (128.0, 1.0), (40.0, 0.707)
+    found = [jattn.yarn_attention_factor(factor, strength=m) for factor, m in factors]
+    yield np.round(found, 5), np.array([1.27726, 1.48520, 1.26080])
+    yield np.round(found[2] ** 2, 4), 1.5896
+
+
+@law
 def sinusoids_of_a_shift_are_rotated():
     """sinusoidal_positions: a later position is an earlier one, each pair turned by its angle."""
     table = np.asarray(jattn.sinusoidal_positions(9, 6))

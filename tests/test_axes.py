@@ -421,6 +421,7 @@ def of_step(option):
 
 LAYERS = jattn.init_stacked_gru(RNG, input_size=2, units=2, layers=2)
 LAYER_NORM, RMS_NORM = jattn.init_layer_norm(size=2), jattn.init_rms_norm(size=2)
+FREQUENCIES = np.array([1.0, 0.1, 0.01])
 # Of each function with a number among its options, a call with one of them.
 NUMBERS = {
     "attend_to_cache": lambda option: jattn.attend_to_cache(SEQUENCE[:, None], CACHE, **option),
@@ -428,6 +429,9 @@ NUMBERS = {
         BAHDANAU, MEMORY, np.arange(2), rng=RNG, **option
     ),
     "beam_search": lambda option: search(jattn.beam_search, beam_size=2, **option),
+    "by_parts_frequencies": lambda option: jattn.by_parts_frequencies(
+        FREQUENCIES, **{"factor": 4.0, "length": 8.0, **option}
+    ),
     "causal_decode": lambda option: of_causal_stack(option),
     "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
     "dot_product_attention": lambda option: attend_batched(**option),
@@ -438,6 +442,9 @@ NUMBERS = {
         *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
     ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
+    "interpolated_frequencies": lambda option: jattn.interpolated_frequencies(
+        FREQUENCIES, **option
+    ),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
@@ -445,8 +452,10 @@ NUMBERS = {
     "multi_head_attention": lambda option: jattn.multi_head_attention(
         HEADS, SEQUENCE, SEQUENCE, SEQUENCE, dropout_rng=RNG, **option
     ),
+    "ntk_frequencies": lambda option: jattn.ntk_frequencies(FREQUENCIES, **option),
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
     "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
+    "rotary_frequencies": lambda option: jattn.rotary_frequencies(4, **option),
     "sample": lambda option: search(jattn.sample, rng=RNG, **option),
     "scalable_softmax": lambda option: jattn.scalable_softmax(SEQUENCE, **option),
     "scaled_dot_product_attention": lambda option: jattn.scaled_dot_product_attention(
@@ -458,6 +467,12 @@ NUMBERS = {
     "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
     "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
     "transformer_step": of_step,
+    "yarn_attention_factor": lambda option: jattn.yarn_attention_factor(
+        **{"factor": 2.0, **option}
+    ),
+    "yarn_frequencies": lambda option: jattn.yarn_frequencies(
+        FREQUENCIES, **{"factor": 4.0, "length": 8.0, **option}
+    ),
 }
 
 

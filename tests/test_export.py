@@ -267,7 +267,9 @@ def test_every_public_function_is_lowered():
         and name not in lowered
         and not name.startswith(("init_", "_"))
     }
-    assert left == {"luong_start", "luong_step", "read_by", "trace"}
+    # The two of rotary positions return numbers that are known before the run.
+    known = {"rotary_frequencies", "yarn_attention_factor"}
+    assert left == known | {"luong_start", "luong_step", "read_by", "trace"}
 
 
 def test_what_cannot_be_lowered_is_noticed():
