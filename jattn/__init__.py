@@ -57,6 +57,7 @@ from jattn.layers import init_rms_norm as init_rms_norm
 from jattn.layers import layer_norm as layer_norm
 from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
+from jattn.normalizers import entmax as entmax
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import scalable_softmax as scalable_softmax

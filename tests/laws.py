@@ -72,6 +72,15 @@ def entmax15_of_two():
 
 
 @law
+def entmax_has_softmax_entmax15_and_sparsemax_as_its_orders():
+    """entmax: of order 1 it is softmax, of 1.5 entmax15, of 2 sparsemax, and next to 1 no jump."""
+    for alpha, same in ((1.0, jattn.softmax), (1.5, jattn.entmax15), (2.0, jattn.sparsemax)):
+        yield jattn.entmax(3 * SCORES, alpha=alpha), same(3 * SCORES)
+    slope = jax.grad(lambda alpha: jattn.entmax(SCORES, alpha=alpha)[0, 0])
+    yield slope(jnp.asarray(1.0)), slope(jnp.asarray(1.0 + 1e-13))
+
+
+@law
 def scalable_softmax_has_odds_of_powers():
     """scalable_softmax: the ratio of two weights is n to the strength times their difference."""
     weights = jattn.scalable_softmax(SCORES, strength=0.43)

@@ -438,6 +438,7 @@ NUMBERS = {
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
     "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
     "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
+    "entmax": lambda option: jattn.entmax(SEQUENCE, **option),
     "flex_attention": lambda option: jattn.flex_attention(
         *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
     ),

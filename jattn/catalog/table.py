@@ -119,6 +119,16 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(), case(mask=RAGGED)),
     ),
     Mechanism(
+        jattn.entmax,
+        family="normalizer",
+        paper="Peters et al. 2019, arXiv:1905.05702",
+        cost="t s",
+        cases=(case(alpha=DRAWN), case(alpha=1.75), case(mask=RAGGED, alpha=DRAWN)),
+        # The gradient of the order is the remainder of terms that cancel.
+        conditioning=CANCELLING,
+        positive=("alpha",),
+    ),
+    Mechanism(
         jattn.dot_attention,
         family="score",
         paper="Luong et al. 2015, arXiv:1508.04025, 3.1",

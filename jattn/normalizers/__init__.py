@@ -8,6 +8,7 @@ ValueError.
 """
 
 from jattn.normalizers.counted import Normalizer as Normalizer
+from jattn.normalizers.entmax import entmax as entmax
 from jattn.normalizers.exponential import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers.exponential import scalable_softmax as scalable_softmax
 from jattn.normalizers.exponential import softmax as softmax

@@ -387,6 +387,22 @@ MUTANTS = (
         "entmax15",
     ),
     Mutant(
+        "entmax whose powers are 1 / alpha",
+        "jattn.normalizers.entmax",
+        "jnp.asarray(alpha, scores.dtype) - 1.0",
+        "jnp.asarray(alpha, scores.dtype)",
+        VALUE,
+        "entmax",
+    ),
+    Mutant(
+        "entmax whose threshold loses its gradient",
+        "jattn.normalizers.entmax",
+        "        top = top - (_total(weights) - 1.0) / _divisor(_total(slopes))\n",
+        "        top = top\n",
+        VALUE,
+        "entmax",
+    ),
+    Mutant(
         "computed in half precision",
         "jattn._precision",
         "        inner = inner_dtype(dtype)\n",

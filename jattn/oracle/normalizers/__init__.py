@@ -1,5 +1,6 @@
 """Normalizers in NumPy, one row at a time: masked scores are left out, never set to -inf."""
 
+from jattn.oracle.normalizers.entmax import entmax as entmax
 from jattn.oracle.normalizers.exponential import off_by_one_softmax as off_by_one_softmax
 from jattn.oracle.normalizers.exponential import scalable_softmax as scalable_softmax
 from jattn.oracle.normalizers.exponential import softmax as softmax
