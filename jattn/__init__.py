@@ -11,6 +11,9 @@ from jattn.attention.attend import Attended as Attended
 from jattn.attention.concat import ConcatParams as ConcatParams
 from jattn.attention.concat import concat_attention as concat_attention
 from jattn.attention.concat import init_concat as init_concat
+from jattn.attention.contextual_position import (
+    contextual_position_attention as contextual_position_attention,
+)
 from jattn.attention.dot import dot_attention as dot_attention
 from jattn.attention.general import GeneralParams as GeneralParams
 from jattn.attention.general import general_attention as general_attention
@@ -29,6 +32,12 @@ from jattn.attention.multi_head_params import init_multi_head as init_multi_head
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from jattn.attention.shaw import ShawParams as ShawParams
+from jattn.attention.shaw import init_shaw as init_shaw
+from jattn.attention.shaw import shaw_attention as shaw_attention
+from jattn.attention.transformer_xl import TransformerXLParams as TransformerXLParams
+from jattn.attention.transformer_xl import init_transformer_xl as init_transformer_xl
+from jattn.attention.transformer_xl import transformer_xl_attention as transformer_xl_attention
 from jattn.caches.cache import KeyValueCache as KeyValueCache
 from jattn.caches.cache import init_cache as init_cache
 from jattn.caches.cache import init_rolling_cache as init_rolling_cache
@@ -67,13 +76,21 @@ from jattn.normalizers import softmax as softmax
 from jattn.normalizers import softpick as softpick
 from jattn.normalizers import sparsemax as sparsemax
 from jattn.normalizers import top_k_softmax as top_k_softmax
+from jattn.positions import alternating_axes as alternating_axes
 from jattn.positions import by_parts_frequencies as by_parts_frequencies
+from jattn.positions import contiguous_axes as contiguous_axes
+from jattn.positions import forgetting_bias as forgetting_bias
 from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import half_split_sinusoidal_positions as half_split_sinusoidal_positions
+from jattn.positions import interleaved_axes as interleaved_axes
 from jattn.positions import interpolated_frequencies as interpolated_frequencies
+from jattn.positions import multi_axis_rotary as multi_axis_rotary
 from jattn.positions import ntk_frequencies as ntk_frequencies
 from jattn.positions import rotary as rotary
 from jattn.positions import rotary_frequencies as rotary_frequencies
+from jattn.positions import selective_bias as selective_bias
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
+from jattn.positions import xpos as xpos
 from jattn.positions import yarn_attention_factor as yarn_attention_factor
 from jattn.positions import yarn_frequencies as yarn_frequencies
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState

@@ -276,6 +276,150 @@ def yarn_has_the_published_factors():
 
 
 @law
+def equal_positions_along_all_axes_are_one_axis():
+    """multi_axis_rotary: the same position along all axes is rotary, in all three orders."""
+    text, sections = np.repeat(np.arange(S)[:, None], 3, 1), (2, 1, 1)
+    rows: Any = np.tile(KEY, 2)
+    for axes in (
+        jattn.contiguous_axes(sections),
+        jattn.interleaved_axes(sections),
+        jattn.alternating_axes(4, axes=3),
+    ):
+        found = jattn.multi_axis_rotary(rows, text, axis_of_pair=axes)
+        yield found, jattn.rotary(rows, text[:, 0])
+
+
+@law
+def three_models_have_three_orders_of_axes():
+    """multi_axis_rotary: published sections of Qwen2-VL and Qwen3-VL, and equal ones alternate."""
+    contiguous = jattn.contiguous_axes((16, 24, 24))
+    yield contiguous[[0, 15, 16, 39, 40, 63]], np.array([0, 0, 1, 1, 2, 2])
+    interleaved = jattn.interleaved_axes((24, 20, 20))
+    yield interleaved[:6], np.array([0, 1, 2, 0, 1, 2])
+    yield interleaved[57:], np.array([0, 1, 2, 0, 0, 0, 0])
+    yield jattn.interleaved_axes((5, 5)), jattn.alternating_axes(10, axes=2)
+
+
+@law
+def xpos_products_depend_on_distances_alone():
+    """xpos: moving queries and keys by the same distance, or the centre, changes no score."""
+    score = lambda shift, centre: (
+        jattn.xpos(QUERY, np.arange(T) + shift, centre=centre)
+        @ jattn.xpos(KEY, np.arange(S) + shift, centre=centre, inverse=True).T
+    )
+    yield score(13, 0.0), score(0, 0.0)
+    yield score(13, 40.0), score(0, 0.0)
+
+
+@law
+def xpos_shrinks_a_pair_by_its_ratio():
+    """xpos: 512 positions later a pair is shorter by 0.4 / 1.4, 0.9 / 1.4; without end, as long."""
+    pairs = np.asarray(jattn.xpos(np.ones((1, 4)), np.array([512]))).reshape(2, 2)
+    yield np.sqrt((pairs**2).sum(1) / 2), np.array([0.4, 0.9]) / 1.4
+    far = jattn.xpos(KEY, np.arange(S), scale_base=1e16)
+    yield far, jattn.rotary(KEY, np.arange(S))
+
+
+@law
+def half_split_sinusoids_are_the_same_in_another_order():
+    """half_split_sinusoidal_positions: all sines of sinusoidal_positions, and then its cosines."""
+    pairs, halves = jattn.sinusoidal_positions(5, 7), jattn.half_split_sinusoidal_positions(5, 7)
+    yield halves, pairs[:, [0, 2, 4, 6, 1, 3, 5]]
+    # Tensor2Tensor's exponents i / (n - 1) of n sines.
+    wide = jattn.half_split_sinusoidal_positions(2, 8, base=10000 ** (8 / 6))
+    yield wide[1, :4], np.sin(10000.0 ** (-np.arange(4) / 3))
+
+
+@law
+def constant_forgetting_is_alibi():
+    """forgetting_bias: gates that are all f give alibi with slope -log f to keys before."""
+    past = np.tri(S, dtype=bool)
+    forgetting = jattn.forgetting_bias(jnp.full(S, np.log(0.7)))
+    yield forgetting, np.where(past, biases.alibi(jnp.asarray([-np.log(0.7)])).dense(S, S)[0], 0.0)
+
+
+@law
+def a_closed_gate_hides_what_is_before_it():
+    """forgetting_bias: a gate adds its logarithm to keys before it, and not to its own key."""
+    bias = jattn.forgetting_bias(jnp.asarray([0.0, 0.0, -3.0, 0.0]))
+    yield bias[3], np.array([-3.0, -3.0, 0.0, 0.0])
+    yield jattn.forgetting_bias(jnp.arange(-4.0, 0.0), queries=1, offset=3)[0], [-6, -3, -1, 0]
+
+
+@law
+def selection_hides_from_later_tokens():
+    """selective_bias: token 2 hides token 1 from token 3 on, but not the first or itself."""
+    selection = jnp.zeros((5, 5)).at[2].set(jnp.asarray([9.0, 2.0, 9.0, 9.0, 9.0]))
+    expected = np.zeros((5, 5))
+    expected[3:, 1] = -2.0
+    yield jattn.selective_bias(selection), expected
+    yield jattn.selective_bias(-jnp.abs(KEY @ KEY.T)), np.zeros((S, S))
+
+
+@law
+def one_distance_for_all_is_no_position():
+    """shaw_attention: with limit 0 all keys have the same vector; a table of zeros adds nothing."""
+    params = jattn.ShawParams(jnp.ones((1, K)))
+    scaled = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).weights
+    yield jattn.shaw_attention(params, QUERY, KEY, VALUE).weights, scaled
+    params = jattn.ShawParams(jnp.zeros((5, K)), jnp.zeros((5, V)))
+    yield jattn.shaw_attention(params, QUERY, KEY, VALUE).weights, scaled
+
+
+@law
+def shaw_with_equal_queries_is_a_learned_bias():
+    """shaw_attention: of equal queries, a bias for each distance, with the same clipping."""
+    table = jnp.asarray(RNG.standard_normal((5, K)))
+    query: Any = np.tile(QUERY[:1], (T, 1))
+    bias = biases.relative((table @ QUERY[0] / np.sqrt(K))[:, None]).dense(T, S, offset=2)[0]
+    found = jattn.shaw_attention(jattn.ShawParams(table), query, KEY, VALUE, offset=2)
+    expected = jattn.scaled_dot_product_attention(query, KEY, VALUE, bias=bias)
+    yield found.weights, expected.weights
+
+
+@law
+def transformer_xl_reads_sinusoids_of_distances():
+    """transformer_xl_attention: the four products, gathered for any numbers of queries and keys."""
+    weight = jnp.asarray(RNG.standard_normal((K, 6)))
+    content, position = jnp.asarray(RNG.standard_normal((2, K)))
+    params = jattn.TransformerXLParams(weight, content, position)
+    for offset in (0, S - T, -3, 11):
+        found = jattn.transformer_xl_attention(params, QUERY, KEY, VALUE, offset=offset)
+        scores = np.zeros((T, S))
+        for t in range(T):
+            for s in range(S):
+                turns = (t + offset - s) / 10000.0 ** (np.arange(3) / 3)
+                far = weight @ np.concatenate([np.sin(turns), np.cos(turns)])
+                scores[t, s] = (QUERY[t] + content) @ KEY[s] + (QUERY[t] + position) @ far
+        yield found.weights, jattn.softmax(scores / np.sqrt(K))
+
+
+@law
+def open_gates_count_keys():
+    """contextual_position_attention: open gates give the number of keys up to the query's own."""
+    table = jnp.asarray(RNG.standard_normal((S + 1, K)))
+    key = 100.0 * jnp.ones((S, K))
+    query = jnp.asarray(np.abs(RNG.standard_normal((S, K)))) + 1.0
+    found = jattn.contextual_position_attention(table, query, key, key, mask=masks.causal())
+    counted = np.arange(S)[:, None] - np.arange(S)[None] + 1
+    scores = jnp.take_along_axis(query @ table.T, np.maximum(counted, 0), axis=1)
+    yield found.weights, jattn.softmax(scores, masks.causal())
+
+
+@law
+def half_open_gates_count_half():
+    """contextual_position_attention: one row is no position; a query of zero counts halves."""
+    table = jnp.asarray(RNG.standard_normal((1, K)))
+    found = jattn.contextual_position_attention(table, QUERY, KEY, VALUE).weights
+    yield found, jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).weights
+    grown = jnp.arange(9.0)[:, None] * jnp.ones((9, K))
+    slope = lambda x: jattn.contextual_position_attention(grown, x, KEY, jnp.eye(S)).context[0]
+    _, tangent = jax.jvp(slope, (jnp.zeros((1, K)),), (jnp.ones((1, K)),))
+    scores = KEY.sum(1) / np.sqrt(K) + K * (S - np.arange(S)) / 2
+    yield tangent, (scores - scores.mean()) / S
+
+
+@law
 def sinusoids_of_a_shift_are_rotated():
     """sinusoidal_positions: a later position is an earlier one, each pair turned by its angle."""
     table = np.asarray(jattn.sinusoidal_positions(9, 6))

@@ -234,7 +234,7 @@ WITH_SIZES = [
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
-WITH_SIZES.append(jattn.sinusoidal_positions)
+WITH_SIZES += [jattn.sinusoidal_positions, jattn.half_split_sinusoidal_positions]
 
 
 @pytest.mark.parametrize("function", WITH_SIZES, ids=lambda function: function.__name__)
@@ -274,6 +274,8 @@ LUONG = jattn.init_luong_decoder(RNG, attention=ADDITIVE, **DECODER)
 MEMORY = jattn.encode(ENCODER, np.array([1, 2, 3]))
 HEADS = jattn.init_multi_head(RNG, heads=1, query_size=2)
 BATCHED: Any = np.random.default_rng(0).standard_normal((1, 5, 1, 2))
+TRANSFORMER_XL = jattn.init_transformer_xl(RNG, key_size=2, features=4)
+SHAW = jattn.init_shaw(RNG, key_size=2, value_size=2, limit=1)
 EMPTY = jattn.init_cache(1, capacity=8, key_value_heads=1, key_size=2)
 
 
@@ -315,6 +317,17 @@ INTEGERS = {
         *("query_offset", 2),
         lambda x: jattn.multi_head_attention(
             HEADS, SEQUENCE, SEQUENCE, SEQUENCE, turn=jattn.rotary, query_offset=x
+        ),
+    ),
+    "forgetting_bias": ("offset", 2, lambda x: jattn.forgetting_bias(SEQUENCE[:, 0], offset=x)),
+    "shaw_attention": (
+        *("offset", 2),
+        lambda x: jattn.shaw_attention(SHAW, SEQUENCE, SEQUENCE, SEQUENCE, offset=x),
+    ),
+    "transformer_xl_attention": (
+        *("offset", 2),
+        lambda x: jattn.transformer_xl_attention(
+            TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, offset=x
         ),
     ),
     "rotary": ("positions", [0, 1, 2, 3, 4], lambda x: jattn.rotary(SEQUENCE, x)),
@@ -400,6 +413,9 @@ def of_decoder(function, option, **options):
     sizes = {"size": 2, "heads": 1, "hidden_size": 3}
     params = {
         "decoder_block": lambda: jattn.init_decoder_block(RNG, **sizes),
+        "transformer_xl_attention": lambda option: jattn.transformer_xl_attention(
+            TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+        ),
         "transformer_decoder": lambda: jattn.init_transformer_decoder(RNG, layers=1, **sizes),
     }[function]()
     return getattr(jattn, function)(params, SEQUENCE, SEQUENCE, **option, **options)
@@ -442,6 +458,9 @@ NUMBERS = {
     "flex_attention": lambda option: jattn.flex_attention(
         *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
     ),
+    "half_split_sinusoidal_positions": lambda option: jattn.half_split_sinusoidal_positions(
+        3, 4, **option
+    ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
     "interpolated_frequencies": lambda option: jattn.interpolated_frequencies(
         FREQUENCIES, **option
@@ -452,6 +471,9 @@ NUMBERS = {
     ),
     "multi_head_attention": lambda option: jattn.multi_head_attention(
         HEADS, SEQUENCE, SEQUENCE, SEQUENCE, dropout_rng=RNG, **option
+    ),
+    "multi_axis_rotary": lambda option: jattn.multi_axis_rotary(
+        SEQUENCE, np.zeros((5, 1), int), axis_of_pair=np.zeros(1, int), **option
     ),
     "ntk_frequencies": lambda option: jattn.ntk_frequencies(FREQUENCIES, **option),
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
@@ -465,9 +487,13 @@ NUMBERS = {
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
     "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
+    "transformer_xl_attention": lambda option: jattn.transformer_xl_attention(
+        TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
     "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
     "transformer_step": of_step,
+    "xpos": lambda option: jattn.xpos(SEQUENCE, np.arange(5), **option),
     "yarn_attention_factor": lambda option: jattn.yarn_attention_factor(
         **{"factor": 2.0, **option}
     ),

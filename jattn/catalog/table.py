@@ -24,6 +24,7 @@ SCORED = (
 # left of them, or a norm's remainder.
 CANCELLING = 4.0
 BY_POSITION = "scores depend on the position of a key"
+BY_DISTANCE = "distances have values of their own"
 NOT_ONE = "a row of weights does not sum to one"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
@@ -178,6 +179,41 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(*SCORED, case({"m": 2}, mask=RAGGED)),
         sizes={"m": 8},
         exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.shaw_attention,
+        family="score",
+        paper="Shaw et al. 2018, arXiv:1803.02155",
+        cost="t s (k + v) + t m k",
+        cases=(
+            case(mask=RAGGED, offset=1),
+            case(**{"params.value_table": None}, mask=FUNCTIONAL, bias=DRAWN),
+            case({"m": 3}, mask=RAGGED, normalizer=jattn.sigmoid),
+        ),
+        sizes={"m": 9},
+        exceptions={"S5": BY_POSITION, "E1 m": "distance 0 has a row", "linear": BY_DISTANCE},
+    ),
+    Mechanism(
+        jattn.transformer_xl_attention,
+        family="score",
+        paper="Dai et al. 2019, arXiv:1901.02860",
+        cost="t s (k + v) + (t + s) k (t + d)",
+        cases=(
+            case(base=100.0),
+            case(mask=FUNCTIONAL, bias=DRAWN, offset=2),
+            case({"d": 6}, mask=RAGGED, normalizer=jattn.sigmoid),
+        ),
+        sizes={"d": 11},
+        exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.contextual_position_attention,
+        family="score",
+        paper="Golovneva et al. 2024, arXiv:2405.18719",
+        cost="t s (k + v) + t m k",
+        cases=(*SCORED, case({"m": 9}, mask=RAGGED)),
+        sizes={"m": 4},
+        exceptions={"S5": BY_POSITION, "E1 m": "position 0 has a row"},
     ),
     Mechanism(
         jattn.local_monotonic_attention,
@@ -353,6 +389,42 @@ MECHANISMS: tuple[Mechanism, ...] = (
             case(factor=16.0, length=64.0, slow=2.0, fast=8.0, base=100.0, rounded=False),
         ),
         sizes={"f": 11},
+    ),
+    Mechanism(
+        jattn.multi_axis_rotary,
+        family="position",
+        paper="Wang et al. 2024, arXiv:2409.12191",
+        cost="t k",
+        cases=(
+            case(axis_of_pair=np.array([0, 0, 1, 1, 1]), base=100.0),
+            case(axis_of_pair=np.array([0, 1, 0, 1, 0]), frequencies=DRAWN),
+        ),
+        sizes={"f": 5, "a": 2},
+        exceptions={"E1 f": "the axes of five pairs are given"},
+        draw={"positions": lambda rng, sizes: rng.integers(-9, 9, (sizes["t"], sizes["a"]))},
+    ),
+    Mechanism(
+        jattn.xpos,
+        family="position",
+        paper="Sun et al. 2022, arXiv:2212.10554",
+        cost="t k",
+        cases=(case(), case(inverse=True, centre=2.0, scale_base=8.0, base=100.0)),
+        sizes={"f": 5},
+        draw={"positions": lambda rng, sizes: rng.integers(-9, 9, sizes["t"])},
+    ),
+    Mechanism(
+        jattn.forgetting_bias,
+        family="position",
+        paper="Lin et al. 2025, arXiv:2503.02130",
+        cost="t s",
+        cases=(case(), case(queries=3, offset=2)),
+    ),
+    Mechanism(
+        jattn.selective_bias,
+        family="position",
+        paper="Leviathan et al. 2024, arXiv:2410.02703",
+        cost="t s",
+        sizes={"t": 7},
     ),
     Mechanism(
         jattn.gated_feed_forward,
