@@ -81,6 +81,91 @@ def entmax_has_softmax_entmax15_and_sparsemax_as_its_orders():
 
 
 @law
+def one_slot_has_the_mean():
+    """slot_softmax: a single query has equal weights, whatever its scores."""
+    yield jattn.slot_softmax(SCORES[:1]), np.full((1, S), 1 / S)
+
+
+@law
+def slots_share_each_key():
+    """slot_softmax: with epsilon 0 and twice the same queries, weights are the same twice."""
+    twice = jattn.slot_softmax(jnp.concatenate([SCORES, SCORES]), epsilon=0.0)
+    once = jattn.slot_softmax(SCORES, epsilon=0.0)
+    yield twice, jnp.concatenate([once, once])
+    shares = jattn.softmax(SCORES.T).T
+    yield once, shares / shares.sum(1, keepdims=True)
+
+
+@law
+def one_step_of_sinkhorn_is_softmax():
+    """sinkhorn: one step is softmax; a second one divides each column by its sum."""
+    yield jattn.sinkhorn(SCORES, steps=1), jattn.softmax(SCORES)
+    yield jattn.sinkhorn(SCORES, steps=2).sum(0), np.ones(S)
+
+
+@law
+def sinkhorn_of_two_and_two():
+    """sinkhorn: the limit of exponentials a b / c d has the weight √(a d) / (√(a d) + √(b c))."""
+    (a, b), (c, d) = matrix = np.exp(SCORES[:2, :2])
+    limit = np.sqrt(a * d) / (np.sqrt(a * d) + np.sqrt(b * c))
+    expected = np.array([[limit, 1 - limit], [1 - limit, limit]])
+    yield jattn.sinkhorn(jnp.log(matrix), steps=81), expected
+
+
+@law
+def a_matching_with_dustbins_gives_each_query_and_key_one():
+    """dustbin_sinkhorn: of one query and key of score e and dustbin z, the weight by hand."""
+    for e, z in ((0.7, -0.4), (-1.0, 2.0)):
+        # The matrix is x y / y w with x + y = y + w = 1, and x w / y² = exp(e - z).
+        expected = 1 / (1 + np.exp((z - e) / 2))
+        found = jattn.dustbin_sinkhorn(row(e), dustbin=z, steps=60)
+        yield found, np.full((1, 1), expected)
+    sums = jattn.dustbin_sinkhorn(SCORES, dustbin=-60.0, steps=60).sum(0)
+    yield sums.sum(), float(T)
+
+
+@law
+def laser_is_between_the_mean_and_the_largest_value():
+    """laser_attention: values that are all equal are the context; small ones have the mean."""
+    equal = np.tile(VALUE[:1], (S, 1))
+    yield jattn.laser_attention(QUERY, KEY, equal).context, np.tile(VALUE[:1], (T, 1))
+    tiny = jattn.laser_attention(QUERY, KEY, 1e-13 * VALUE).context
+    mean = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).context
+    yield 1.0 + tiny, 1.0 + 1e-13 * mean
+    large = jattn.laser_attention(QUERY, KEY, VALUE + 900.0).context
+    yield large, jattn.laser_attention(QUERY, KEY, VALUE).context + 900.0
+
+
+@law
+def one_step_of_retrieval_is_attention():
+    """hopfield_attention: one step is scaled dot-product attention, two are one of its context."""
+    one = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE)
+    yield jattn.hopfield_attention(QUERY, KEY, VALUE).context, one.context
+    moved = jattn.scaled_dot_product_attention(QUERY, KEY, KEY).context
+    two = jattn.scaled_dot_product_attention(moved, KEY, VALUE)
+    yield jattn.hopfield_attention(QUERY, KEY, VALUE, steps=2).context, two.context
+
+
+@law
+def a_large_scale_retrieves_a_stored_key():
+    """hopfield_attention: with a large scale, a query near a key becomes that key."""
+    keys = 3.0 * np.eye(K)
+    found = jattn.hopfield_attention(keys + 0.1, keys, keys, scale=50.0, steps=2)
+    yield found.context, keys
+
+
+@law
+def straight_through_is_a_choice_with_gradients_of_softmax():
+    """straight_through_softmax: the largest score has the weight, softmax has the derivatives."""
+    yield jattn.straight_through_softmax(SCORES), np.eye(S)[SCORES.argmax(1)]
+    gradients = [
+        jax.grad(lambda scores, f=f: (f(scores) * SCORES).sum())(jnp.asarray(SCORES))
+        for f in (jattn.straight_through_softmax, jattn.softmax)
+    ]
+    yield tuple(gradients)
+
+
+@law
 def scalable_softmax_has_odds_of_powers():
     """scalable_softmax: the ratio of two weights is n to the strength times their difference."""
     weights = jattn.scalable_softmax(SCORES, strength=0.43)

@@ -452,6 +452,7 @@ NUMBERS = {
     "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
     "dot_product_attention": lambda option: attend_batched(**option),
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
+    "dustbin_sinkhorn": lambda option: jattn.dustbin_sinkhorn(SEQUENCE, **option),
     "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
     "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
     "entmax": lambda option: jattn.entmax(SEQUENCE, **option),
@@ -462,9 +463,13 @@ NUMBERS = {
         3, 4, **option
     ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
+    "hopfield_attention": lambda option: jattn.hopfield_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "interpolated_frequencies": lambda option: jattn.interpolated_frequencies(
         FREQUENCIES, **option
     ),
+    "laser_attention": lambda option: jattn.laser_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
@@ -485,6 +490,7 @@ NUMBERS = {
         SEQUENCE, SEQUENCE, SEQUENCE, **option
     ),
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
+    "slot_softmax": lambda option: jattn.slot_softmax(SEQUENCE, **option),
     "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
     "transformer_xl_attention": lambda option: jattn.transformer_xl_attention(

@@ -26,6 +26,9 @@ CANCELLING = 4.0
 BY_POSITION = "scores depend on the position of a key"
 BY_DISTANCE = "distances have values of their own"
 NOT_ONE = "a row of weights does not sum to one"
+OF_ALL_QUERIES = "weights of a query depend on the scores of others"
+NEAR_ONE = "the logarithm of a sum near one has the rounding of the sum"
+FAR_APART = "a sum of a column is lost among scores that are 1e10 apart"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 
@@ -82,6 +85,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(count=2), case(mask=RAGGED, count=2)),
     ),
     Mechanism(
+        jattn.straight_through_softmax,
+        family="normalizer",
+        paper="Jang et al. 2017, arXiv:1611.01144",
+        cost="t s log s",
+        cases=(case(), case(mask=RAGGED)),
+        exceptions={"X1": "of equal scores the first has the weight"},
+    ),
+    Mechanism(
         jattn.softpick,
         family="normalizer",
         paper="Zuhri et al. 2025, arXiv:2504.20966",
@@ -124,10 +135,44 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="normalizer",
         paper="Peters et al. 2019, arXiv:1905.05702",
         cost="t s",
-        cases=(case(alpha=DRAWN), case(alpha=1.75), case(mask=RAGGED, alpha=DRAWN)),
+        cases=(case(alpha=DRAWN), case({"t": 4}, alpha=1.75), case(mask=RAGGED, alpha=DRAWN)),
         # The gradient of the order is the remainder of terms that cancel.
         conditioning=CANCELLING,
         positive=("alpha",),
+    ),
+    Mechanism(
+        jattn.slot_softmax,
+        family="normalizer",
+        paper="Locatello et al. 2020, arXiv:2006.15055",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED, epsilon=0.25)),
+        exceptions={"C2": OF_ALL_QUERIES, "S5 t": OF_ALL_QUERIES, "S6": OF_ALL_QUERIES},
+    ),
+    Mechanism(
+        jattn.sinkhorn,
+        family="normalizer",
+        paper="Sander et al. 2022, arXiv:2110.11773",
+        cost="n t s in n steps",
+        cases=(case(), case(mask=RAGGED, steps=4)),
+        exceptions={
+            "C2": OF_ALL_QUERIES,
+            "S5 t": OF_ALL_QUERIES,
+            "X1": FAR_APART,
+        },
+    ),
+    Mechanism(
+        jattn.dustbin_sinkhorn,
+        family="normalizer",
+        paper="Sarlin et al. 2020, arXiv:1911.11763",
+        cost="n t s in n steps",
+        cases=(case(steps=2), case(mask=RAGGED, dustbin=DRAWN, steps=3)),
+        exceptions={
+            "C2": OF_ALL_QUERIES,
+            "S5 t": OF_ALL_QUERIES,
+            "S6": NOT_ONE,
+            "X1": FAR_APART,
+            "Taylor": NO_SCAN,
+        },
     ),
     Mechanism(
         jattn.dot_attention,
@@ -214,6 +259,26 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(*SCORED, case({"m": 9}, mask=RAGGED)),
         sizes={"m": 4},
         exceptions={"S5": BY_POSITION, "E1 m": "position 0 has a row"},
+    ),
+    Mechanism(
+        jattn.laser_attention,
+        family="score",
+        paper="Duvvuri & Dhillon 2024, arXiv:2411.03493",
+        cost="t s (k + v)",
+        cases=(*SCORED, case(mask=jattn.masks.causal(), bias=DRAWN, scale=DRAWN)),
+        exceptions={"linear": "a context is a logarithm", "N1": NEAR_ONE},
+    ),
+    Mechanism(
+        jattn.hopfield_attention,
+        family="score",
+        paper="Ramsauer et al. 2021, arXiv:2008.02217",
+        cost="n t s k + t s v in n steps",
+        cases=(
+            case(),
+            case(mask=RAGGED, steps=2),
+            case(mask=FUNCTIONAL, bias=DRAWN, scale=DRAWN, steps=3),
+            case(mask=RAGGED, normalizer=jattn.sparsemax, steps=2),
+        ),
     ),
     Mechanism(
         jattn.local_monotonic_attention,
