@@ -24,6 +24,9 @@ from jattn.attention.co_attention import parallel_co_attention as parallel_co_at
 from jattn.attention.concat import ConcatParams as ConcatParams
 from jattn.attention.concat import concat_attention as concat_attention
 from jattn.attention.concat import init_concat as init_concat
+from jattn.attention.contextual_position import (
+    contextual_position_attention as contextual_position_attention,
+)
 from jattn.attention.differential import DifferentialParams as DifferentialParams
 from jattn.attention.differential import differential_attention as differential_attention
 from jattn.attention.differential import init_differential as init_differential
@@ -48,6 +51,8 @@ from jattn.attention.hierarchical import PoolingParams as PoolingParams
 from jattn.attention.hierarchical import hierarchical_attention as hierarchical_attention
 from jattn.attention.hierarchical import init_pooling as init_pooling
 from jattn.attention.hierarchical import pooling_attention as pooling_attention
+from jattn.attention.hopfield import hopfield_attention as hopfield_attention
+from jattn.attention.laser import laser_attention as laser_attention
 from jattn.attention.latent import LatentMemory as LatentMemory
 from jattn.attention.latent import absorbed_latent_attention as absorbed_latent_attention
 from jattn.attention.latent import latent_attention as latent_attention
@@ -78,11 +83,17 @@ from jattn.attention.sentinel import SentinelAttended as SentinelAttended
 from jattn.attention.sentinel import SentinelParams as SentinelParams
 from jattn.attention.sentinel import init_sentinel as init_sentinel
 from jattn.attention.sentinel import sentinel_attention as sentinel_attention
+from jattn.attention.shaw import ShawParams as ShawParams
+from jattn.attention.shaw import init_shaw as init_shaw
+from jattn.attention.shaw import shaw_attention as shaw_attention
 from jattn.attention.slots import SlotAttended as SlotAttended
 from jattn.attention.slots import slot_attention as slot_attention
 from jattn.attention.talking_heads import TalkingHeadsParams as TalkingHeadsParams
 from jattn.attention.talking_heads import init_talking_heads as init_talking_heads
 from jattn.attention.talking_heads import talking_heads_attention as talking_heads_attention
+from jattn.attention.transformer_xl import TransformerXLParams as TransformerXLParams
+from jattn.attention.transformer_xl import init_transformer_xl as init_transformer_xl
+from jattn.attention.transformer_xl import transformer_xl_attention as transformer_xl_attention
 from jattn.attention.value_residual import ValueResidualParams as ValueResidualParams
 from jattn.attention.value_residual import init_value_residual as init_value_residual
 from jattn.attention.value_residual import value_heads as value_heads
@@ -115,18 +126,37 @@ from jattn.layers import init_rms_norm as init_rms_norm
 from jattn.layers import layer_norm as layer_norm
 from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
+from jattn.normalizers import dustbin_sinkhorn as dustbin_sinkhorn
+from jattn.normalizers import entmax as entmax
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import scalable_softmax as scalable_softmax
 from jattn.normalizers import scaled_relu as scaled_relu
 from jattn.normalizers import sigmoid as sigmoid
+from jattn.normalizers import sinkhorn as sinkhorn
+from jattn.normalizers import slot_softmax as slot_softmax
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import softpick as softpick
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.normalizers import straight_through_softmax as straight_through_softmax
 from jattn.normalizers import top_k_softmax as top_k_softmax
+from jattn.positions import alternating_axes as alternating_axes
+from jattn.positions import by_parts_frequencies as by_parts_frequencies
+from jattn.positions import contiguous_axes as contiguous_axes
+from jattn.positions import forgetting_bias as forgetting_bias
 from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import half_split_sinusoidal_positions as half_split_sinusoidal_positions
+from jattn.positions import interleaved_axes as interleaved_axes
+from jattn.positions import interpolated_frequencies as interpolated_frequencies
+from jattn.positions import multi_axis_rotary as multi_axis_rotary
+from jattn.positions import ntk_frequencies as ntk_frequencies
 from jattn.positions import rotary as rotary
+from jattn.positions import rotary_frequencies as rotary_frequencies
+from jattn.positions import selective_bias as selective_bias
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
+from jattn.positions import xpos as xpos
+from jattn.positions import yarn_attention_factor as yarn_attention_factor
+from jattn.positions import yarn_frequencies as yarn_frequencies
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import DecoderOutput as DecoderOutput
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode

@@ -118,7 +118,7 @@ def scaled_weights(name):
 
 
 @pytest.mark.parametrize(("dtype", "size"), HUGE)
-@each("row", having("scores"))
+@each("row", [row for row in having("scores") if "X1" not in row.exceptions])
 def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
     factor, scores = np.dtype(dtype).type(0.3), huge_scores(dtype, size)
     cotangent = np.random.default_rng(6).standard_normal(scores.shape).astype(dtype)

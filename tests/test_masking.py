@@ -178,7 +178,7 @@ def test_C1_what_nobody_may_read_changes_no_bit(case):
         )
 
 
-@each("case", masked_calls())
+@each("case", [call for call in masked_calls() if "C2" not in call.mechanism.exceptions])
 def test_C2_the_derivative_of_a_query_is_nonzero_exactly_where_it_reads(case):
     reads = readable_pairs(case, RAGGED)
     for query in range(T):

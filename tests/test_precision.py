@@ -219,8 +219,9 @@ def check_rounding(mechanism, dtype):
         assert_passed(f"{call.name}: {name}", judged(call, rounded, dtype, result, cotangent))
 
 
-def test_N1_N2_X1_rounding_errors_are_few_units_on_harder_inputs(mechanism):
-    check_rounding(mechanism, "float32")
+@each("row", [row for row in MECHANISMS if "N1" not in row.exceptions])
+def test_N1_N2_X1_rounding_errors_are_few_units_on_harder_inputs(row):
+    check_rounding(row, "float32")
 
 
 @each("row", representatives())

@@ -24,7 +24,11 @@ SCORED = (
 # left of them, or a norm's remainder.
 CANCELLING = 4.0
 BY_POSITION = "scores depend on the position of a key"
+BY_DISTANCE = "distances have values of their own"
 NOT_ONE = "a row of weights does not sum to one"
+OF_ALL_QUERIES = "weights of a query depend on the scores of others"
+NEAR_ONE = "the logarithm of a sum near one has the rounding of the sum"
+FAR_APART = "a sum of a column is lost among scores that are 1e10 apart"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 
@@ -88,6 +92,14 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(count=2), case(mask=RAGGED, count=2)),
     ),
     Mechanism(
+        jattn.straight_through_softmax,
+        family="normalizer",
+        paper="Jang et al. 2017, arXiv:1611.01144",
+        cost="t s log s",
+        cases=(case(), case(mask=RAGGED)),
+        exceptions={"X1": "of equal scores the first has the weight"},
+    ),
+    Mechanism(
         jattn.softpick,
         family="normalizer",
         paper="Zuhri et al. 2025, arXiv:2504.20966",
@@ -124,6 +136,50 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Peters et al. 2019, arXiv:1905.05702",
         cost="t s log s",
         cases=(case(), case(mask=RAGGED)),
+    ),
+    Mechanism(
+        jattn.entmax,
+        family="normalizer",
+        paper="Peters et al. 2019, arXiv:1905.05702",
+        cost="t s",
+        cases=(case(alpha=DRAWN), case({"t": 4}, alpha=1.75), case(mask=RAGGED, alpha=DRAWN)),
+        # The gradient of the order is the remainder of terms that cancel.
+        conditioning=CANCELLING,
+        positive=("alpha",),
+    ),
+    Mechanism(
+        jattn.slot_softmax,
+        family="normalizer",
+        paper="Locatello et al. 2020, arXiv:2006.15055",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED, epsilon=0.25)),
+        exceptions={"C2": OF_ALL_QUERIES, "S5 t": OF_ALL_QUERIES, "S6": OF_ALL_QUERIES},
+    ),
+    Mechanism(
+        jattn.sinkhorn,
+        family="normalizer",
+        paper="Sander et al. 2022, arXiv:2110.11773",
+        cost="n t s in n steps",
+        cases=(case(), case(mask=RAGGED, steps=4)),
+        exceptions={
+            "C2": OF_ALL_QUERIES,
+            "S5 t": OF_ALL_QUERIES,
+            "X1": FAR_APART,
+        },
+    ),
+    Mechanism(
+        jattn.dustbin_sinkhorn,
+        family="normalizer",
+        paper="Sarlin et al. 2020, arXiv:1911.11763",
+        cost="n t s in n steps",
+        cases=(case(steps=2), case(mask=RAGGED, dustbin=DRAWN, steps=3)),
+        exceptions={
+            "C2": OF_ALL_QUERIES,
+            "S5 t": OF_ALL_QUERIES,
+            "S6": NOT_ONE,
+            "X1": FAR_APART,
+            "Taylor": NO_SCAN,
+        },
     ),
     Mechanism(
         jattn.dot_attention,
@@ -190,6 +246,61 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Brody et al. 2022, arXiv:2105.14491",
         cost="t s (p + v) + (t q + s k) p",
         cases=(case(), case(mask=RAGGED, bias=DRAWN, slope=0.125)),
+    ),
+    Mechanism(
+        jattn.shaw_attention,
+        family="score",
+        paper="Shaw et al. 2018, arXiv:1803.02155",
+        cost="t s (k + v) + t m k",
+        cases=(
+            case(mask=RAGGED, offset=1),
+            case(**{"params.value_table": None}, mask=FUNCTIONAL, bias=DRAWN),
+            case({"m": 3}, mask=RAGGED, normalizer=jattn.sigmoid),
+        ),
+        sizes={"m": 9},
+        exceptions={"S5": BY_POSITION, "E1 m": "distance 0 has a row", "linear": BY_DISTANCE},
+    ),
+    Mechanism(
+        jattn.transformer_xl_attention,
+        family="score",
+        paper="Dai et al. 2019, arXiv:1901.02860",
+        cost="t s (k + v) + (t + s) k (t + d)",
+        cases=(
+            case(base=100.0),
+            case(mask=FUNCTIONAL, bias=DRAWN, offset=2),
+            case({"d": 6}, mask=RAGGED, normalizer=jattn.sigmoid),
+        ),
+        sizes={"d": 11},
+        exceptions={"S5": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.contextual_position_attention,
+        family="score",
+        paper="Golovneva et al. 2024, arXiv:2405.18719",
+        cost="t s (k + v) + t m k",
+        cases=(*SCORED, case({"m": 9}, mask=RAGGED)),
+        sizes={"m": 4},
+        exceptions={"S5": BY_POSITION, "E1 m": "position 0 has a row"},
+    ),
+    Mechanism(
+        jattn.laser_attention,
+        family="score",
+        paper="Duvvuri & Dhillon 2024, arXiv:2411.03493",
+        cost="t s (k + v)",
+        cases=(*SCORED, case(mask=jattn.masks.causal(), bias=DRAWN, scale=DRAWN)),
+        exceptions={"linear": "a context is a logarithm", "N1": NEAR_ONE},
+    ),
+    Mechanism(
+        jattn.hopfield_attention,
+        family="score",
+        paper="Ramsauer et al. 2021, arXiv:2008.02217",
+        cost="n t s k + t s v in n steps",
+        cases=(
+            case(),
+            case(mask=RAGGED, steps=2),
+            case(mask=FUNCTIONAL, bias=DRAWN, scale=DRAWN, steps=3),
+            case(mask=RAGGED, normalizer=jattn.sparsemax, steps=2),
+        ),
     ),
     Mechanism(
         jattn.local_monotonic_attention,
@@ -331,7 +442,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={
             "S6": NOT_ONE,
             "E1 h": "there is at least one head",
-            "transpose": "each head's context is normalized",
+            "linear": "each head's context is normalized",
         },
     ),
     Mechanism(
@@ -533,6 +644,78 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=(case(base=100.0), case(frequencies=DRAWN)),
         sizes={"f": 3},
         draw={"positions": lambda rng, sizes: rng.integers(-40, 40, sizes["t"])},
+    ),
+    Mechanism(
+        jattn.interpolated_frequencies,
+        family="position",
+        paper="Chen et al. 2023, arXiv:2306.15595",
+        cost="k",
+        cases=(case(factor=4.0),),
+        sizes={"f": 5},
+    ),
+    Mechanism(
+        jattn.ntk_frequencies,
+        family="position",
+        paper="Peng et al. 2023, arXiv:2309.00071",
+        cost="k",
+        cases=(case(factor=4.0),),
+        sizes={"f": 5},
+    ),
+    Mechanism(
+        jattn.by_parts_frequencies,
+        family="position",
+        paper="Peng et al. 2023, arXiv:2309.00071",
+        cost="k",
+        cases=(case(factor=4.0, length=8.0, slow=0.75, fast=1.25),),
+        sizes={"f": 11},
+        positive=("frequencies",),
+    ),
+    Mechanism(
+        jattn.yarn_frequencies,
+        family="position",
+        paper="Peng et al. 2023, arXiv:2309.00071",
+        cost="k",
+        cases=(
+            case(factor=16.0, length=64.0, fast=8.0, base=100.0),
+            case(factor=16.0, length=64.0, slow=2.0, fast=8.0, base=100.0, rounded=False),
+        ),
+        sizes={"f": 11},
+    ),
+    Mechanism(
+        jattn.multi_axis_rotary,
+        family="position",
+        paper="Wang et al. 2024, arXiv:2409.12191",
+        cost="t k",
+        cases=(
+            case(axis_of_pair=np.array([0, 0, 1, 1, 1]), base=100.0),
+            case(axis_of_pair=np.array([0, 1, 0, 1, 0]), frequencies=DRAWN),
+        ),
+        sizes={"f": 5, "a": 2},
+        exceptions={"E1 f": "the axes of five pairs are given"},
+        draw={"positions": lambda rng, sizes: rng.integers(-9, 9, (sizes["t"], sizes["a"]))},
+    ),
+    Mechanism(
+        jattn.xpos,
+        family="position",
+        paper="Sun et al. 2022, arXiv:2212.10554",
+        cost="t k",
+        cases=(case(), case(inverse=True, centre=2.0, scale_base=8.0, base=100.0)),
+        sizes={"f": 5},
+        draw={"positions": lambda rng, sizes: rng.integers(-9, 9, sizes["t"])},
+    ),
+    Mechanism(
+        jattn.forgetting_bias,
+        family="position",
+        paper="Lin et al. 2025, arXiv:2503.02130",
+        cost="t s",
+        cases=(case(), case(queries=3, offset=2)),
+    ),
+    Mechanism(
+        jattn.selective_bias,
+        family="position",
+        paper="Leviathan et al. 2024, arXiv:2410.02703",
+        cost="t s",
+        sizes={"t": 7},
     ),
     Mechanism(
         jattn.gated_feed_forward,

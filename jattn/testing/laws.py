@@ -72,6 +72,100 @@ def entmax15_of_two():
 
 
 @law
+def entmax_has_softmax_entmax15_and_sparsemax_as_its_orders():
+    """entmax: of order 1 it is softmax, of 1.5 entmax15, of 2 sparsemax, and next to 1 no jump."""
+    for alpha, same in ((1.0, jattn.softmax), (1.5, jattn.entmax15), (2.0, jattn.sparsemax)):
+        yield jattn.entmax(3 * SCORES, alpha=alpha), same(3 * SCORES)
+    slope = jax.grad(lambda alpha: jattn.entmax(SCORES, alpha=alpha)[0, 0])
+    yield slope(jnp.asarray(1.0)), slope(jnp.asarray(1.0 + 1e-13))
+
+
+@law
+def one_slot_has_the_mean():
+    """slot_softmax: a single query has equal weights, whatever its scores."""
+    yield jattn.slot_softmax(SCORES[:1]), np.full((1, S), 1 / S)
+
+
+@law
+def slots_share_each_key():
+    """slot_softmax: with epsilon 0 and twice the same queries, weights are the same twice."""
+    twice = jattn.slot_softmax(jnp.concatenate([SCORES, SCORES]), epsilon=0.0)
+    once = jattn.slot_softmax(SCORES, epsilon=0.0)
+    yield twice, jnp.concatenate([once, once])
+    shares = jattn.softmax(SCORES.T).T
+    yield once, shares / shares.sum(1, keepdims=True)
+
+
+@law
+def one_step_of_sinkhorn_is_softmax():
+    """sinkhorn: one step is softmax; a second one divides each column by its sum."""
+    yield jattn.sinkhorn(SCORES, steps=1), jattn.softmax(SCORES)
+    yield jattn.sinkhorn(SCORES, steps=2).sum(0), np.ones(S)
+
+
+@law
+def sinkhorn_of_two_and_two():
+    """sinkhorn: the limit of exponentials a b / c d has the weight √(a d) / (√(a d) + √(b c))."""
+    (a, b), (c, d) = matrix = np.exp(SCORES[:2, :2])
+    limit = np.sqrt(a * d) / (np.sqrt(a * d) + np.sqrt(b * c))
+    expected = np.array([[limit, 1 - limit], [1 - limit, limit]])
+    yield jattn.sinkhorn(jnp.log(matrix), steps=81), expected
+
+
+@law
+def a_matching_with_dustbins_gives_each_query_and_key_one():
+    """dustbin_sinkhorn: of one query and key of score e and dustbin z, the weight by hand."""
+    for e, z in ((0.7, -0.4), (-1.0, 2.0)):
+        # The matrix is x y / y w with x + y = y + w = 1, and x w / y² = exp(e - z).
+        expected = 1 / (1 + np.exp((z - e) / 2))
+        found = jattn.dustbin_sinkhorn(row(e), dustbin=z, steps=60)
+        yield found, np.full((1, 1), expected)
+    sums = jattn.dustbin_sinkhorn(SCORES, dustbin=-60.0, steps=60).sum(0)
+    yield sums.sum(), float(T)
+
+
+@law
+def laser_is_between_the_mean_and_the_largest_value():
+    """laser_attention: values that are all equal are the context; small ones have the mean."""
+    equal = np.tile(VALUE[:1], (S, 1))
+    yield jattn.laser_attention(QUERY, KEY, equal).context, np.tile(VALUE[:1], (T, 1))
+    tiny = jattn.laser_attention(QUERY, KEY, 1e-13 * VALUE).context
+    mean = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).context
+    yield 1.0 + tiny, 1.0 + 1e-13 * mean
+    large = jattn.laser_attention(QUERY, KEY, VALUE + 900.0).context
+    yield large, jattn.laser_attention(QUERY, KEY, VALUE).context + 900.0
+
+
+@law
+def one_step_of_retrieval_is_attention():
+    """hopfield_attention: one step is scaled dot-product attention, two are one of its context."""
+    one = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE)
+    yield jattn.hopfield_attention(QUERY, KEY, VALUE).context, one.context
+    moved = jattn.scaled_dot_product_attention(QUERY, KEY, KEY).context
+    two = jattn.scaled_dot_product_attention(moved, KEY, VALUE)
+    yield jattn.hopfield_attention(QUERY, KEY, VALUE, steps=2).context, two.context
+
+
+@law
+def a_large_scale_retrieves_a_stored_key():
+    """hopfield_attention: with a large scale, a query near a key becomes that key."""
+    keys = 3.0 * np.eye(K)
+    found = jattn.hopfield_attention(keys + 0.1, keys, keys, scale=50.0, steps=2)
+    yield found.context, keys
+
+
+@law
+def straight_through_is_a_choice_with_gradients_of_softmax():
+    """straight_through_softmax: the largest score has the weight, softmax has the derivatives."""
+    yield jattn.straight_through_softmax(SCORES), np.eye(S)[SCORES.argmax(1)]
+    gradients = [
+        jax.grad(lambda scores, f=f: (f(scores) * SCORES).sum())(jnp.asarray(SCORES))
+        for f in (jattn.straight_through_softmax, jattn.softmax)
+    ]
+    yield tuple(gradients)
+
+
+@law
 def scalable_softmax_has_odds_of_powers():
     """scalable_softmax: the ratio of two weights is n to the strength times their difference."""
     weights = jattn.scalable_softmax(SCORES, strength=0.43)
@@ -218,6 +312,196 @@ def rotated_scores_depend_on_distances_alone():
         jattn.rotary(QUERY, jnp.arange(T) + shift) @ jattn.rotary(KEY, jnp.arange(S) + shift).T
     )
     yield score(0), score(13)
+
+
+@law
+def interpolated_frequencies_are_divided_positions():
+    """interpolated_frequencies: positions over the factor, at the frequencies as they were."""
+    frequencies = jattn.rotary_frequencies(K)
+    slower = jattn.interpolated_frequencies(frequencies, factor=4.0)
+    turned = jattn.rotary(KEY, np.arange(S) / 4, frequencies=frequencies)
+    yield jattn.rotary(KEY, np.arange(S), frequencies=slower), turned
+
+
+@law
+def ntk_frequencies_have_a_larger_base():
+    """ntk_frequencies: those of base factor^(k / (k - 2)), whose last is the last over factor."""
+    frequencies = jattn.rotary_frequencies(10, base=100.0)
+    scaled = jattn.ntk_frequencies(frequencies, factor=8.0)
+    yield scaled, jattn.rotary_frequencies(10, base=100.0 * 8.0 ** (10 / 8))
+    yield scaled[[0, -1]], frequencies[[0, -1]] / [1.0, 8.0]
+
+
+@law
+def llama_3_keeps_four_turns_and_interpolates_one():
+    """by_parts_frequencies: of 8192 positions, 4 turns stay, 1 is an 8th, 2.5 halve the way."""
+    turns = np.array([9.0, 4.0, 2.5, 1.0, 0.1])
+    frequencies = 2 * np.pi * turns / 8192
+    scaled = jattn.by_parts_frequencies(frequencies, factor=8.0, length=8192, fast=4.0)
+    yield scaled / frequencies, np.array([1.0, 1.0, 9 / 16, 1 / 8, 1 / 8])
+
+
+@law
+def yarn_keeps_the_first_pairs_and_divides_the_last():
+    """yarn_frequencies: of 128 features and 4096 positions, pairs to 20 stay, 46 on are over 16."""
+    frequencies = jattn.rotary_frequencies(128)
+    ratio = jattn.yarn_frequencies(frequencies, factor=16.0, length=4096) / frequencies
+    yield ratio[:21], np.ones(21)
+    yield ratio[33], 1 - 15 / 32
+    yield ratio[46:], np.full(18, 1 / 16)
+
+
+@law
+def yarn_has_the_published_factors():
+    """yarn_attention_factor: 1.27726 for 16, 1.48520 for 128, 1.26080 for 40 and 0.707."""
+    factors = (16.0, 1.0), (128.0, 1.0), (40.0, 0.707)
+    found = [jattn.yarn_attention_factor(factor, strength=m) for factor, m in factors]
+    yield np.round(found, 5), np.array([1.27726, 1.48520, 1.26080])
+    yield np.round(found[2] ** 2, 4), 1.5896
+
+
+@law
+def equal_positions_along_all_axes_are_one_axis():
+    """multi_axis_rotary: the same position along all axes is rotary, in all three orders."""
+    text, sections = np.repeat(np.arange(S)[:, None], 3, 1), (2, 1, 1)
+    rows: Any = np.tile(KEY, 2)
+    for axes in (
+        jattn.contiguous_axes(sections),
+        jattn.interleaved_axes(sections),
+        jattn.alternating_axes(4, axes=3),
+    ):
+        found = jattn.multi_axis_rotary(rows, text, axis_of_pair=axes)
+        yield found, jattn.rotary(rows, text[:, 0])
+
+
+@law
+def three_models_have_three_orders_of_axes():
+    """multi_axis_rotary: published sections of Qwen2-VL and Qwen3-VL, and equal ones alternate."""
+    contiguous = jattn.contiguous_axes((16, 24, 24))
+    yield contiguous[[0, 15, 16, 39, 40, 63]], np.array([0, 0, 1, 1, 2, 2])
+    interleaved = jattn.interleaved_axes((24, 20, 20))
+    yield interleaved[:6], np.array([0, 1, 2, 0, 1, 2])
+    yield interleaved[57:], np.array([0, 1, 2, 0, 0, 0, 0])
+    yield jattn.interleaved_axes((5, 5)), jattn.alternating_axes(10, axes=2)
+
+
+@law
+def xpos_products_depend_on_distances_alone():
+    """xpos: moving queries and keys by the same distance, or the centre, changes no score."""
+    score = lambda shift, centre: (
+        jattn.xpos(QUERY, np.arange(T) + shift, centre=centre)
+        @ jattn.xpos(KEY, np.arange(S) + shift, centre=centre, inverse=True).T
+    )
+    yield score(13, 0.0), score(0, 0.0)
+    yield score(13, 40.0), score(0, 0.0)
+
+
+@law
+def xpos_shrinks_a_pair_by_its_ratio():
+    """xpos: 512 positions later a pair is shorter by 0.4 / 1.4, 0.9 / 1.4; without end, as long."""
+    pairs = np.asarray(jattn.xpos(np.ones((1, 4)), np.array([512]))).reshape(2, 2)
+    yield np.sqrt((pairs**2).sum(1) / 2), np.array([0.4, 0.9]) / 1.4
+    far = jattn.xpos(KEY, np.arange(S), scale_base=1e16)
+    yield far, jattn.rotary(KEY, np.arange(S))
+
+
+@law
+def half_split_sinusoids_are_the_same_in_another_order():
+    """half_split_sinusoidal_positions: all sines of sinusoidal_positions, and then its cosines."""
+    pairs, halves = jattn.sinusoidal_positions(5, 7), jattn.half_split_sinusoidal_positions(5, 7)
+    yield halves, pairs[:, [0, 2, 4, 6, 1, 3, 5]]
+    # Tensor2Tensor's exponents i / (n - 1) of n sines.
+    wide = jattn.half_split_sinusoidal_positions(2, 8, base=10000 ** (8 / 6))
+    yield wide[1, :4], np.sin(10000.0 ** (-np.arange(4) / 3))
+
+
+@law
+def constant_forgetting_is_alibi():
+    """forgetting_bias: gates that are all f give alibi with slope -log f to keys before."""
+    past = np.tri(S, dtype=bool)
+    forgetting = jattn.forgetting_bias(jnp.full(S, np.log(0.7)))
+    yield forgetting, np.where(past, biases.alibi(jnp.asarray([-np.log(0.7)])).dense(S, S)[0], 0.0)
+
+
+@law
+def a_closed_gate_hides_what_is_before_it():
+    """forgetting_bias: a gate adds its logarithm to keys before it, and not to its own key."""
+    bias = jattn.forgetting_bias(jnp.asarray([0.0, 0.0, -3.0, 0.0]))
+    yield bias[3], np.array([-3.0, -3.0, 0.0, 0.0])
+    yield jattn.forgetting_bias(jnp.arange(-4.0, 0.0), queries=1, offset=3)[0], [-6, -3, -1, 0]
+
+
+@law
+def selection_hides_from_later_tokens():
+    """selective_bias: token 2 hides token 1 from token 3 on, but not the first or itself."""
+    selection = jnp.zeros((5, 5)).at[2].set(jnp.asarray([9.0, 2.0, 9.0, 9.0, 9.0]))
+    expected = np.zeros((5, 5))
+    expected[3:, 1] = -2.0
+    yield jattn.selective_bias(selection), expected
+    yield jattn.selective_bias(-jnp.abs(KEY @ KEY.T)), np.zeros((S, S))
+
+
+@law
+def one_distance_for_all_is_no_position():
+    """shaw_attention: with limit 0 all keys have the same vector; a table of zeros adds nothing."""
+    params = jattn.ShawParams(jnp.ones((1, K)))
+    scaled = jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).weights
+    yield jattn.shaw_attention(params, QUERY, KEY, VALUE).weights, scaled
+    params = jattn.ShawParams(jnp.zeros((5, K)), jnp.zeros((5, V)))
+    yield jattn.shaw_attention(params, QUERY, KEY, VALUE).weights, scaled
+
+
+@law
+def shaw_with_equal_queries_is_a_learned_bias():
+    """shaw_attention: of equal queries, a bias for each distance, with the same clipping."""
+    table = jnp.asarray(RNG.standard_normal((5, K)))
+    query: Any = np.tile(QUERY[:1], (T, 1))
+    bias = biases.relative((table @ QUERY[0] / np.sqrt(K))[:, None]).dense(T, S, offset=2)[0]
+    found = jattn.shaw_attention(jattn.ShawParams(table), query, KEY, VALUE, offset=2)
+    expected = jattn.scaled_dot_product_attention(query, KEY, VALUE, bias=bias)
+    yield found.weights, expected.weights
+
+
+@law
+def transformer_xl_reads_sinusoids_of_distances():
+    """transformer_xl_attention: the four products, gathered for any numbers of queries and keys."""
+    weight = jnp.asarray(RNG.standard_normal((K, 6)))
+    content, position = jnp.asarray(RNG.standard_normal((2, K)))
+    params = jattn.TransformerXLParams(weight, content, position)
+    for offset in (0, S - T, -3, 11):
+        found = jattn.transformer_xl_attention(params, QUERY, KEY, VALUE, offset=offset)
+        scores = np.zeros((T, S))
+        for t in range(T):
+            for s in range(S):
+                turns = (t + offset - s) / 10000.0 ** (np.arange(3) / 3)
+                far = weight @ np.concatenate([np.sin(turns), np.cos(turns)])
+                scores[t, s] = (QUERY[t] + content) @ KEY[s] + (QUERY[t] + position) @ far
+        yield found.weights, jattn.softmax(scores / np.sqrt(K))
+
+
+@law
+def open_gates_count_keys():
+    """contextual_position_attention: open gates give the number of keys up to the query's own."""
+    table = jnp.asarray(RNG.standard_normal((S + 1, K)))
+    key = 100.0 * jnp.ones((S, K))
+    query = jnp.asarray(np.abs(RNG.standard_normal((S, K)))) + 1.0
+    found = jattn.contextual_position_attention(table, query, key, key, mask=masks.causal())
+    counted = np.arange(S)[:, None] - np.arange(S)[None] + 1
+    scores = jnp.take_along_axis(query @ table.T, np.maximum(counted, 0), axis=1)
+    yield found.weights, jattn.softmax(scores, masks.causal())
+
+
+@law
+def half_open_gates_count_half():
+    """contextual_position_attention: one row is no position; a query of zero counts halves."""
+    table = jnp.asarray(RNG.standard_normal((1, K)))
+    found = jattn.contextual_position_attention(table, QUERY, KEY, VALUE).weights
+    yield found, jattn.scaled_dot_product_attention(QUERY, KEY, VALUE).weights
+    grown = jnp.arange(9.0)[:, None] * jnp.ones((9, K))
+    slope = lambda x: jattn.contextual_position_attention(grown, x, KEY, jnp.eye(S)).context[0]
+    _, tangent = jax.jvp(slope, (jnp.zeros((1, K)),), (jnp.ones((1, K)),))
+    scores = KEY.sum(1) / np.sqrt(K) + K * (S - np.arange(S)) / 2
+    yield tangent, (scores - scores.mean()) / S
 
 
 @law

@@ -6,6 +6,7 @@ from mutants import (
     engine,
     experiments,
     masks,
+    positions,
     recurrent,
     tools,
     training,
@@ -16,6 +17,7 @@ from mutants.mutant import Mutant as Mutant
 MUTANTS: tuple[Mutant, ...] = (
     *attention.MUTANTS,
     *masks.MUTANTS,
+    *positions.MUTANTS,
     *recurrent.MUTANTS,
     *transformer.MUTANTS,
     *engine.MUTANTS,

@@ -15,6 +15,7 @@ from mutants.mutant import (
     Mutant,
 )
 
+BOTH = "jattn.normalizers.both_axes"
 COUNTED = "jattn.normalizers.counted"
 EXPONENTIAL = "jattn.normalizers.exponential"
 POINTWISE = "jattn.normalizers.pointwise"
@@ -385,6 +386,70 @@ MUTANTS = (
         "(1.0 - (square - mean**2)) / counts",
         HARDER,
         "entmax15",
+    ),
+    Mutant(
+        "entmax whose powers are 1 / alpha",
+        "jattn.normalizers.entmax",
+        "jnp.asarray(alpha, scores.dtype) - 1.0",
+        "jnp.asarray(alpha, scores.dtype)",
+        VALUE,
+        "entmax",
+    ),
+    Mutant(
+        "entmax whose threshold loses its gradient",
+        "jattn.normalizers.entmax",
+        "        top = top - (_total(weights) - 1.0) / _divisor(_total(slopes))\n",
+        "        top = top\n",
+        VALUE,
+        "entmax",
+    ),
+    Mutant(
+        "a choice without derivatives",
+        EXPONENTIAL,
+        "chosen + (soft - lax.stop_gradient(soft))",
+        "chosen",
+        VALUE,
+        "straight_through_softmax",
+    ),
+    Mutant(
+        "slots whose shares are taken over the keys",
+        BOTH,
+        "_normalized(scores, mask, axis=0)) + epsilon",
+        "_normalized(scores, mask, axis=1)) + epsilon",
+        VALUE,
+        "slot_softmax",
+    ),
+    Mutant(
+        "sinkhorn that begins with the columns",
+        BOTH,
+        "axis=1 - step % 2",
+        "axis=step % 2",
+        VALUE,
+        "sinkhorn",
+    ),
+    Mutant(
+        "a dustbin that takes in as little as a key",
+        BOTH,
+        ".at[-1].set(jnp.log(size(columns)))",
+        ".at[-1].set(0.0)",
+        VALUE,
+        "dustbin_sinkhorn",
+    ),
+    Mutant(
+        "the largest value forgotten after the logarithm",
+        "jattn.attention.laser",
+        "jnp.log(jnp.where(total > 0.0, total, 1.0)) + largest",
+        "jnp.log(jnp.where(total > 0.0, total, 1.0))",
+        VALUE,
+        "laser_attention",
+    ),
+    Mutant(
+        "retrieval that goes back to its first query",
+        "jattn.attention.hopfield",
+        "        query = named_value(read(query, key).context",
+        "        named_value(read(query, key).context",
+        VALUE,
+        "hopfield_attention",
     ),
     Mutant(
         "computed in half precision",
