@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 import jattn
 from jattn import alignment, biases, masks
@@ -396,15 +397,15 @@ def equal_scores_give_binomials():
 
 @law
 def an_agent_of_equal_scores_gives_its_own_binomials():
-    """alignment.forward: with transition u and equal scores it is Binomial(i, u)."""
-    agent = jnp.full(T, 0.3)
+    """alignment.forward: with a chance u to go on and equal scores it is Binomial(i, u)."""
+    agent = jnp.full(T, np.log(0.3 / 0.7))
     yield alignment.forward(FLAT, QUERY, KEY, VALUE, transition=agent).weights, binomials(0.3)
 
 
 @law
 def an_even_agent_is_none():
-    """alignment.forward: a transition of one half is forward attention without an agent."""
-    half = alignment.forward(ADDITIVE, QUERY, KEY, VALUE, transition=jnp.full(T, 0.5))
+    """alignment.forward: a transition of zero, one half, is forward attention without an agent."""
+    half = alignment.forward(ADDITIVE, QUERY, KEY, VALUE, transition=jnp.zeros(T))
     yield half.weights, alignment.forward(ADDITIVE, QUERY, KEY, VALUE).weights
 
 
@@ -476,6 +477,52 @@ def infinite_lookback_is_a_chunk_as_wide_as_the_keys():
     """alignment.infinite_lookback: chunkwise attention with chunks of all keys."""
     chunks = alignment.mocha(MOCHA, QUERY, KEY, VALUE, width=S)
     yield alignment.infinite_lookback(MOCHA, QUERY, KEY, VALUE).weights, chunks.weights
+
+
+@law
+def a_wide_mixture_has_the_mean_of_its_components():
+    """alignment.stable_mixture: weights sum to one, and their mean is the mean of the means."""
+    params = alignment.init_stable_mixture(jax.random.key(0), query_size=K, units=3, components=2)
+    deviation, step = np.log(np.expm1(2.0)), np.log(np.expm1(5.0))
+    bias = jnp.asarray([[0.0, 1.2], [deviation] * 2, [step, step]])
+    params = params._replace(weight=jnp.zeros_like(params.weight), bias=bias)
+    start, places = jnp.asarray([20.0, 32.0]), jnp.arange(60.0)[:, None]
+    attended = alignment.stable_mixture(params, QUERY[:1], places, initial=start)
+    share = jattn.softmax(row(0.0, 1.2))[0]
+    yield attended.weights.sum(), jnp.asarray(1.0)
+    yield attended.context[0, 0], share @ (start + 5.0)
+
+
+@law
+def beta_binomial_taps_are_the_papers():
+    """alignment.beta_binomial_taps: n of 10, α of 0.1, β of 0.9: they sum to one, with mean one."""
+    taps = alignment.beta_binomial_taps(11)
+    yield taps.sum(), 1.0
+    yield taps @ np.arange(11), 1.0
+    expected = [special.binom(10, k) * special.beta(k + 0.1, 10.9 - k) for k in range(11)]
+    yield taps, np.asarray(expected) / special.beta(0.1, 0.9)
+
+
+@law
+def without_filters_a_dynamic_convolution_is_its_prior():
+    """alignment.dynamic_convolution: with score weights of zero it steps on as the prior says."""
+    params = alignment.init_dynamic_convolution(jax.random.key(0), query_size=K, units=3)
+    params = params._replace(score_weight=jnp.zeros(3), prior=jnp.asarray([0.25, 0.5, 0.25]))
+    attended = alignment.dynamic_convolution(params, QUERY[:2], VALUE, floor=1e-30)
+    expected = np.zeros((2, S))
+    expected[0, :3] = [0.25, 0.5, 0.25]
+    expected[1, :5] = np.convolve(expected[0, :3], expected[0, :3])
+    yield attended.weights, expected
+
+
+@law
+def a_fertility_of_one_is_coverage():
+    """alignment.fertility_coverage: where every key has fertility one it is coverage."""
+    params = alignment.init_coverage(jax.random.key(4), query_size=K, key_size=K, units=3)
+    *weights, bias = params
+    fertile = alignment.FertilityCoverageParams(*weights, jnp.zeros(K), bias)
+    covering = alignment.fertility_coverage(fertile, QUERY, KEY, VALUE, most=2.0)
+    yield covering.context, alignment.coverage(params, QUERY, KEY, VALUE).context
 
 
 PAGE = """\

@@ -267,7 +267,7 @@ def test_every_public_function_is_lowered():
         and name not in lowered
         and not name.startswith(("init_", "_"))
     }
-    assert left == {"luong_start", "luong_step", "read_by", "trace"}
+    assert left == {"luong_start", "luong_step", "read_by", "read_in_order", "trace"}
 
 
 def test_what_cannot_be_lowered_is_noticed():

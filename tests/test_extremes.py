@@ -64,7 +64,7 @@ def test_X1_products_past_the_largest_float16_are_fine(row):
 
 
 @pytest.mark.parametrize("factor", [1e-160, 1e150])
-@each("row", SCORING)
+@each("row", [row for row in SCORING if "X1 ends" not in row.exceptions])
 def test_X1_products_near_the_ends_of_float64_are_fine(row, factor):
     call = masked(row)
     inputs, cotangent = scaled(call, factor, "query", "key"), cotangent_of(call)

@@ -13,6 +13,15 @@ from jattn.alignment.coverage import coverage_start as coverage_start
 from jattn.alignment.coverage import coverage_step as coverage_step
 from jattn.alignment.coverage import init_coverage as init_coverage
 from jattn.alignment.coverage_loss import coverage_loss as coverage_loss
+from jattn.alignment.dynamic_convolution import DynamicConvolutionParams as DynamicConvolutionParams
+from jattn.alignment.dynamic_convolution import beta_binomial_taps as beta_binomial_taps
+from jattn.alignment.dynamic_convolution import dynamic_convolution as dynamic_convolution
+from jattn.alignment.dynamic_convolution import dynamic_convolution_step as dynamic_convolution_step
+from jattn.alignment.dynamic_convolution import init_dynamic_convolution as init_dynamic_convolution
+from jattn.alignment.fertility_coverage import FertilityCoverageParams as FertilityCoverageParams
+from jattn.alignment.fertility_coverage import fertility_coverage as fertility_coverage
+from jattn.alignment.fertility_coverage import fertility_coverage_step as fertility_coverage_step
+from jattn.alignment.fertility_coverage import init_fertility_coverage as init_fertility_coverage
 from jattn.alignment.forward import forward as forward
 from jattn.alignment.forward import forward_start as forward_start
 from jattn.alignment.forward import forward_step as forward_step
@@ -42,4 +51,9 @@ from jattn.alignment.monotonic import monotonic_energies as monotonic_energies
 from jattn.alignment.monotonic import monotonic_start as monotonic_start
 from jattn.alignment.monotonic import monotonic_step as monotonic_step
 from jattn.alignment.search import monotonic_alignment_search as monotonic_alignment_search
+from jattn.alignment.stable_mixture import StableMixtureParams as StableMixtureParams
+from jattn.alignment.stable_mixture import init_stable_mixture as init_stable_mixture
+from jattn.alignment.stable_mixture import stable_mixture as stable_mixture
+from jattn.alignment.stable_mixture import stable_mixture_start as stable_mixture_start
+from jattn.alignment.stable_mixture import stable_mixture_step as stable_mixture_step
 from jattn.alignment.stick_breaking import stick_breaking as stick_breaking

@@ -1,4 +1,4 @@
-"""Copied words: See, Liu & Manning (2017), arXiv:1704.04368, equation 9."""
+"""Copied words: See, Liu & Manning (2017), arXiv:1704.04368."""
 
 import jax.numpy as jnp
 import numpy as np

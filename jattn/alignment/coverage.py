@@ -1,6 +1,6 @@
-"""Coverage: See, Liu & Manning (2017), arXiv:1704.04368, section 2.3."""
+"""Coverage: See, Liu & Manning (2017), arXiv:1704.04368."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def coverage(
         scores[s] = score_weight · tanh(query_weight query[t] + key_weight key[s]
                                         + coverage_weight covered[s] + params.bias)
 
-    The paper names these c_i^t, v, W_s, W_h, w_c and b_attn (equations 10 and 11).
+    The paper names these c_i^t, v, W_s, W_h, w_c and b_attn.
 
     Args:
         mask: True where a query may attend to a key. A query with no key gets context zero.
@@ -84,7 +84,7 @@ def coverage(
     initial = coverage_start(key) if initial is None else initial
     of = readable(query, (key, initial), value, mask, bias)
     key, initial = of.key
-    return _attend(params, initial, of, key, normalizer)[0]
+    return attend_covered(params, initial, of, key, normalizer)[0]
 
 
 @named_axes
@@ -112,17 +112,19 @@ def coverage_step(
         ValueError: if two arguments disagree about the size of an axis.
     """
     of = one_query(query, key, value, mask, bias)
-    attended, state = _attend(params, state, of, of.key, normalizer)
+    attended, state = attend_covered(params, state, of, of.key, normalizer)
     return only(attended), state
 
 
-def _attend(
-    params: CoverageParams,
+def attend_covered(
+    params: Any,
     initial: Float[Array, " s"],
     of: Readable,
     key: Float[Array, "s k"],
     normalizer: Normalizer,
+    fertility: Float[Array, " s"] | float = 1.0,
 ) -> tuple[Attended, Float[Array, " s"]]:
+    """Returns contexts and weights, and the sum of weights, each over the key's fertility."""
     query_part = jnp.einsum("pq,tq->tp", params.query_weight, of.query)
     key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
     if params.bias is not None:
@@ -133,6 +135,6 @@ def _attend(
         hidden = jnp.tanh(query_part[None] + key_part + coverage_part)
         scores = jnp.einsum("p,sp->s", params.score_weight, hidden)
         weights = normalized(scores, allowed, bias, normalizer)
-        return weights, covered + weights
+        return weights, covered + weights / fertility
 
     return over_queries(weigh, initial, query_part, of, of.value)

@@ -1,4 +1,4 @@
-"""Coverage loss: See, Liu & Manning (2017), arXiv:1704.04368, section 2.3."""
+"""Coverage loss: See, Liu & Manning (2017), arXiv:1704.04368."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -16,9 +16,8 @@ def coverage_loss(
 
         losses[t] = Σ_s min(weights[t, s], covered[t, s]),   covered[t] = initial + Σ weights[:t]
 
-    It is any mechanism's weights that are given. Each loss is at most the sum of its row (equation
-    12). The paper adds the losses of all steps to those of the words, times 1. OpenNMT-py does so
-    too. Where equal, the gradient goes to the sum.
+    The weights may be any mechanism's. Each loss is at most the sum of its row. The paper adds the
+    losses of all steps to those of the words. Where both are equal, the gradient goes to the sum.
 
         >>> print(coverage_loss(jnp.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])))
         [0.   0.75 0.75]

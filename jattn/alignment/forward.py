@@ -1,5 +1,6 @@
 """Forward attention: Zhang, Ling & Dai (2018), arXiv:1807.06736."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -25,12 +26,13 @@ def forward(
 ) -> Attended:
     """Attends near the previous query's keys: each step stays at a key or goes on to the next.
 
-        reach[s] = (1 - transition[t]) previous[s] + transition[t] previous[s - 1]
+        go_on = sigmoid(transition[t])
+        reach[s] = (1 - go_on) previous[s] + go_on previous[s - 1]
         weights[s] = reach[s] exp(scores[s]) / Σ reach exp(scores)
 
     Scores are those of additive attention, and `previous` are the weights of query t - 1. The paper
-    names the parts y_t = softmax(scores), α_t and u_{t-1}, the transition agent's probability,
-    which a network makes of context, state and last output. It is exact where scores of keys out
+    names the parts y_t = softmax(scores), α_t and u_{t-1}, the probability of the transition agent,
+    a network that reads context, state and last output. It is exact where scores of keys out
     of reach are much larger: only those within reach are compared, and nothing is clamped.
 
     Args:
@@ -39,8 +41,8 @@ def forward(
             zero and leaves the previous weights as they are.
         bias: added to the scores; -inf is the same as a mask.
         initial: the weights before the first query, all at the first key by default.
-        transition: the probability that each query has of going on, by default one half, which is
-            the paper's forward attention without an agent.
+        transition: the logit of each query's probability of going on, the agent's output before
+            its sigmoid. By default 0, one half: the paper's forward attention without an agent.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
@@ -93,10 +95,12 @@ def _attend(
     lowest = jnp.finfo(scores.dtype).min
 
     def weigh(previous, row, allowed, bias):
-        scores, go_on = row
+        scores, transition = row
         scores = scores if bias is None else scores + bias
         moved = jnp.pad(previous, (1, 0))[: previous.shape[0]]
-        reach = previous + moved if go_on is None else (1.0 - go_on) * previous + go_on * moved
+        reach = previous + moved
+        if transition is not None:
+            reach = jax.nn.sigmoid(-transition) * previous + jax.nn.sigmoid(transition) * moved
         if allowed is not None:
             reach = jnp.where(allowed, reach, 0.0)
         largest = jnp.where(reach > 0.0, scores, lowest).max(initial=lowest)

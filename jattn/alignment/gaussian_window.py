@@ -1,4 +1,4 @@
-"""Gaussian window: Graves (2013), arXiv:1308.0850, equations 46 to 51."""
+"""Gaussian window: Graves (2013), arXiv:1308.0850."""
 
 from typing import NamedTuple
 
@@ -90,13 +90,23 @@ def _attend(
 ) -> tuple[Attended, Float[Array, " m"]]:
     rates = jnp.exp(jnp.einsum("amq,tq->atm", params.weight, of.query) + params.bias[:, None])
     height, sharpness, step = rates
+    return windows(height, sharpness, step, initial, of)
+
+
+def windows(
+    height: Float[Array, "t m"],
+    sharpness: Float[Array, "t m"],
+    step: Float[Array, "t m"],
+    initial: Float[Array, " m"],
+    of: Readable,
+) -> tuple[Attended, Float[Array, " m"]]:
+    """Returns contexts and weights of Gaussians that move on by `step`, and the last centres."""
     if of.allowed is not None:
         step = jnp.where(of.allowed.any(1)[:, None], step, 0.0)
     centre = jnp.cumsum(jnp.concatenate([initial[None], step]), axis=0)
     places = jnp.arange(of.value.shape[0], dtype=step.dtype)
     distance = centre[1:, :, None] - places[None, None]
-    near = height[:, :, None] * jnp.exp(-sharpness[:, :, None] * distance**2)
-    weights = near.sum(1)
+    weights = (height[:, :, None] * jnp.exp(-sharpness[:, :, None] * distance**2)).sum(1)
     if of.allowed is not None:
         weights = jnp.where(of.allowed, weights, 0.0)
     return attended_with(weights, of.value), centre[-1]

@@ -1,4 +1,4 @@
-"""Guided attention: Tachibana, Uenoyama & Aihara (2018), arXiv:1710.08969, section 4.3."""
+"""Guided attention: Tachibana, Uenoyama & Aihara (2018), arXiv:1710.08969."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int

@@ -1,4 +1,4 @@
-"""Monotonic infinite lookback: Arivazhagan et al. (2019), arXiv:1906.05218, section 3."""
+"""Monotonic infinite lookback: Arivazhagan et al. (2019), arXiv:1906.05218."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Location-aware attention: Chorowski et al. (2015), arXiv:1506.07503, equations 8 and 9."""
+"""Location-aware attention: Chorowski et al. (2015), arXiv:1506.07503."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Monotonic chunkwise attention: Chiu & Raffel (2018), arXiv:1712.05382, section 2.3 and 2.4."""
+"""Monotonic chunkwise attention: Chiu & Raffel (2018), arXiv:1712.05382."""
 
 from typing import NamedTuple
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
+from jattn.alignment.softplus import softplus
 from jattn.mechanism import MaskLike
 from jattn.normalizers.counted import counted
 
@@ -29,9 +30,7 @@ def stick_breaking(scores: Float[Array, "t s"], mask: MaskLike = None) -> Float[
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     mask, scores = counted(scores, mask)
-    is_positive = scores > 0.0
-    fraction = jnp.log1p(jnp.exp(jnp.where(is_positive, -scores, scores)))
-    left_over = jnp.where(mask, -jnp.where(is_positive, scores, 0.0) - fraction, 0.0)
+    left_over = jnp.where(mask, -softplus(scores), 0.0)
     after = jnp.pad(left_over, ((0, 0), (0, 1)))[:, 1:]
     remaining = jnp.exp(jax.lax.cumsum(after, axis=1, reverse=True))
     return jnp.where(mask, jax.nn.sigmoid(scores) * remaining, 0.0)

@@ -15,6 +15,8 @@ def forward(params, query, key, value, *, mask=None, bias=None, initial=None, tr
 
         de_s = a_s (g_s - m)      dr_s = (g_s - m) y_s / Z
         da'_s = (1 - u) dr_s + u dr_{s+1}      du = Σ (a'_{s-1} - a'_s) dr_s
+
+    and dx = u (1 - u) du for the logit x of u.
     """
     kept = kept_pairs(mask, bias, len(query), len(key))
     start = np.eye(1, len(key))[0]
@@ -22,7 +24,8 @@ def forward(params, query, key, value, *, mask=None, bias=None, initial=None, tr
         start = np.where(kept.any(0), initial, 0)
 
     def weigh(before, row, keys):
-        go_on = 0.5 if transition is None else transition[row]
+        logit = 0.0 if transition is None else transition[row]
+        go_on = 1 / (1 + np.exp(-logit))
         scores, of_scores = scores_of(params, query, key, row, keys)
         scores = scores if bias is None else scores + bias[row, keys]
         behind = np.concatenate([np.zeros(1, before.dtype), before])[keys]
@@ -44,7 +47,8 @@ def forward(params, query, key, value, *, mask=None, bias=None, initial=None, tr
                 gradients["pairs"][row, keys] += weights * less
             d_reach = less * rated / total
             if transition is not None:
-                gradients["transition"][row] += (behind - before[keys]) @ d_reach
+                d_go_on = (behind - before[keys]) @ d_reach
+                gradients["transition"][row] += d_go_on * go_on * (1 - go_on)
             d_before = at_keys((1 - go_on) * d_reach, keys, len(key) + 1)
             for place, gradient in zip(keys, go_on * d_reach, strict=True):
                 d_before[place - 1] += gradient
