@@ -2,6 +2,7 @@
 
 from importlib import import_module as _import_module
 
+from jattn import alignment as alignment
 from jattn import biases as biases
 from jattn import images as images
 from jattn import masks as masks
@@ -187,6 +188,8 @@ from jattn.recurrent.luong import luong_start as luong_start
 from jattn.recurrent.luong import luong_step as luong_step
 from jattn.recurrent.reading import Memory as Memory
 from jattn.recurrent.reading import read_by as read_by
+from jattn.recurrent.reading_in_order import StatefulReader as StatefulReader
+from jattn.recurrent.reading_in_order import read_in_order as read_in_order
 from jattn.recurrent.stacked import StackedOutput as StackedOutput
 from jattn.recurrent.stacked import init_stacked_gru as init_stacked_gru
 from jattn.recurrent.stacked import stacked_gru as stacked_gru

@@ -231,7 +231,7 @@ def test_options_of_another_kind_are_refused_by_name(message):
 
 WITH_SIZES = [
     function
-    for package in (jattn, jattn.biases, jattn.images)
+    for package in (jattn, jattn.alignment, jattn.biases, jattn.images)
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]

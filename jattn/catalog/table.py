@@ -31,6 +31,20 @@ NEAR_ONE = "the logarithm of a sum near one has the rounding of the sum"
 FAR_APART = "a sum of a column is lost among scores that are 1e10 apart"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
+# Mechanisms with memory between queries.
+IN_ORDER = {
+    "C2": "a query depends on those before it",
+    "S5": "a query depends on those before it",
+    "Taylor": NO_SCAN,
+}
+MOVING = {
+    "C2": IN_ORDER["C2"],
+    "S5": IN_ORDER["S5"],
+    "S6": NOT_ONE,
+    "N1 sums": "centres are sums over the queries, whose roundings add up",
+}
+WITHOUT_BIASES: dict = {f"params.{part}.bias": None for part in ("monotonic", "chunk")}
+ALIGNED = (case(**{"params.bias": None}), case(mask=RAGGED, bias=DRAWN, initial=DRAWN))
 
 # Distances from -6 to 8, beyond what tables and buckets tell apart.
 DISTANCES = {"t": 7, "s": 9, "h": 4}
@@ -337,6 +351,164 @@ MECHANISMS: tuple[Mechanism, ...] = (
         ),
         sizes={"q": 7},
         exceptions={"S5": BY_POSITION, "S6": NOT_ONE},
+    ),
+    Mechanism(
+        jattn.alignment.location_aware,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Chorowski et al. 2015, arXiv:1506.07503",
+        cost="t s (f l + f p + p + v) + (t q + s k) p",
+        cases=ALIGNED,
+        sizes={"f": 4, "l": 6},
+        exceptions=IN_ORDER,
+    ),
+    Mechanism(
+        jattn.alignment.coverage,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="See et al. 2017, arXiv:1704.04368",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=ALIGNED,
+        exceptions=IN_ORDER | {"X1 saturated": "float32 rounds the sum of weights beside hundreds"},
+    ),
+    Mechanism(
+        jattn.alignment.coverage_loss,
+        family="alignment",
+        paper="See et al. 2017, arXiv:1704.04368",
+        cost="t s",
+        cases=(case(), case(initial=DRAWN)),
+    ),
+    Mechanism(
+        jattn.alignment.monotonic,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Raffel et al. 2017, arXiv:1704.00784, eq. 11 to 14",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=ALIGNED,
+        positive=("initial",),
+        exceptions=IN_ORDER | {"S6": NOT_ONE},
+    ),
+    Mechanism(
+        jattn.alignment.hard_monotonic,
+        family="alignment",
+        paper="Raffel et al. 2017, arXiv:1704.00784, 2.2",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=ALIGNED,
+        positive=("initial",),
+        exceptions=IN_ORDER | {"S6": NOT_ONE, "C2 value": "a query attends to the key it chooses"},
+    ),
+    Mechanism(
+        jattn.alignment.stick_breaking,
+        family="alignment",
+        paper="Tan et al. 2024, arXiv:2410.17980",
+        cost="t s",
+        cases=(case(), case(mask=RAGGED)),
+        exceptions={"S5": BY_POSITION, "S6": NOT_ONE, "X1 ties": BY_POSITION},
+    ),
+    Mechanism(
+        jattn.alignment.forward,
+        family="alignment",
+        conditioning=2 * CANCELLING,  # Few keys are within reach.
+        paper="Zhang et al. 2018, arXiv:1807.06736",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=(
+            case(**{"params.bias": None}),
+            case(mask=RAGGED, bias=DRAWN, initial=DRAWN, transition=DRAWN),
+        ),
+        positive=("initial",),
+        exceptions=IN_ORDER,
+    ),
+    Mechanism(
+        jattn.alignment.gaussian_window,
+        family="alignment",
+        paper="Graves 2013, arXiv:1308.0850",
+        cost="t s (m + v) + t q m",
+        cases=(case(), case(mask=RAGGED, initial=DRAWN)),
+        sizes={"m": 4},
+        exceptions=MOVING,
+    ),
+    Mechanism(
+        jattn.alignment.copy_distribution,
+        family="alignment",
+        paper="See et al. 2017, arXiv:1704.04368",
+        cost="t (w + s)",
+        cases=(case(), case(extra_words=2)),
+        draw={"tokens": lambda rng, sizes: rng.integers(0, max(sizes["w"], 1), sizes["s"])},
+        exceptions={"E1 w": "without words there is no token"},
+    ),
+    Mechanism(
+        jattn.alignment.guided_attention_loss,
+        family="alignment",
+        paper="Tachibana et al. 2018, arXiv:1710.08969",
+        cost="t s",
+        cases=(case(), case(width=0.3, query_length=2, key_length=4)),
+    ),
+    Mechanism(
+        jattn.alignment.monotonic_alignment_search,
+        family="alignment",
+        paper="Kim et al. 2020, arXiv:2005.11129",
+        cost="t s",
+        cases=(case(), case(query_length=3, key_length=2)),
+        sizes={"t": 7},
+    ),
+    Mechanism(
+        jattn.alignment.mocha,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Chiu & Raffel 2018, arXiv:1712.05382",
+        cost="t s (p + width + v) + (t q + s k) p",
+        cases=(
+            case(width=2, **WITHOUT_BIASES),
+            case(width=3, mask=RAGGED, bias=DRAWN, initial=DRAWN),
+        ),
+        positive=("initial",),
+        exceptions=IN_ORDER | {"S6": NOT_ONE},
+    ),
+    Mechanism(
+        jattn.alignment.infinite_lookback,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Arivazhagan et al. 2019, arXiv:1906.05218",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=(case(**WITHOUT_BIASES), case(mask=RAGGED, bias=DRAWN, initial=DRAWN)),
+        positive=("initial",),
+        exceptions=IN_ORDER | {"S6": NOT_ONE},
+    ),
+    Mechanism(
+        jattn.alignment.stable_mixture,
+        family="alignment",
+        paper="Battenberg et al. 2020, arXiv:1910.10288",
+        cost="t s (m + v) + t p (q + m)",
+        cases=(case(), case(mask=RAGGED, initial=DRAWN)),
+        sizes={"m": 4},
+        exceptions={
+            "C2": IN_ORDER["C2"],
+            "S5": IN_ORDER["S5"],
+            "S6": NOT_ONE,
+        },
+    ),
+    Mechanism(
+        jattn.alignment.dynamic_convolution,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Battenberg et al. 2020, arXiv:1910.10288",
+        cost="t s (f l + g e + (f + g) p + c + v) + t d (q + g e)",
+        cases=(case(), case(mask=RAGGED, floor=0.25, initial=DRAWN)),
+        sizes={"d": 11, "g": 4, "e": 6, "f": 8, "l": 9, "c": 10},
+        positive=("params.prior", "initial"),
+        exceptions=IN_ORDER | {"S6": NOT_ONE},
+    ),
+    Mechanism(
+        jattn.alignment.fertility_coverage,
+        family="alignment",
+        conditioning=CANCELLING,
+        paper="Tu et al. 2016, arXiv:1601.04811",
+        cost="t s (p + v) + (t q + s k) p",
+        cases=(
+            case(**{"params.bias": None}),
+            case(most=1.5, mask=RAGGED, bias=DRAWN, initial=DRAWN),
+        ),
+        exceptions=IN_ORDER | {"X1 ends": "a key of huge features has a fertility of zero"},
     ),
     Mechanism(
         jattn.multi_head_attention,

@@ -1,6 +1,7 @@
 """Mistakes to plant: what, where, the text and its replacement, and the test that must notice."""
 
 from mutants import (
+    alignment,
     attention,
     convert,
     engine,
@@ -15,6 +16,7 @@ from mutants import (
 from mutants.mutant import Mutant as Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
+    *alignment.MUTANTS,
     *attention.MUTANTS,
     *masks.MUTANTS,
     *positions.MUTANTS,
