@@ -96,9 +96,12 @@ ONCE_PAGES = {
 }
 
 
-# Of these files a second version runs the first row of each family alone.
+# Of these files a second version runs the first row of each family alone; test_oracle.py, with
+# values, derivatives and rounding, it runs whole.
 ONCE_BUT_FOR_REPRESENTATIVES = {
-    *("test_axes", "test_debug", "test_export", "test_symbolic_sizes", "test_transforms"),
+    *("test_axes", "test_debug", "test_derivations", "test_export", "test_extremes"),
+    *("test_masking", "test_package", "test_precision", "test_symbolic_sizes", "test_symmetry"),
+    "test_transforms",
 }
 
 
