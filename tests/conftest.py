@@ -103,6 +103,8 @@ ONCE_BUT_FOR_REPRESENTATIVES = {
     *("test_masking", "test_package", "test_precision", "test_symbolic_sizes", "test_symmetry"),
     "test_transforms",
 }
+# XLA contracts other operations in each version.
+ALWAYS = {"test_X1_finite_scores_give_finite_weights_under_jit"}
 
 
 def row_of(parameters):
@@ -118,7 +120,7 @@ def is_run_once(item):
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     if item.path.stem in ONCE_BUT_FOR_REPRESENTATIVES:
         row = row_of(parameters)
-        return row is not None and row not in representatives()
+        return row not in (None, *representatives()) and item.originalname not in ALWAYS
     of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
     return item.path.stem in ONCE or (of_a_page and parameters.get("name") in ONCE_PAGES)
 
