@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 # Names of mechanisms, in the folders where papers are.
-NAMES = re.compile(r"\w+_(attention|cell)")
+NAMES = re.compile(r"(?!init_)\w+_(attention|cell)")
 FOLDERS = ("attention", "alignment", "linear", "recurrent")
 # Folders without mechanisms of their own: the same values, faster, or tools.
 OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing", "tracing"}

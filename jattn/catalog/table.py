@@ -658,7 +658,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="set",
         paper="Yang et al. 2016",
         cost="c s k p",
-        cases=(case(), case(valid=pattern("#..#", "....", "##.#"))),
+        cases=(case(), case(valid=pattern("#..#", "....", "##.#"), normalizer=jattn.sigmoid)),
         sizes={"c": 3, "s": 4},
     ),
     Mechanism(
@@ -946,7 +946,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.induced_set_attention,
         family="set",
-        conditioning=CANCELLING,
+        conditioning=CANCELLING**2,  # One block after the other.
         paper="Lee et al. 2019, arXiv:1810.00825",
         cost="h s m (e + u) + (s + m) d (h e + h u + f)",
         cases=(case(), case(valid=SOME)),

@@ -573,7 +573,7 @@ def normalized_scores_ignore_the_size_of_projections():
 @law
 def the_papers_strength():
     """init_query_key_norm: the strength of sequences of 64 tokens is log2(64² - 64)."""
-    sizes = {"heads": 2, "query_size": 4, "length": 64}
+    sizes: Any = {"heads": 2, "query_size": 4, "length": 64}
     yield jattn.init_query_key_norm(jax.random.key(0), **sizes).strength, np.log2(4032)
 
 
@@ -601,7 +601,7 @@ def clipping_below_the_threshold_changes_nothing():
 def a_value_residual_without_a_share_is_multi_head_attention():
     """value_residual_attention: with shares 0 and 1 it is multi-head attention."""
     params = jattn.ValueResidualParams(HEADS, jnp.asarray([0.0, 1.0]))
-    first = RNG.standard_normal((S, 2, 4))
+    first: Any = RNG.standard_normal((S, 2, 4))
     yield (
         jattn.value_residual_attention(params, QUERY, KEY, VALUE, first).context,
         jattn.multi_head_attention(HEADS, QUERY, KEY, VALUE).context,
@@ -631,7 +631,7 @@ def heads_that_do_not_talk_are_multi_head_attention():
 
 
 def differential(**fields: Any) -> jattn.DifferentialParams:
-    sizes = {"heads": 2, "query_size": K, "head_size": 4}
+    sizes: Any = {"heads": 2, "query_size": K, "head_size": 4}
     params = jattn.init_differential(jax.random.key(0), **sizes)
     return params._replace(**fields)
 
@@ -662,7 +662,7 @@ def equal_balances_subtract_the_initial_one():
     """differential_attention: with equal vectors of balance a row sums to 1 - initial."""
     balance = jnp.ones((2, 4))
     params = differential(query_balance=balance, key_balance=balance)
-    weights = jattn.differential_attention(params, QUERY, KEY, KEY, initial=0.3).weights
+    weights: Any = jattn.differential_attention(params, QUERY, KEY, KEY, initial=0.3).weights
     yield weights.sum(2), np.full((2, T), 0.7)
 
 
@@ -780,7 +780,7 @@ def a_permutation_of_slots_permutes_their_contexts():
 def scores_over_queries_are_transposed():
     """over_queries: it is the normalizer of the transposed scores."""
     normalizer = jattn.over_queries(jattn.sparsemax)
-    yield normalizer(SCORES), jattn.sparsemax(SCORES.T).T
+    yield normalizer(SCORES, None), jattn.sparsemax(SCORES.T).T
 
 
 POOLING = jattn.init_pooling(jax.random.key(0), key_size=K, units=3)
@@ -792,7 +792,7 @@ def a_pooling_is_additive_attention_of_one_query():
     additive = jattn.AdditiveParams(jnp.zeros((3, 1)), POOLING.weight, POOLING.score_weight)
     params = POOLING._replace(bias=jnp.asarray([0.3, -0.2, 0.7]))
     additive = additive._replace(bias=params.bias)
-    attended = jattn.additive_attention(additive, np.zeros((1, 1)), KEY, VALUE)
+    attended = jattn.additive_attention(additive, jnp.zeros((1, 1)), KEY, VALUE)
     yield jattn.pooling_attention(params, KEY, VALUE).context, attended.context[0]
 
 
@@ -810,7 +810,7 @@ def sentences_of_padding_have_no_weight():
     """hierarchical_attention: a sentence without words changes nothing."""
     params = jattn.HierarchicalParams(POOLING, POOLING)
     words = jnp.stack([KEY, jnp.full_like(KEY, jnp.nan)])
-    valid = np.array([[True] * S, [False] * S])
+    valid: Any = np.array([[True] * S, [False] * S])
     document = jattn.hierarchical_attention(params, words, valid=valid)
     yield document.context, jattn.hierarchical_attention(params, KEY[None]).context
 
@@ -845,7 +845,7 @@ def co_attention_is_symmetric():
 @law
 def padding_of_either_sequence_changes_nothing():
     """parallel_co_attention: padding of either sequence, NaN even, is as if it were not there."""
-    valid = {"query_valid": np.arange(T) < 3, "key_valid": np.arange(S) < 4}
+    valid: Any = {"query_valid": np.arange(T) < 3, "key_valid": np.arange(S) < 4}
     query = jnp.where(valid["query_valid"][:, None], QUERY, jnp.nan)
     key = jnp.where(valid["key_valid"][:, None], KEY, jnp.nan)
     padded = jattn.parallel_co_attention(CO_ATTENTION, query, key, **valid)
@@ -869,7 +869,7 @@ def a_flow_without_weights_reads_means():
 @law
 def a_flow_of_the_product_alone_is_dot_attention():
     """attention_flow: with a weight of the product alone, of ones, it reads by dot attention."""
-    params = jattn.AttentionFlowParams(*jnp.zeros((2, K)), jnp.ones(K))
+    params = jattn.AttentionFlowParams(jnp.zeros(K), jnp.zeros(K), jnp.ones(K))
     flow = jattn.attention_flow(params, QUERY, KEY)
     yield flow.context[:, K : 2 * K], jattn.dot_attention(QUERY, KEY, KEY).context
     best = (QUERY @ KEY.T).max(1)
@@ -887,10 +887,10 @@ def one_query_over_attention_is_its_attention():
 @law
 def a_sentinel_is_one_more_key():
     """sentinel_attention: the sentinel is one more key of additive attention, and its value."""
-    sizes = {"query_size": K, "key_size": K, "value_size": K, "units": 3}
+    sizes: Any = {"query_size": K, "key_size": K, "value_size": K, "units": 3}
     params = jattn.init_sentinel(jax.random.key(0), **sizes)
     params = params._replace(sentinel_weight=params.key_weight)
-    sentinel = RNG.standard_normal((1, K))
+    sentinel: Any = RNG.standard_normal((1, K))
     more = jnp.concatenate([KEY, sentinel])
     additive = jattn.AdditiveParams(params.query_weight, params.key_weight, params.score_weight)
     attended = jattn.additive_attention(additive, QUERY[:1], more, more)
@@ -902,10 +902,10 @@ def a_sentinel_is_one_more_key():
 @law
 def a_sentinel_without_keys_is_the_context():
     """sentinel_attention: without valid keys the context is the sentinel."""
-    sizes = {"query_size": K, "key_size": K, "value_size": V, "units": 3}
+    sizes: Any = {"query_size": K, "key_size": K, "value_size": V, "units": 3}
     params = jattn.init_sentinel(jax.random.key(0), **sizes)
-    sentinel = RNG.standard_normal((T, V))
-    none = np.zeros(S, bool)
+    sentinel: Any = RNG.standard_normal((T, V))
+    none: Any = np.zeros(S, bool)
     yield jattn.sentinel_attention(params, QUERY, KEY, VALUE, sentinel, valid=none)[0], sentinel
 
 
@@ -923,7 +923,7 @@ def a_block_of_one_set_is_an_encoder_block():
 def a_set_has_no_order():
     """induced_set_attention: a permutation of the set permutes the outputs."""
     order = np.array([3, 0, 6, 1, 5, 2, 4])
-    sizes = {"size": K, "heads": 2, "hidden_size": 3}
+    sizes: Any = {"size": K, "heads": 2, "hidden_size": 3}
     induced = jattn.init_induced(jax.random.key(0), points=2, **sizes)
     permuted = jattn.induced_set_attention(induced, KEY[order])
     yield permuted, jattn.induced_set_attention(induced, KEY)[order]
@@ -935,9 +935,9 @@ def a_set_has_no_order():
 @law
 def padding_of_a_set_changes_nothing():
     """pooling_by_attention: padding, NaN even, is as if it were not there."""
-    valid = np.arange(S) < 4
+    valid: Any = np.arange(S) < 4
     rows = jnp.where(valid[:, None], KEY, jnp.nan)
-    sizes = {"size": K, "heads": 2, "hidden_size": 3}
+    sizes: Any = {"size": K, "heads": 2, "hidden_size": 3}
     pooling = jattn.init_set_pooling(jax.random.key(0), seeds=2, **sizes)
     yield (
         jattn.pooling_by_attention(pooling, rows, valid=valid),
@@ -945,7 +945,7 @@ def padding_of_a_set_changes_nothing():
     )
 
 
-IMAGE = RNG.standard_normal((3, 5, K))
+IMAGE: Any = RNG.standard_normal((3, 5, K))
 
 
 @law
@@ -986,10 +986,10 @@ def a_constant_image_has_one_mean_and_maximum():
 @law
 def a_gate_without_weights_is_its_bias():
     """attention_gate: without weights every place has the sigmoid of the score's bias."""
-    sizes = {"channels": K, "signal_channels": 2, "units": 3}
+    sizes: Any = {"channels": K, "signal_channels": 2, "units": 3}
     params = jattn.images.init_attention_gate(jax.random.key(0), **sizes)
     params = params._replace(score_weight=jnp.zeros(3), score_bias=jnp.asarray(np.log(3.0)))
-    signal = RNG.standard_normal((3, 5, 2))
+    signal: Any = RNG.standard_normal((3, 5, 2))
     yield jattn.images.attention_gate(params, IMAGE, signal).features, 0.75 * IMAGE
 
 
