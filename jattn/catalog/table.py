@@ -281,8 +281,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cost="t s (k + v) + (t + s) k (t + d)",
         cases=(
             case(base=100.0),
-            case(mask=FUNCTIONAL, bias=DRAWN, offset=2),
-            case({"d": 6}, mask=RAGGED, normalizer=jattn.sigmoid),
+            case(mask=FUNCTIONAL, bias=DRAWN),
+            case({"d": 6}, mask=RAGGED, offset=2, normalizer=jattn.sigmoid),
         ),
         sizes={"d": 11},
         exceptions={"S5": BY_POSITION},

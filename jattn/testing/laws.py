@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Laws and closed forms that mechanisms obey, whatever code computes them.
 
 Each is a function that yields pairs of arrays that have to be equal. Its docstring states the law.
@@ -332,7 +333,7 @@ def ntk_frequencies_have_a_larger_base():
     frequencies = jattn.rotary_frequencies(10, base=100.0)
     scaled = jattn.ntk_frequencies(frequencies, factor=8.0)
     yield scaled, jattn.rotary_frequencies(10, base=100.0 * 8.0 ** (10 / 8))
-    yield scaled[[0, -1]], frequencies[[0, -1]] / [1.0, 8.0]
+    yield scaled[[0, -1]], frequencies[[0, -1]] / np.array([1.0, 8.0])
 
 
 @law

@@ -436,7 +436,7 @@ MUTANTS = (
         "dustbin_sinkhorn",
     ),
     Mutant(
-        "the largest value forgotten after the logarithm",
+        "a shift that is forgotten after the logarithm",
         "jattn.attention.laser",
         "jnp.log(jnp.where(total > 0.0, total, 1.0)) + largest",
         "jnp.log(jnp.where(total > 0.0, total, 1.0))",
