@@ -47,10 +47,10 @@ def forward(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = forward_start(key) if initial is None else initial
-    of = readable((query, transition), (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key)[0]
+    state = forward_start(key) if initial is None else initial
+    of = readable((query, transition), (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key)[0]
 
 
 @named_axes

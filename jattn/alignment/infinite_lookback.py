@@ -48,10 +48,10 @@ def infinite_lookback(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key)[0]
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key)[0]
 
 
 @named_axes

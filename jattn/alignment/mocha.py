@@ -1,5 +1,6 @@
 """Monotonic chunkwise attention: Chiu & Raffel (2018), arXiv:1712.05382."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -86,10 +87,10 @@ def mocha(
     Raises:
         ValueError: if two arguments disagree about the size of an axis or width is not at least 1.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key, width)[0]
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key, width)[0]
 
 
 @named_axes
@@ -128,7 +129,7 @@ def _attend(
     stopped, state = weights_in_order(expected, initial, energy, of)
     scores = chunk_scores(params.chunk, of.query, key)
     allowed = jnp.ones_like(scores, bool) if of.allowed is None else of.allowed
-    in_chunks = jax.vmap(lambda *rows: _in_chunks(*rows, width))
+    in_chunks = jax.vmap(partial(_in_chunks, width=width))
     return attended_with(in_chunks(stopped, scores, allowed), of.value), state
 
 
@@ -146,7 +147,11 @@ def chunk_scores(
 
 
 def _in_chunks(
-    stopped: Float[Array, " s"], scores: Float[Array, " s"], allowed: Bool[Array, " s"], width: int
+    stopped: Float[Array, " s"],
+    scores: Float[Array, " s"],
+    allowed: Bool[Array, " s"],
+    *,
+    width: int,
 ) -> Float[Array, " s"]:
     """Returns for each key the sum of its shares in the chunks that it belongs to."""
     places, chunk = jnp.arange(scores.shape[0])[:, None], jnp.arange(width)[None]
