@@ -23,6 +23,7 @@ from jattn.alignment.over_queries import (
     only,
     weights_in_order,
 )
+from jattn.alignment.scoring import additive_scores
 from jattn.attention.additive import AdditiveParams, init_additive
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, Bias, MaskLike, Size, at_least_float32, named_axes, readable
@@ -127,23 +128,10 @@ def _attend(
 ) -> tuple[Attended, Float[Array, " s"]]:
     energy = monotonic_energies(params.monotonic, of.query, key)
     stopped, state = weights_in_order(expected, initial, energy, of)
-    scores = chunk_scores(params.chunk, of.query, key)
+    scores = additive_scores(params.chunk, of.query, key)
     allowed = jnp.ones_like(scores, bool) if of.allowed is None else of.allowed
     in_chunks = jax.vmap(partial(_in_chunks, width=width))
     return attended_with(in_chunks(stopped, scores, allowed), of.value), state
-
-
-def chunk_scores(
-    params: AdditiveParams, query: Float[Array, "t q"], key: Float[Array, "s k"]
-) -> Float[Array, "t s"]:
-    """Returns the scores of additive attention."""
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
-    return jnp.einsum(
-        "p,tsp->ts", params.score_weight, jnp.tanh(query_part[:, None] + key_part[None])
-    )
 
 
 def _in_chunks(
