@@ -1212,7 +1212,7 @@ def a_centre_at_a_place_gives_its_height():
 def a_pointer_generator_that_generates_or_copies():
     """alignment.copy_distribution: with p of one the vocabulary's, with zero the summed weights."""
     words, weights = jattn.softmax(SCORES[:, :4]), jattn.softmax(SCORES)
-    tokens = np.array([1, 1, 3, 0, 3, 1, 1])
+    tokens: Any = np.array([1, 1, 3, 0, 3, 1, 1])
     one, none = jnp.ones(T), jnp.zeros(T)
     yield alignment.copy_distribution(one, words, weights, tokens), words
     copied = alignment.copy_distribution(none, words, weights, tokens)
@@ -1310,8 +1310,7 @@ def without_filters_a_dynamic_convolution_is_its_prior():
 def a_fertility_of_one_is_coverage():
     """alignment.fertility_coverage: where every key has fertility one it is coverage."""
     params = alignment.init_coverage(jax.random.key(4), query_size=K, key_size=K, units=3)
-    *weights, bias = params
-    fertile = alignment.FertilityCoverageParams(*weights, jnp.zeros(K), bias)
+    fertile = alignment.FertilityCoverageParams(*params[:4], jnp.zeros(K), params.bias)
     covering = alignment.fertility_coverage(fertile, QUERY, KEY, VALUE, most=2.0)
     yield covering.context, alignment.coverage(params, QUERY, KEY, VALUE).context
 
