@@ -15,10 +15,10 @@ import numpy as np
 import jattn
 from jattn import biases, masks
 
-RNG = np.random.default_rng(0)
+RNG: Any = np.random.default_rng(0)
 T, S, K, V = 5, 7, 4, 3
-QUERY, KEY, VALUE = (RNG.standard_normal(shape) for shape in ((T, K), (S, K), (S, V)))
-SCORES = 2 * RNG.standard_normal((T, S))
+SHAPES = ((T, K), (S, K), (S, V), (T, S))
+QUERY, KEY, VALUE, SCORES = (RNG.standard_normal(shape) for shape in SHAPES)
 LAWS: list[Callable[[], Iterator[tuple[Any, Any]]]] = []
 
 
@@ -132,7 +132,7 @@ def scaled_relu_sums_to_the_mean_of_positive_parts():
 @law
 def equal_keys_give_the_mean():
     """dot_attention: keys that are all equal give the mean of the values."""
-    context = jattn.dot_attention(QUERY, np.tile(KEY[:1], (S, 1)), VALUE).context
+    context = jattn.dot_attention(QUERY, jnp.tile(KEY[:1], (S, 1)), VALUE).context
     yield context, np.tile(VALUE.mean(0), (T, 1))
 
 
@@ -195,7 +195,7 @@ def grouped_queries_are_repeated_keys():
     """dot_product_attention: two heads of keys and values serve four heads as if repeated."""
     query = RNG.standard_normal((1, T, 4, K))
     key, value = RNG.standard_normal((1, S, 2, K)), RNG.standard_normal((1, S, 2, V))
-    repeated = (np.repeat(array, 2, axis=2) for array in (key, value))
+    repeated: Any = [np.repeat(array, 2, axis=2) for array in (key, value)]
     yield (
         jattn.dot_product_attention(query, key, value),
         (jattn.dot_product_attention(query, *repeated)),
@@ -238,7 +238,7 @@ def alibi_has_the_papers_slopes():
 @law
 def t5_has_the_published_buckets():
     """t5_buckets: the buckets of 15 distances, of 32 in both directions up to 128."""
-    distances = np.array([0, -1, -7, -8, -11, -12, -16, -32, -64, -91, -128, 1, 8, 16, 128])
+    distances = jnp.array([0, -1, -7, -8, -11, -12, -16, -32, -64, -91, -128, 1, 8, 16, 128])
     buckets = [0, 1, 7, 8, 8, 9, 10, 12, 14, 15, 15, 17, 24, 26, 31]
     yield biases.t5_buckets(distances, buckets=32, max_distance=128, bidirectional=True), buckets
 

@@ -91,7 +91,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.scaled_relu,
         family="normalizer",
-        paper="Wortsman et al. 2023, arXiv:2309.08586, section 3",
+        paper="Wortsman et al. 2023, arXiv:2309.08586",
         cost="t s",
         cases=(case(), case(mask=RAGGED)),
         exceptions={"S6": NOT_ONE},

@@ -1,4 +1,4 @@
-"""Which scores of a row count, and the types of normalizers."""
+"""Scores of a row that count, and the types of normalizers."""
 
 from collections.abc import Callable
 from typing import Any

@@ -29,7 +29,7 @@ def scaled_relu(scores: Scores, mask: Allowed = None) -> Weights:
     """Returns the positive part of each score over the number of scores: max(scores[s], 0) / n.
 
     n is the number of scores of the row that count. Rows do not sum to one. Source: Wortsman et al.
-    (2023), arXiv:2309.08586, section 3, who divide by the sequence length L.
+    (2023), arXiv:2309.08586, who divide by the sequence length L.
 
     Raises:
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
-from jattn.normalizers.counted import Allowed, Scores, Weights, counted, largest_of
+from jattn.normalizers.counted import Allowed, Scores, Weights, counted, largest_of, size_of
 
 Counts = Float[Array, "1 s"]
 
@@ -29,7 +29,7 @@ def sparsemax(scores: Scores, mask: Allowed = None) -> Weights:
     # Scores far below the maximum get no weight, but their sums would overflow.
     scores = jnp.maximum(scores - largest_of(scores, mask), -2.0)
     support = _support(_sparsemax_thresholds, scores, mask)
-    size = jnp.maximum(support.sum(-1, keepdims=True), 1).astype(scores.dtype)
+    size = size_of(support, scores.dtype)
     threshold = (jnp.where(support, scores, 0.0).sum(-1, keepdims=True) - 1.0) / size
     return jnp.where(support, scores - threshold, 0.0)
 
@@ -48,7 +48,7 @@ def entmax15(scores: Scores, mask: Allowed = None) -> Weights:
     mask, scores = counted(scores, mask)
     halves = jnp.maximum((scores - largest_of(scores, mask)) / 2.0, -2.0)
     support = _support(_entmax15_thresholds, halves, mask)
-    size = jnp.maximum(support.sum(-1, keepdims=True), 1).astype(scores.dtype)
+    size = size_of(support, scores.dtype)
     mean = jnp.where(support, halves, 0.0).sum(-1, keepdims=True) / size
     spread = jnp.where(support, halves - mean, 0.0)
     room = (1.0 - (spread**2).sum(-1, keepdims=True)) / size

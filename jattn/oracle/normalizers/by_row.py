@@ -1,11 +1,12 @@
 """Normalizers one row at a time: masked scores are left out, never set to -inf."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 
 
-def by_row(row_map):
+def by_row(row_map) -> Any:
     """Returns the normalizer that applies `row_map` to the kept scores of each row.
 
     `row_map(scores, **options)` returns (weights, pullback) of one row.
