@@ -48,6 +48,7 @@ from jattn.layers import EmbeddingParams as EmbeddingParams
 from jattn.layers import LayerNormParams as LayerNormParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import RMSNormParams as RMSNormParams
+from jattn.layers import affine as affine
 from jattn.layers import dropout as dropout
 from jattn.layers import embedding as embedding
 from jattn.layers import init_embedding as init_embedding
@@ -55,7 +56,6 @@ from jattn.layers import init_layer_norm as init_layer_norm
 from jattn.layers import init_linear as init_linear
 from jattn.layers import init_rms_norm as init_rms_norm
 from jattn.layers import layer_norm as layer_norm
-from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax

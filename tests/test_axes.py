@@ -549,7 +549,7 @@ class OfAnotherLibrary:
 def test_arrays_that_jax_does_not_compute_with_are_refused(wrong, message):
     calls = {
         "dot_attention": lambda: jattn.dot_attention(wrong, SEQUENCE, SEQUENCE),
-        "linear": lambda: jattn.linear(jattn.LinearParams(wrong), SEQUENCE),
+        "affine": lambda: jattn.affine(jattn.LinearParams(wrong), SEQUENCE),
     }
     if hasattr(wrong, "__getitem__"):
         batched = wrong[None, :, None]

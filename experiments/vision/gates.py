@@ -88,4 +88,4 @@ def cbam(params: CBAMParams, features: Float[Array, "h w c"]) -> Gated:
 
 
 def _network(params: ChannelGateParams, squeezed: Float[Array, " c"]) -> Float[Array, " c"]:
-    return jattn.linear(params.expand, jax.nn.relu(jattn.linear(params.reduce, squeezed)))
+    return jattn.affine(params.expand, jax.nn.relu(jattn.affine(params.reduce, squeezed)))

@@ -278,7 +278,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"E1 w": "without words there is no token"},
     ),
     Mechanism(
-        jattn.linear,
+        jattn.affine,
         family="layer",
         paper="",
         cost="s i o",
