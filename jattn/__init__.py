@@ -3,6 +3,7 @@
 from importlib import import_module as _import_module
 
 from jattn import biases as biases
+from jattn import linear as linear
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention

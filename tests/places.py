@@ -34,7 +34,7 @@ def rows_of(root: Path) -> list[str]:
 
 def package_of(path: Path) -> str:
     """Returns the package whose names a module under `jattn` is exported to."""
-    return "jattn.biases" if path.parts[0] == "biases" else "jattn"
+    return f"jattn.{path.parts[0]}" if path.parts[0] in ("biases", "linear") else "jattn"
 
 
 def exports_of(root: Path, package: str) -> set[str]:

@@ -36,7 +36,7 @@ def delta_rule(
     for step in range(valid):
         before.append(state)
         kept = state if decay is None else np.broadcast_to(decay[step], features)[:, None] * state
-        if erase is not None:
+        if erase is not None and write is not None:
             kept = kept - np.outer(erase[step], write[step] @ state)
         state = kept + np.outer(key[step], value[step])
         outputs[step] = query[step] @ state
@@ -46,9 +46,11 @@ def delta_rule(
         d_outputs, d_state = cotangents
         wide = np.result_type(dtype, d_outputs, d_state)
         d_query, d_key, d_value = (np.zeros(x.shape, wide) for x in (query, key, value))
-        d_decay, d_erase, d_write = (
-            None if x is None else np.zeros(x.shape, wide) for x in (decay, erase, write)
-        )
+        gates = {
+            name: np.zeros(x.shape, wide)
+            for name, x in (("decay", decay), ("erase", erase), ("write", write))
+            if x is not None
+        }
         total = np.zeros(state.shape, wide) + d_state
         for step in reversed(range(valid)):
             total = total + np.outer(query[step], d_outputs[step])
@@ -58,14 +60,14 @@ def delta_rule(
             earlier = total
             if decay is not None:
                 diagonal = (total * before[step]).sum(1)
-                d_decay[step] = diagonal if decay.shape[1] == features else diagonal.sum()
+                gates["decay"][step] = diagonal if decay.shape[1] == features else diagonal.sum()
                 earlier = np.broadcast_to(decay[step], features)[:, None] * total
-            if erase is not None:
-                d_erase[step] = -total @ (write[step] @ before[step])
-                d_write[step] = -before[step] @ (erase[step] @ total)
+            if erase is not None and write is not None:
+                gates["erase"][step] = -total @ (write[step] @ before[step])
+                gates["write"][step] = -before[step] @ (erase[step] @ total)
                 earlier = earlier - np.outer(write[step], erase[step] @ total)
             total = earlier
-        found = (d_decay, d_erase, d_write, None if initial is None else total)
-        return d_query, d_key, d_value, *(each for each in found if each is not None)
+        start = () if initial is None else (total,)
+        return d_query, d_key, d_value, *gates.values(), *start
 
     return (outputs, state), pullback
