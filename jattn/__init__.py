@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from jattn import alignment as alignment
 from jattn import biases as biases
 from jattn import images as images
+from jattn import linear as linear
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
@@ -118,6 +119,7 @@ from jattn.layers import EmbeddingParams as EmbeddingParams
 from jattn.layers import LayerNormParams as LayerNormParams
 from jattn.layers import LinearParams as LinearParams
 from jattn.layers import RMSNormParams as RMSNormParams
+from jattn.layers import affine as affine
 from jattn.layers import dropout as dropout
 from jattn.layers import embedding as embedding
 from jattn.layers import init_embedding as init_embedding
@@ -125,7 +127,6 @@ from jattn.layers import init_layer_norm as init_layer_norm
 from jattn.layers import init_linear as init_linear
 from jattn.layers import init_rms_norm as init_rms_norm
 from jattn.layers import layer_norm as layer_norm
-from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
 from jattn.normalizers import dustbin_sinkhorn as dustbin_sinkhorn
 from jattn.normalizers import entmax as entmax

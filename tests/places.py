@@ -11,7 +11,7 @@ FOLDERS = ("attention", "alignment", "linear", "recurrent")
 OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing", "tracing"}
 OTHERS |= {"training"}
 # Folders whose names are attributes of the folder, not of the package.
-NAMESPACES = {"alignment", "biases", "images"}
+NAMESPACES = {"alignment", "biases", "images", "linear"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
 REGENERATE = "run `python -m jattn list --markdown docs/mechanisms.md`"

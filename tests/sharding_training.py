@@ -61,7 +61,7 @@ def train_on(mesh: Mesh, shards_params: bool) -> dict[str, Any]:
 
 
 def error(params: jattn.LinearParams, batch: dict[str, Any]) -> jax.Array:
-    outputs = jax.vmap(jattn.linear, (None, 0))(params, batch["inputs"])
+    outputs = jax.vmap(jattn.affine, (None, 0))(params, batch["inputs"])
     return ((outputs - batch["targets"]) ** 2).mean()
 
 

@@ -231,7 +231,7 @@ def test_options_of_another_kind_are_refused_by_name(message):
 
 WITH_SIZES = [
     function
-    for package in (jattn, jattn.alignment, jattn.biases, jattn.images)
+    for package in (jattn, jattn.alignment, jattn.biases, jattn.images, jattn.linear)
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
@@ -641,7 +641,7 @@ class OfAnotherLibrary:
 def test_arrays_that_jax_does_not_compute_with_are_refused(wrong, message):
     calls = {
         "dot_attention": lambda: jattn.dot_attention(wrong, SEQUENCE, SEQUENCE),
-        "linear": lambda: jattn.linear(jattn.LinearParams(wrong), SEQUENCE),
+        "affine": lambda: jattn.affine(jattn.LinearParams(wrong), SEQUENCE),
     }
     if hasattr(wrong, "__getitem__"):
         batched = wrong[None, :, None]

@@ -62,11 +62,11 @@ def apply_article(
     params: ArticleParams, inputs: Float[Array, "s i"]
 ) -> tuple[Float[Array, "s i"], Float[Array, "s s"]]:
     """Computes the output and the attention weights of the article's model."""
-    embedded = jattn.linear(params.embedding, inputs)
+    embedded = jattn.affine(params.embedding, inputs)
     states, _ = jattn.gru(params.gru, embedded)
-    encoded = jattn.linear(params.between, states)
+    encoded = jattn.affine(params.between, states)
     context, weights = jattn.additive_attention(params.attention, encoded, encoded, encoded)
-    return jattn.linear(params.output, context), weights
+    return jattn.affine(params.output, context), weights
 
 
 def squared_error(

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 
 import jattn
 from experiments.captions.encoder import GRID
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import LinearParams, affine, init_linear
 
 POSITIONS = 16  # Sinusoids of the row of a place, and as many of its column.
 
@@ -40,7 +40,7 @@ def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]
         *(along[:, None], along[None]),
     )
     known = [jnp.broadcast_to(each, (GRID, GRID, each.shape[-1])) for each in known]
-    return jax.nn.relu(linear(params, jnp.concatenate(known, -1).reshape(GRID * GRID, -1)))
+    return jax.nn.relu(affine(params, jnp.concatenate(known, -1).reshape(GRID * GRID, -1)))
 
 
 def init_summary(rng: Key[Array, ""], *, seen: int, size: int) -> SummaryParams:
@@ -57,4 +57,4 @@ def summarize(params: SummaryParams, rows: Float[Array, "s d"]) -> Float[Array, 
     """
     square = rows.reshape(GRID, GRID, -1)
     means = jnp.concatenate([square.mean(0).ravel(), square.mean(1).ravel()])
-    return jattn.layer_norm(params.norm, jax.nn.relu(linear(params.layer, means)))
+    return jattn.layer_norm(params.norm, jax.nn.relu(affine(params.layer, means)))

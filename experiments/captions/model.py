@@ -19,11 +19,11 @@ from jattn import training
 from jattn.layers import (
     EmbeddingParams,
     LinearParams,
+    affine,
     dropout,
     embedding,
     init_embedding,
     init_linear,
-    linear,
 )
 
 LONGEST = 20  # Steps of the longest caption, its end included.
@@ -120,7 +120,7 @@ def decode(
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
         decoded = jattn.transformer_decoder(decoder.blocks, _placed(decoder, inputs), memory.values)
-        return Output(linear(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
+        return Output(affine(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
     state, step = _recurrence(params, memory, choose)
 
     def next_word(state, token):
@@ -234,7 +234,7 @@ def _stepping(params: Params, memory: jattn.Memory, model: str) -> tuple[Any, An
         def step(state, token):
             inputs = _wide(decoder, token) + in_time[state.position]
             outputs, state = jattn.transformer_step(decoder.blocks, state, inputs, read)
-            return jax.nn.log_softmax(linear(decoder.readout, outputs)), state
+            return jax.nn.log_softmax(affine(decoder.readout, outputs)), state
 
         return jattn.transformer_start(decoder.blocks, read, capacity=LONGEST), step
     state, step = _recurrence(params, memory, places.likeliest if model == "hard" else None)

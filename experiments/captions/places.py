@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import LinearParams, affine, init_linear
 
 Choose = Callable[[Int[Array, ""], Float[Array, "t s"]], Float[Array, "t s"]]
 AROUND = 3  # Places in each direction that a place's score reads past weights of.
@@ -107,7 +107,7 @@ def reader(
     def read(query, position):
         by_place = probabilities(params, key_part, query, past)
         chosen = by_place if choose is None else choose(position, by_place)
-        context = jax.nn.sigmoid(linear(params.gate, query)) * (chosen @ rows)
+        context = jax.nn.sigmoid(affine(params.gate, query)) * (chosen @ rows)
         kept = chosen if choose is None else jax.lax.stop_gradient(chosen)
         return jattn.Attended(context, jnp.stack([by_place, kept]))
 

@@ -16,7 +16,7 @@ from experiments.captions.grid import grid, init_grid
 from experiments.captions.words import in_one_language, word_count
 from experiments.coattention import CoAttended, CoAttentionParams
 from experiments.contrastive import both_ways
-from jattn.layers import LinearParams, dropout, init_linear, linear
+from jattn.layers import LinearParams, affine, dropout, init_linear
 
 AT_ONCE = 50  # Captions that are compared with all canvases at once.
 
@@ -60,7 +60,7 @@ def pair(
     """Returns the score of a canvas and a caption, and what each attended to."""
     mask = jnp.arange(len(words), dtype=length.dtype) < length
     found = coattention.co_attention(params.attention, rows, words, mask)
-    score = linear(params.image, found.image) @ linear(params.words, found.words)
+    score = affine(params.image, found.image) @ affine(params.words, found.words)
     return score, found
 
 

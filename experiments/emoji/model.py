@@ -17,11 +17,11 @@ from experiments.emoji.drawings import GREY, SIDE
 from jattn.layers import (
     EmbeddingParams,
     LinearParams,
+    affine,
     dropout,
     embedding,
     init_embedding,
     init_linear,
-    linear,
 )
 
 STRIDES = (2, 2, 1, 2)
@@ -132,7 +132,7 @@ def pair(
         even = jnp.full(len(seen), 1 / len(seen), seen.dtype)
         share = valid.astype(said.dtype) / length.astype(said.dtype)
         picture, name, weights = even @ seen, share @ said, [even, share]
-    compared = [linear(params.of_picture, picture), linear(params.of_name, name)]
+    compared = [affine(params.of_picture, picture), affine(params.of_name, name)]
     left, right = (each * jax.lax.rsqrt(each @ each + 1e-6) for each in compared)
     return Pair(left @ right, *weights)
 

@@ -129,24 +129,24 @@ def attended(
         rows, weights = jattn.transformer_encoder(
             params.body, rows, self_mask=mask, attend=attend, **STACK
         )
-        return jattn.linear(params.readout, rows), weights
+        return jattn.affine(params.readout, rows), weights
     states, weights = jattn.gru(params.body, rows).outputs, ()
     if params.attention is not None:
         heads = _to_heads(params, states, config)
         context, looks = ATTEND(*heads, mask=mask, return_weights=attend is None)
         states, weights = states + _from_heads(params, context), (looks,)
-    return jattn.linear(params.readout, states), weights
+    return jattn.affine(params.readout, states), weights
 
 
 def _to_heads(params: Params, states: Array, config: Config) -> list[Array]:
     assert params.attention is not None
     split = lambda rows: rows.reshape(len(rows), config.heads, -1)
-    return [split(jattn.linear(part, states)) for part in params.attention[:3]]
+    return [split(jattn.affine(part, states)) for part in params.attention[:3]]
 
 
 def _from_heads(params: Params, context: Array) -> Array:
     assert params.attention is not None
-    return jattn.linear(params.attention.output, context.reshape(len(context), -1))
+    return jattn.affine(params.attention.output, context.reshape(len(context), -1))
 
 
 def loss(
@@ -189,11 +189,11 @@ def step(
         rows, state = jattn.causal_decode(
             params.body, state, rows, attend=engine.attend_with_cache, **STACK
         )
-        return jattn.linear(params.readout, rows), state
+        return jattn.affine(params.readout, rows), state
     hidden, cache = state
     states, hidden = jattn.gru(params.body, rows, initial=hidden)
     if cache is not None:
         heads = _to_heads(params, states, config)
         context, cache = engine.attend_with_cache(cache, *heads)
         states = states + _from_heads(params, context)
-    return jattn.linear(params.readout, states), (hidden, cache)
+    return jattn.affine(params.readout, states), (hidden, cache)

@@ -105,7 +105,7 @@ def classify(
             pooled = last
             weights = (jnp.arange(len(rows)) == length - 1).astype(states.dtype)
     pooled = jattn.dropout(rngs[1], pooled[None], dropout)[0]
-    return jattn.linear(params.readout, pooled), weights
+    return jattn.affine(params.readout, pooled), weights
 
 
 def loss(

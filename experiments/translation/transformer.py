@@ -15,11 +15,11 @@ from experiments.translation.config import Config
 from jattn.layers import (
     EmbeddingParams,
     LinearParams,
+    affine,
     dropout,
     embedding,
     init_embedding,
     init_linear,
-    linear,
 )
 
 
@@ -84,7 +84,7 @@ def decode(
     )
     weights = decoded.cross_weights[max(0, len(decoded.cross_weights) - 2)]
     mean: Any = None if weights is None else jnp.mean(weights, axis=0)
-    return jattn.DecoderOutput(linear(params.readout, decoded.outputs), mean)
+    return jattn.DecoderOutput(affine(params.readout, decoded.outputs), mean)
 
 
 def stepping(
@@ -101,7 +101,7 @@ def stepping(
         outputs, state = jattn.transformer_step(
             params.decoder, state, inputs, memory, attend=ATTENDS[config.attend][1]
         )
-        return jax.nn.log_softmax(linear(params.readout, outputs)), state
+        return jax.nn.log_softmax(affine(params.readout, outputs)), state
 
     return jattn.transformer_start(params.decoder, memory, capacity=max_steps), scored
 

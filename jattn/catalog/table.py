@@ -64,6 +64,10 @@ BARE = {
 PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 SELF_PADDED = pattern("#..", "...", "#.#")
 
+# A number of steps that chunks do not divide.
+LINEAR = {"t": 5, "k": 3, "v": 2, "n": 7}
+UNROLLED = (case(), case(initial=DRAWN, length=3, chunk_size=2))
+
 # Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
 HOLES = np.array([False, True, False, True])  # Steps that are valid.
@@ -787,7 +791,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"E1 w": "without words there is no token"},
     ),
     Mechanism(
-        jattn.linear,
+        jattn.affine,
         family="layer",
         paper="",
         cost="s i o",
@@ -1004,5 +1008,128 @@ MECHANISMS: tuple[Mechanism, ...] = (
         ),
         sizes=RECURRENT,
         exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_rule,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2406.06484",
+        cost="t (k v + c (k + v))",
+        cases=(
+            case(decay=DRAWN, erase=DRAWN, write=DRAWN, chunk_size=1),
+            case(initial=DRAWN, chunk_size=3),
+            case(decay=DRAWN, erase=DRAWN, write=DRAWN),
+            case(
+                decay=DRAWN,
+                erase=DRAWN,
+                write=DRAWN,
+                initial=DRAWN,
+                length=3,
+                chunk_size=2,
+            ),
+        ),
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.linear_attention,
+        family="linear",
+        paper="Katharopoulos et al. 2020, arXiv:2006.16236, eq. 9 to 12",
+        cost="t k v",
+        cases=(
+            case(),
+            case(initial=DRAWN, initial_key_sum=DRAWN, length=3, chunk_size=2),
+        ),
+        sizes=LINEAR,
+        positive=("initial_key_sum",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.retention,
+        family="linear",
+        paper="Sun et al. 2023, arXiv:2307.08621",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.gated_linear_attention,
+        family="linear",
+        paper="Yang et al. 2023, arXiv:2312.06635",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_net,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2406.06484",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.gated_delta_net,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2412.06464",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.kimi_delta_attention,
+        family="linear",
+        paper="Kimi Team 2025, arXiv:2510.26692",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.state_space_dual,
+        family="linear",
+        paper="Dao & Gu 2024, arXiv:2405.21060",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("step",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.rwkv7,
+        family="linear",
+        paper="Peng et al. 2025, arXiv:2503.14456",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.hgrn2,
+        family="linear",
+        paper="Qin et al. 2024, arXiv:2404.07904",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("forget",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_product,
+        family="linear",
+        paper="Siems et al. 2025, arXiv:2502.10297",
+        cost="t n k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        exceptions={"Taylor": NO_SCAN, "E1 n": "a query has at least one key"},
     ),
 )

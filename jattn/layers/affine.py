@@ -99,7 +99,7 @@ def embedding(
 
 @named_axes
 @at_least_float32
-def linear(
+def affine(
     params: LinearParams, inputs: Float[Array, "s i"] | Float[Array, " i"]
 ) -> Float[Array, "s o"] | Float[Array, " o"]:
     """Computes an affine map of a sequence or of one vector: outputs[s] = weight inputs[s] + bias.

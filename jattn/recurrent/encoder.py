@@ -13,10 +13,10 @@ from jattn.attention.additive import AdditiveParams, additive_attention, init_ad
 from jattn.layers import (
     EmbeddingParams,
     LinearParams,
+    affine,
     embedding,
     init_embedding,
     init_linear,
-    linear,
 )
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.padding import valid_steps, zero_padding
@@ -198,7 +198,7 @@ def attentive_gru(
         cell: as in `gru`.
 
     Raises:
-        ValueError: as `encode`, `additive_attention` and `linear` do.
+        ValueError: as `encode`, `additive_attention` and `affine` do.
     """
     words = len(params.encoder.embedding.weight)
     tokens = valid_tokens("attentive_gru", tokens, words, length, valid, axis="s")
@@ -206,5 +206,5 @@ def attentive_gru(
     usable = valid_steps(tokens.shape[0], length, valid)
     mask = None if usable is None else usable[:, None] & usable[None]
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
-    outputs = linear(params.readout, context)
+    outputs = affine(params.readout, context)
     return AttentiveGRUOutput(zero_padding(outputs, length, valid)[0], weights)

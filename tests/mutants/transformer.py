@@ -308,8 +308,8 @@ MUTANTS = (
     Mutant(
         "the activation of the hidden units and not of the gates",
         "jattn.transformer.gated_feed_forward",
-        "gates * linear(LinearParams(params.hidden_weight), inputs)",
-        "gates * activation(linear(LinearParams(params.hidden_weight), inputs))",
+        "gates * affine(LinearParams(params.hidden_weight), inputs)",
+        "gates * activation(affine(LinearParams(params.hidden_weight), inputs))",
         VALUE,
         "gated_feed_forward",
     ),

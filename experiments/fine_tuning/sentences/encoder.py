@@ -93,7 +93,7 @@ def encode(
     length: Int[Array, ""],
     *,
     attend: Callable[[Any, Any, Any], Any] = attend,
-    linear: Callable[[Any, Any], Any] = jattn.linear,
+    linear: Callable[[Any, Any], Any] = jattn.affine,
     embedding: Callable[[Any, Any], Any] = jattn.embedding,
 ) -> Float[Array, " d"]:
     """Returns the mean of the last layer's states over the first `length` tokens, zero of none.
