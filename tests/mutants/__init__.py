@@ -7,6 +7,7 @@ from mutants import (
     experiments,
     masks,
     recurrent,
+    reported,
     tools,
     training,
     transformer,
@@ -23,4 +24,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *convert.MUTANTS,
     *tools.MUTANTS,
     *experiments.MUTANTS,
+    *reported.MUTANTS,
 )
