@@ -2,19 +2,64 @@
 
 from importlib import import_module as _import_module
 
+from jattn import alignment as alignment
 from jattn import biases as biases
+from jattn import images as images
 from jattn import masks as masks
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
 from jattn.attention.additive import init_additive as init_additive
 from jattn.attention.attend import Attended as Attended
+from jattn.attention.attention_flow import AttentionFlow as AttentionFlow
+from jattn.attention.attention_flow import AttentionFlowParams as AttentionFlowParams
+from jattn.attention.attention_flow import attention_flow as attention_flow
+from jattn.attention.attention_flow import init_attention_flow as init_attention_flow
+from jattn.attention.attention_over_attention import OverAttended as OverAttended
+from jattn.attention.attention_over_attention import (
+    attention_over_attention as attention_over_attention,
+)
+from jattn.attention.co_attention import CoAttended as CoAttended
+from jattn.attention.co_attention import CoAttentionParams as CoAttentionParams
+from jattn.attention.co_attention import init_co_attention as init_co_attention
+from jattn.attention.co_attention import parallel_co_attention as parallel_co_attention
 from jattn.attention.concat import ConcatParams as ConcatParams
 from jattn.attention.concat import concat_attention as concat_attention
 from jattn.attention.concat import init_concat as init_concat
+from jattn.attention.contextual_position import (
+    contextual_position_attention as contextual_position_attention,
+)
+from jattn.attention.differential import DifferentialParams as DifferentialParams
+from jattn.attention.differential import differential_attention as differential_attention
+from jattn.attention.differential import init_differential as init_differential
+from jattn.attention.differential import initial_balance as initial_balance
 from jattn.attention.dot import dot_attention as dot_attention
+from jattn.attention.gated import GatedParams as GatedParams
+from jattn.attention.gated import gated_attention as gated_attention
+from jattn.attention.gated import init_gated as init_gated
 from jattn.attention.general import GeneralParams as GeneralParams
 from jattn.attention.general import general_attention as general_attention
 from jattn.attention.general import init_general as init_general
+from jattn.attention.graph import DynamicGraphParams as DynamicGraphParams
+from jattn.attention.graph import GraphParams as GraphParams
+from jattn.attention.graph import dynamic_graph_attention as dynamic_graph_attention
+from jattn.attention.graph import graph_attention as graph_attention
+from jattn.attention.graph import init_dynamic_graph as init_dynamic_graph
+from jattn.attention.graph import init_graph as init_graph
+from jattn.attention.hierarchical import HierarchicalAttended as HierarchicalAttended
+from jattn.attention.hierarchical import HierarchicalParams as HierarchicalParams
+from jattn.attention.hierarchical import Pooled as Pooled
+from jattn.attention.hierarchical import PoolingParams as PoolingParams
+from jattn.attention.hierarchical import hierarchical_attention as hierarchical_attention
+from jattn.attention.hierarchical import init_pooling as init_pooling
+from jattn.attention.hierarchical import pooling_attention as pooling_attention
+from jattn.attention.hopfield import hopfield_attention as hopfield_attention
+from jattn.attention.laser import laser_attention as laser_attention
+from jattn.attention.latent import LatentMemory as LatentMemory
+from jattn.attention.latent import absorbed_latent_attention as absorbed_latent_attention
+from jattn.attention.latent import latent_attention as latent_attention
+from jattn.attention.latent import latent_memory as latent_memory
+from jattn.attention.latent_params import LatentParams as LatentParams
+from jattn.attention.latent_params import init_latent as init_latent
 from jattn.attention.local import LocalPredictiveParams as LocalPredictiveParams
 from jattn.attention.local import init_local_predictive as init_local_predictive
 from jattn.attention.local import local_monotonic_attention as local_monotonic_attention
@@ -26,9 +71,34 @@ from jattn.attention.multi_head import MultiHeadAttended as MultiHeadAttended
 from jattn.attention.multi_head import multi_head_attention as multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams as MultiHeadParams
 from jattn.attention.multi_head_params import init_multi_head as init_multi_head
+from jattn.attention.over_queries import over_queries as over_queries
+from jattn.attention.query_key_clip import clip_latent_query_key as clip_latent_query_key
+from jattn.attention.query_key_clip import clip_query_key as clip_query_key
+from jattn.attention.query_key_norm import QueryKeyNormParams as QueryKeyNormParams
+from jattn.attention.query_key_norm import init_query_key_norm as init_query_key_norm
+from jattn.attention.query_key_norm import query_key_norm_attention as query_key_norm_attention
 from jattn.attention.scaled_dot_product import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from jattn.attention.sentinel import SentinelAttended as SentinelAttended
+from jattn.attention.sentinel import SentinelParams as SentinelParams
+from jattn.attention.sentinel import init_sentinel as init_sentinel
+from jattn.attention.sentinel import sentinel_attention as sentinel_attention
+from jattn.attention.shaw import ShawParams as ShawParams
+from jattn.attention.shaw import init_shaw as init_shaw
+from jattn.attention.shaw import shaw_attention as shaw_attention
+from jattn.attention.slots import SlotAttended as SlotAttended
+from jattn.attention.slots import slot_attention as slot_attention
+from jattn.attention.talking_heads import TalkingHeadsParams as TalkingHeadsParams
+from jattn.attention.talking_heads import init_talking_heads as init_talking_heads
+from jattn.attention.talking_heads import talking_heads_attention as talking_heads_attention
+from jattn.attention.transformer_xl import TransformerXLParams as TransformerXLParams
+from jattn.attention.transformer_xl import init_transformer_xl as init_transformer_xl
+from jattn.attention.transformer_xl import transformer_xl_attention as transformer_xl_attention
+from jattn.attention.value_residual import ValueResidualParams as ValueResidualParams
+from jattn.attention.value_residual import init_value_residual as init_value_residual
+from jattn.attention.value_residual import value_heads as value_heads
+from jattn.attention.value_residual import value_residual_attention as value_residual_attention
 from jattn.caches.cache import KeyValueCache as KeyValueCache
 from jattn.caches.cache import init_cache as init_cache
 from jattn.caches.cache import init_rolling_cache as init_rolling_cache
@@ -57,18 +127,37 @@ from jattn.layers import init_rms_norm as init_rms_norm
 from jattn.layers import layer_norm as layer_norm
 from jattn.layers import linear as linear
 from jattn.layers import rms_norm as rms_norm
+from jattn.normalizers import dustbin_sinkhorn as dustbin_sinkhorn
+from jattn.normalizers import entmax as entmax
 from jattn.normalizers import entmax15 as entmax15
 from jattn.normalizers import off_by_one_softmax as off_by_one_softmax
 from jattn.normalizers import scalable_softmax as scalable_softmax
 from jattn.normalizers import scaled_relu as scaled_relu
 from jattn.normalizers import sigmoid as sigmoid
+from jattn.normalizers import sinkhorn as sinkhorn
+from jattn.normalizers import slot_softmax as slot_softmax
 from jattn.normalizers import softmax as softmax
 from jattn.normalizers import softpick as softpick
 from jattn.normalizers import sparsemax as sparsemax
+from jattn.normalizers import straight_through_softmax as straight_through_softmax
 from jattn.normalizers import top_k_softmax as top_k_softmax
+from jattn.positions import alternating_axes as alternating_axes
+from jattn.positions import by_parts_frequencies as by_parts_frequencies
+from jattn.positions import contiguous_axes as contiguous_axes
+from jattn.positions import forgetting_bias as forgetting_bias
 from jattn.positions import half_split_rotary as half_split_rotary
+from jattn.positions import half_split_sinusoidal_positions as half_split_sinusoidal_positions
+from jattn.positions import interleaved_axes as interleaved_axes
+from jattn.positions import interpolated_frequencies as interpolated_frequencies
+from jattn.positions import multi_axis_rotary as multi_axis_rotary
+from jattn.positions import ntk_frequencies as ntk_frequencies
 from jattn.positions import rotary as rotary
+from jattn.positions import rotary_frequencies as rotary_frequencies
+from jattn.positions import selective_bias as selective_bias
 from jattn.positions import sinusoidal_positions as sinusoidal_positions
+from jattn.positions import xpos as xpos
+from jattn.positions import yarn_attention_factor as yarn_attention_factor
+from jattn.positions import yarn_frequencies as yarn_frequencies
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import DecoderOutput as DecoderOutput
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode
@@ -99,6 +188,8 @@ from jattn.recurrent.luong import luong_start as luong_start
 from jattn.recurrent.luong import luong_step as luong_step
 from jattn.recurrent.reading import Memory as Memory
 from jattn.recurrent.reading import read_by as read_by
+from jattn.recurrent.reading_in_order import StatefulReader as StatefulReader
+from jattn.recurrent.reading_in_order import read_in_order as read_in_order
 from jattn.recurrent.stacked import StackedOutput as StackedOutput
 from jattn.recurrent.stacked import init_stacked_gru as init_stacked_gru
 from jattn.recurrent.stacked import stacked_gru as stacked_gru
@@ -130,6 +221,14 @@ from jattn.transformer.memory import TransformerMemory as TransformerMemory
 from jattn.transformer.memory import transformer_memory as transformer_memory
 from jattn.transformer.order import post_norm as post_norm
 from jattn.transformer.order import pre_norm as pre_norm
+from jattn.transformer.set_transformer import InducedParams as InducedParams
+from jattn.transformer.set_transformer import SetAttended as SetAttended
+from jattn.transformer.set_transformer import SetPoolingParams as SetPoolingParams
+from jattn.transformer.set_transformer import induced_set_attention as induced_set_attention
+from jattn.transformer.set_transformer import init_induced as init_induced
+from jattn.transformer.set_transformer import init_set_pooling as init_set_pooling
+from jattn.transformer.set_transformer import pooling_by_attention as pooling_by_attention
+from jattn.transformer.set_transformer import set_attention_block as set_attention_block
 from jattn.transformer.stack_params import TransformerDecoderParams as TransformerDecoderParams
 from jattn.transformer.stack_params import TransformerEncoderParams as TransformerEncoderParams
 from jattn.transformer.stack_params import init_transformer_decoder as init_transformer_decoder

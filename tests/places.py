@@ -10,6 +10,8 @@ FOLDERS = ("attention", "alignment", "linear", "recurrent")
 # Folders without mechanisms of their own: the same values, faster, or tools.
 OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing", "tracing"}
 OTHERS |= {"training"}
+# Folders whose names are attributes of the folder, not of the package.
+NAMESPACES = {"alignment", "biases", "images"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
 REGENERATE = "run `python -m jattn list --markdown docs/mechanisms.md`"
@@ -34,7 +36,7 @@ def rows_of(root: Path) -> list[str]:
 
 def package_of(path: Path) -> str:
     """Returns the package whose names a module under `jattn` is exported to."""
-    return "jattn.biases" if path.parts[0] == "biases" else "jattn"
+    return f"jattn.{path.parts[0]}" if path.parts[0] in NAMESPACES else "jattn"
 
 
 def exports_of(root: Path, package: str) -> set[str]:

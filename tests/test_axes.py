@@ -231,11 +231,11 @@ def test_options_of_another_kind_are_refused_by_name(message):
 
 WITH_SIZES = [
     function
-    for package in (jattn, jattn.biases)
+    for package in (jattn, jattn.alignment, jattn.biases, jattn.images)
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
-WITH_SIZES.append(jattn.sinusoidal_positions)
+WITH_SIZES += [jattn.sinusoidal_positions, jattn.half_split_sinusoidal_positions]
 
 
 @pytest.mark.parametrize("function", WITH_SIZES, ids=lambda function: function.__name__)
@@ -275,6 +275,8 @@ LUONG = jattn.init_luong_decoder(RNG, attention=ADDITIVE, **DECODER)
 MEMORY = jattn.encode(ENCODER, np.array([1, 2, 3]))
 HEADS = jattn.init_multi_head(RNG, heads=1, query_size=2)
 BATCHED: Any = np.random.default_rng(0).standard_normal((1, 5, 1, 2))
+TRANSFORMER_XL = jattn.init_transformer_xl(RNG, key_size=2, features=4)
+SHAW = jattn.init_shaw(RNG, key_size=2, value_size=2, limit=1)
 EMPTY = jattn.init_cache(1, capacity=8, key_value_heads=1, key_size=2)
 
 
@@ -316,6 +318,17 @@ INTEGERS = {
         *("query_offset", 2),
         lambda x: jattn.multi_head_attention(
             HEADS, SEQUENCE, SEQUENCE, SEQUENCE, turn=jattn.rotary, query_offset=x
+        ),
+    ),
+    "forgetting_bias": ("offset", 2, lambda x: jattn.forgetting_bias(SEQUENCE[:, 0], offset=x)),
+    "shaw_attention": (
+        *("offset", 2),
+        lambda x: jattn.shaw_attention(SHAW, SEQUENCE, SEQUENCE, SEQUENCE, offset=x),
+    ),
+    "transformer_xl_attention": (
+        *("offset", 2),
+        lambda x: jattn.transformer_xl_attention(
+            TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, offset=x
         ),
     ),
     "rotary": ("positions", [0, 1, 2, 3, 4], lambda x: jattn.rotary(SEQUENCE, x)),
@@ -401,6 +414,9 @@ def of_decoder(function, option, **options):
     sizes = {"size": 2, "heads": 1, "hidden_size": 3}
     params = {
         "decoder_block": lambda: jattn.init_decoder_block(RNG, **sizes),
+        "transformer_xl_attention": lambda option: jattn.transformer_xl_attention(
+            TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+        ),
         "transformer_decoder": lambda: jattn.init_transformer_decoder(RNG, layers=1, **sizes),
     }[function]()
     return getattr(jattn, function)(params, SEQUENCE, SEQUENCE, **option, **options)
@@ -420,8 +436,19 @@ def of_step(option):
     return jattn.transformer_step(params, state, SEQUENCE[0], memory, **option)
 
 
+DIFFERENTIAL = jattn.init_differential(RNG, heads=1, query_size=2, head_size=2)
+LATENT = jattn.init_latent(
+    RNG,
+    heads=1,
+    size=2,
+    head_size=2,
+    rotary_size=2,
+    query_latent_size=2,
+    key_latent_size=2,
+)
 LAYERS = jattn.init_stacked_gru(RNG, input_size=2, units=2, layers=2)
 LAYER_NORM, RMS_NORM = jattn.init_layer_norm(size=2), jattn.init_rms_norm(size=2)
+FREQUENCIES = np.array([1.0, 0.1, 0.01])
 # Of each function with a number among its options, a call with one of them.
 NUMBERS = {
     "attend_to_cache": lambda option: jattn.attend_to_cache(SEQUENCE[:, None], CACHE, **option),
@@ -429,16 +456,53 @@ NUMBERS = {
         BAHDANAU, MEMORY, np.arange(2), rng=RNG, **option
     ),
     "beam_search": lambda option: search(jattn.beam_search, beam_size=2, **option),
+    "by_parts_frequencies": lambda option: jattn.by_parts_frequencies(
+        FREQUENCIES, **{"factor": 4.0, "length": 8.0, **option}
+    ),
     "causal_decode": lambda option: of_causal_stack(option),
+    "clip_latent_query_key": lambda option: jattn.clip_latent_query_key(
+        LATENT, np.ones(1), **option
+    ),
+    "clip_query_key": lambda option: jattn.clip_query_key(HEADS, np.ones(1), **option),
     "decoder_block": lambda option: of_decoder("decoder_block", option, rng=RNG),
+    "absorbed_latent_attention": lambda option: jattn.absorbed_latent_attention(
+        LATENT, SEQUENCE, *jattn.latent_memory(LATENT, SEQUENCE), **option
+    ),
+    "differential_attention": lambda option: jattn.differential_attention(
+        DIFFERENTIAL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "dot_product_attention": lambda option: attend_batched(**option),
     "dropout": lambda option: jattn.dropout(RNG, SEQUENCE, **option),
+    "dynamic_graph_attention": lambda option: jattn.dynamic_graph_attention(
+        jattn.init_dynamic_graph(RNG, query_size=2, key_size=2, units=3),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+        **option,
+    ),
+    "dustbin_sinkhorn": lambda option: jattn.dustbin_sinkhorn(SEQUENCE, **option),
     "encode": lambda option: jattn.encode(ENCODER, np.arange(2), rng=RNG, **option),
     "encoder_block": lambda option: of_encoder("encoder_block", option, rng=RNG),
+    "entmax": lambda option: jattn.entmax(SEQUENCE, **option),
     "flex_attention": lambda option: jattn.flex_attention(
         *(SEQUENCE[None, :, None],) * 3, dropout_rng=RNG, **option
     ),
+    "gated_attention": lambda option: jattn.gated_attention(
+        jattn.GatedParams(HEADS, WEIGHT[None, :2]), SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
+    "graph_attention": lambda option: jattn.graph_attention(
+        jattn.init_graph(RNG, size=2, units=3), SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "half_split_rotary": lambda option: jattn.half_split_rotary(SEQUENCE, np.arange(5), **option),
+    "latent_attention": lambda option: jattn.latent_attention(LATENT, SEQUENCE, SEQUENCE, **option),
+    "half_split_sinusoidal_positions": lambda option: jattn.half_split_sinusoidal_positions(
+        3, 4, **option
+    ),
+    "hopfield_attention": lambda option: jattn.hopfield_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
+    "interpolated_frequencies": lambda option: jattn.interpolated_frequencies(
+        FREQUENCIES, **option
+    ),
+    "laser_attention": lambda option: jattn.laser_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
@@ -446,19 +510,46 @@ NUMBERS = {
     "multi_head_attention": lambda option: jattn.multi_head_attention(
         HEADS, SEQUENCE, SEQUENCE, SEQUENCE, dropout_rng=RNG, **option
     ),
+    "multi_axis_rotary": lambda option: jattn.multi_axis_rotary(
+        SEQUENCE, np.zeros((5, 1), int), axis_of_pair=np.zeros(1, int), **option
+    ),
+    "ntk_frequencies": lambda option: jattn.ntk_frequencies(FREQUENCIES, **option),
     "rms_norm": lambda option: jattn.rms_norm(RMS_NORM, SEQUENCE, **option),
     "rotary": lambda option: jattn.rotary(SEQUENCE, np.arange(5), **option),
+    "rotary_frequencies": lambda option: jattn.rotary_frequencies(4, **option),
     "sample": lambda option: search(jattn.sample, rng=RNG, **option),
     "scalable_softmax": lambda option: jattn.scalable_softmax(SEQUENCE, **option),
     "scaled_dot_product_attention": lambda option: jattn.scaled_dot_product_attention(
         SEQUENCE, SEQUENCE, SEQUENCE, **option
     ),
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
+    "slot_attention": lambda option: jattn.slot_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
     "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
+    "talking_heads_attention": lambda option: jattn.talking_heads_attention(
+        jattn.init_talking_heads(RNG, heads=1, query_size=2, head_size=2),
+        *(SEQUENCE, SEQUENCE, SEQUENCE),
+        **option,
+    ),
+    "slot_softmax": lambda option: jattn.slot_softmax(SEQUENCE, **option),
+    "transformer_xl_attention": lambda option: jattn.transformer_xl_attention(
+        TRANSFORMER_XL, SEQUENCE, SEQUENCE, SEQUENCE, **option
+    ),
     "transformer_decoder": lambda option: of_decoder("transformer_decoder", option, rng=RNG),
     "transformer_encoder": lambda option: of_encoder("transformer_encoder", option, rng=RNG),
     "transformer_step": of_step,
+    "value_residual_attention": lambda option: jattn.value_residual_attention(
+        jattn.init_value_residual(RNG, heads=1, query_size=2),
+        *(SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE[:, None]),
+        **option,
+    ),
+    "xpos": lambda option: jattn.xpos(SEQUENCE, np.arange(5), **option),
+    "yarn_attention_factor": lambda option: jattn.yarn_attention_factor(
+        **{"factor": 2.0, **option}
+    ),
+    "yarn_frequencies": lambda option: jattn.yarn_frequencies(
+        FREQUENCIES, **{"factor": 4.0, "length": 8.0, **option}
+    ),
 }
 
 

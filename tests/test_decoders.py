@@ -10,7 +10,7 @@ import pytest
 from compiled import assert_same_bits
 
 import jattn
-from jattn import masks, testing
+from jattn import alignment, masks, testing
 from jattn.oracle.attention.additive import additive_attention as additive_oracle
 from jattn.oracle.recurrent import cells
 
@@ -64,6 +64,33 @@ MECHANISMS = {
 }
 
 
+# Mechanisms with memory between queries: the step, its parameters, the first state and options.
+WITH_MEMORY: dict[str, Any] = {
+    "coverage": (
+        alignment.coverage_step,
+        drawn(alignment.init_coverage, query_size=N, key_size=N, units=4),
+        {"start": alignment.coverage_start},
+    ),
+    "chunks": (
+        alignment.mocha_step,
+        drawn(alignment.init_mocha, query_size=N, key_size=N, units=4),
+        {"start": alignment.monotonic_start, "width": 2},
+    ),
+    "window": (
+        alignment.gaussian_window_step,
+        drawn(alignment.init_gaussian_window, query_size=N, components=2),
+        {"start": alignment.gaussian_window_start},
+    ),
+}
+
+
+def reading(kind) -> Any:
+    """The parameters of a mechanism, and the mechanism adapted for a decoder."""
+    function, own, options = (POSITIONAL | MECHANISMS | WITH_MEMORY)[kind]
+    adapt = jattn.read_in_order if kind in WITH_MEMORY else jattn.read_by
+    return own, adapt(function, **options)
+
+
 def own_mechanism(query, key, value, *, mask=None, bias=None, start_at=0):
     """Scores fall with the distance from the query's position, under a name of its own."""
     places = jnp.arange(len(query))[:, None] + start_at - jnp.arange(len(key))[None]
@@ -101,9 +128,8 @@ POSITIONAL: dict[str, Any] = {
 
 def decoder(order, kind) -> Any:
     """The parameters and the functions of one decoder: start, step, decode."""
-    function, own, options = MECHANISMS[kind]
+    own, attend = reading(kind)
     sizes = {"words": WORDS, "embedding_size": 5, "units": N, "value_size": N, "summary_size": N}
-    attend = jattn.read_by(function, **options)
     if order == "bahdanau":
         params = drawn(jattn.init_bahdanau_decoder, **sizes, attention=own)
         decode = partial(jattn.bahdanau_decode, attention=attend)
@@ -121,6 +147,9 @@ ORDERS = [
     ("bahdanau", "multi-head"),
     ("luong", "concat"),
     ("luong feeding", "general"),
+    ("bahdanau", "coverage"),
+    ("luong", "window"),
+    ("luong feeding", "chunks"),
 ]
 
 
@@ -195,7 +224,7 @@ def test_decoders_have_the_sizes_that_were_asked_for():
 
 @pytest.mark.parametrize(
     ("order", "kind"),
-    [("bahdanau", "additive"), ("luong feeding", "local-p general")],
+    [("bahdanau", "additive"), ("luong feeding", "local-p general"), ("bahdanau", "chunks")],
 )
 def test_gradients_reach_the_mechanism_and_the_memory(order, kind):
     params, at_once, by_steps = both_ways(order, kind)
@@ -213,7 +242,9 @@ def test_gradients_reach_the_mechanism_and_the_memory(order, kind):
     assert not np.any(actual[1][LENGTH:])
 
 
-@pytest.mark.parametrize(("order", "kind"), [("bahdanau", "concat"), ("luong", "local-p")])
+@pytest.mark.parametrize(
+    ("order", "kind"), [("bahdanau", "concat"), ("luong", "local-p"), ("luong", "coverage")]
+)
 def test_padding_of_source_and_target_changes_nothing(order, kind):
     params, _, _, _, decode = decoder(order, kind)
     whole = decode(params, MEMORY, jnp.concatenate([TARGET, TARGET]))
@@ -221,6 +252,39 @@ def test_padding_of_source_and_target_changes_nothing(order, kind):
     testing.assert_close(whole.logits[: len(TARGET)], alone.logits, 1e-13)
     testing.assert_close(whole.weights[: len(TARGET), :LENGTH], alone.weights, 1e-13)
     assert not np.any(whole.weights[:, LENGTH:])
+
+
+def test_a_mechanism_with_memory_reads_as_its_whole_pass():
+    params, attend = reading("coverage")
+    query, values = MEMORY.values[:3], MEMORY.values
+    found = attend(params, MEMORY)(query, 0)
+    whole = alignment.coverage(params, query, values, values, mask=MEMORY.mask)
+    testing.assert_close(found, whole, 1e-14)
+
+
+def test_a_search_carries_what_each_hypothesis_attended_to():
+    """Beams are reordered with their coverage: the best is what its own decoding gives."""
+    params, attend, start, step, decode = decoder("bahdanau", "coverage")
+    read = attend(params.attention, MEMORY)
+
+    def probabilities(state, token):
+        logits, state = step(params, state, token, read)
+        return jax.nn.log_softmax(logits), state
+
+    found = jattn.beam_search(
+        probabilities,
+        start(params, MEMORY, read),
+        start=1,
+        stop=0,
+        max_steps=5,
+        beam_size=3,
+        length_penalty=0.0,
+    )
+    for tokens, length, score in zip(found.tokens, found.lengths, found.scores, strict=True):
+        taken = np.append(np.asarray(tokens)[: int(length)], [0] * (int(length) < 5)).astype(int)
+        decoded = decode(params, MEMORY, np.array([1, *taken[:-1]]))
+        chosen = jax.nn.log_softmax(decoded.logits)[np.arange(len(taken)), taken]
+        testing.assert_close(chosen.sum(), score, 1e-12)
 
 
 @pytest.mark.parametrize("kind", MECHANISMS)
@@ -278,10 +342,9 @@ def test_a_query_past_the_rows_of_a_mask_or_a_bias_does_not_read_another_row():
     assert np.all(np.isnan(read(query, 4).context))
 
 
-@pytest.mark.parametrize("kind", [*MECHANISMS, "own", "rotary", "mask of additive"])
+@pytest.mark.parametrize("kind", [*MECHANISMS, *WITH_MEMORY, "own", "rotary", "mask of additive"])
 def test_C1_padding_of_the_memory_changes_no_value_and_no_gradient(kind):
-    mechanism, params, options = (MECHANISMS | POSITIONAL)[kind]
-    read_memory = jattn.read_by(mechanism, **options)
+    params, read_memory = reading(kind)
     query = MEMORY.values[:2]
 
     @jax.jit

@@ -118,7 +118,9 @@ def causal_step(params, caches, rows):
 
 
 def told_positions(inputs, offset):
-    added = inputs + jattn.sinusoidal_positions(*inputs.shape, offset=offset, dtype=inputs.dtype)
+    added = inputs
+    for vectors in (jattn.sinusoidal_positions, jattn.half_split_sinusoidal_positions):
+        added = added + vectors(*inputs.shape, offset=offset, dtype=inputs.dtype)
     turned = jattn.half_split_rotary(added, offset + np.arange(len(inputs), dtype=np.int32))
     bias = jattn.biases.alibi(jattn.biases.alibi_slopes(2))
     return turned, bias.dense(3, 4, offset=offset, dtype=inputs.dtype)
@@ -182,7 +184,26 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
             of_shape(2, 3, 4),
         ),
     ),
-    "sinusoidal_positions, half_split_rotary": (
+    "latent_memory": (
+        functools.partial(jattn.latent_memory, turn=jattn.rotary),
+        (
+            parameters(
+                jattn.init_latent,
+                heads=2,
+                size=4,
+                head_size=3,
+                rotary_size=2,
+                query_latent_size=3,
+                key_latent_size=2,
+            ),
+            of_shape(5, 4),
+        ),
+    ),
+    "value_heads": (
+        jattn.value_heads,
+        (parameters(jattn.init_multi_head, heads=2, query_size=4), of_shape(5, 4)),
+    ),
+    "sinusoidal_positions, half_split_sinusoidal_positions, half_split_rotary": (
         told_positions,
         (of_shape(5, 4), jax.ShapeDtypeStruct((), "int32")),
     ),
@@ -267,7 +288,11 @@ def test_every_public_function_is_lowered():
         and name not in lowered
         and not name.startswith(("init_", "_"))
     }
-    assert left == {"luong_start", "luong_step", "read_by", "trace"}
+    # Those of rotary positions return numbers that are known before the run.
+    known = {"rotary_frequencies", "yarn_attention_factor"}
+    known |= {"alternating_axes", "contiguous_axes", "interleaved_axes"}
+    known |= {"initial_balance", "over_queries", "read_in_order"}
+    assert left == known | {"luong_start", "luong_step", "read_by", "trace"}
 
 
 def test_what_cannot_be_lowered_is_noticed():

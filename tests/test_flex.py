@@ -171,10 +171,14 @@ def both(name, plan):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_every_derivative_is_that_of_the_oracle(name):
+def test_second_derivatives_and_float32_are_those_of_the_oracle(name):
     run, expected, inputs = both(name, "causal, in blocks")
-    report = testing.check(run, expected, inputs, dtypes=("float32",), conditioning=2)
-    assert report.passed, str(report)
+    findings = [
+        *testing.second_order(run, expected, inputs, tolerance=1e-11),
+        *testing.precision(run, expected, inputs, dtype="float32", conditioning=2),
+    ]
+    for finding in findings:
+        assert finding.passed, str(finding)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ ALLOWED = {
     "jattn.alignment": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
     "jattn.linear": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.mechanism"},
     "jattn.layers": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
+    "jattn.images": ARRAYS | BOTTOM | ROW_MAPS | {"jattn.attention", "jattn.mechanism"},
     "jattn.caches": ARRAYS | BOTTOM | {"jattn.masks"},
     "jattn.transformer": ARRAYS
     | BOTTOM

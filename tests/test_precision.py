@@ -183,6 +183,7 @@ def judged(call, inputs, dtype, result, cotangent):
     expected = exact(inputs)
     moved = exact(jax.tree.map(lambda x: x * (1 + unit * rng.choice([-1, 1], x.shape)), inputs))
     kappa = max(1.0, largest_score(call, inputs) / 4)
+    steps = call.sizes["t"] if "N1 sums" in call.mechanism.exceptions else 1
     everything = lambda tree: np.concatenate(
         [np.ravel(np.asarray(leaf, wide)) for leaf in jax.tree.leaves(tree)]
     )
@@ -193,7 +194,7 @@ def judged(call, inputs, dtype, result, cotangent):
         errors = compare(f"{dtype} {what}", joined(got), joined(want), 0.0)
         for finding, shift in zip(errors, shifts, strict=True):
             # Twice, since errors of random sign partly cancel.
-            bound = units * unit * max(kappa, 2 * shift.error / unit)
+            bound = units * unit * max(kappa, 2 * shift.error / unit) * steps**0.5
             findings.append(finding._replace(bound=unit if dtype in HALF else bound))
     return findings
 
@@ -219,8 +220,9 @@ def check_rounding(mechanism, dtype):
         assert_passed(f"{call.name}: {name}", judged(call, rounded, dtype, result, cotangent))
 
 
-def test_N1_N2_X1_rounding_errors_are_few_units_on_harder_inputs(mechanism):
-    check_rounding(mechanism, "float32")
+@each("row", [row for row in MECHANISMS if "N1" not in row.exceptions])
+def test_N1_N2_X1_rounding_errors_are_few_units_on_harder_inputs(row):
+    check_rounding(row, "float32")
 
 
 @each("row", representatives())

@@ -156,7 +156,7 @@ def test_Taylor_exceptions_are_real(row):
         second_coefficients(call, call.inputs(), draw_like(call.inputs(), 3))
 
 
-@each("row", having("value"))
+@each("row", [row for row in having("value") if "linear" not in row.exceptions])
 def test_the_context_is_linear_in_the_value_and_has_a_transpose(row):
     call = row.hardest()
     inputs, cotangent = call.inputs(), cotangent_of(call)

@@ -1,7 +1,7 @@
 """The parts of multi-head attention: projection to heads, attention of each head, and the join."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,68 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jattn._dropout import kept_pairs
 from jattn._naming import named_value
-from jattn.attention.attend import Attended, attend
+from jattn.attention.attend import Attended, MaskLike, allowed_pairs, attend
 from jattn.attention.multi_head_params import MultiHeadParams
-from jattn.masks.visible import only
+from jattn.masks.visible import only, visible
 from jattn.normalizers import Normalizer
 from jattn.positions.offsets import positions_from
 
 Turn = Callable[[Float[Array, "t e"], Int[Array, " t"]], Float[Array, "t e"]]
 Attend = Callable[..., tuple[Float[Array, "t h u"], Any]]  # With options by name: see `attend_by`.
+
+
+class Heads(NamedTuple):
+    """Queries, keys and values of each head, and the pairs that may attend."""
+
+    query: Float[Array, "h t e"]
+    key: Float[Array, "g s e"]
+    value: Float[Array, "g s u"]
+    allowed: Bool[Array, "*h t s"] | None
+    bias: Float[Array, "*h t s"] | None
+    reads: Bool[Array, " t"] | None
+    is_read: Bool[Array, " s"] | None
+
+
+def project_heads(
+    params: MultiHeadParams,
+    query: Float[Array, "t q"],
+    key: Float[Array, "s k"],
+    value: Float[Array, "s v"],
+    mask: MaskLike,
+    bias: Float[Array, "*h t s"] | None,
+) -> Heads:
+    """Returns the projections of what is read; rows that no query may attend to are zeroed first.
+
+    In the result `allowed` is None where every query may attend to every key, `reads` is False for
+    a query that may attend to no key in any head, and `is_read` for a key that no query may
+    attend to. The last two are None where there is no such row.
+    """
+    t, s = query.shape[0], key.shape[0]
+    seen = visible(mask, bias, t, s)
+    reads, is_read = (None, None) if seen is None else seen
+    query, key, value = only(reads, query), only(is_read, key), only(is_read, value)
+    return Heads(
+        project(params.query_weight, params.query_bias, query, "query_heads"),
+        project(params.key_weight, params.key_bias, key, "key_heads"),
+        project(params.value_weight, params.value_bias, value, "value_heads"),
+        *allowed_pairs(mask, bias, t, s),
+        reads,
+        is_read,
+    )
+
+
+def attend_projected(
+    heads: Heads,
+    normalizer: Normalizer,
+    scale: Float[Array, ""] | float | None,
+    turn: Turn | None,
+    query_offset: Int[Array, ""] | int,
+) -> tuple[Float[Array, "h t u"], Float[Array, "h t s"]]:
+    """Returns the context and the weights of each head, after rotating its queries and keys."""
+    queries = rotated(turn, heads.query, query_offset)
+    keys = rotated(turn, heads.key, 0)
+    pairs = (heads.allowed, heads.bias, normalizer)
+    return attend_heads(queries, keys, heads.value, *pairs, scale=scale)
 
 
 def project(

@@ -77,6 +77,26 @@ def top_k_softmax(scores: Scores, mask: Allowed = None, *, count: Count) -> Weig
 
 @named_axes
 @at_least_float32
+def straight_through_softmax(scores: Scores, mask: Allowed = None) -> Weights:
+    """Returns one for the largest score of a row and zero for others, with softmax's derivatives.
+
+    Of equal scores the first has the weight. The value is a choice and has no derivative; those of
+    softmax take its place, in every mode. With `bias=jax.random.gumbel(rng, (t, s))` the choice
+    is a sample of softmax: straight-through Gumbel-softmax, whose temperature divides scores and
+    noise. Source: Jang, Gu & Poole (2017), arXiv:1611.01144.
+
+    Raises:
+        ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
+    """
+    mask, scores = counted(scores, mask)
+    ranks = _ranks(lax.stop_gradient(jnp.where(mask, scores, jnp.finfo(scores.dtype).min)))
+    chosen = (mask & (ranks == 0)).astype(scores.dtype)
+    soft = softmax(scores, mask)
+    return chosen + (soft - lax.stop_gradient(soft))
+
+
+@named_axes
+@at_least_float32
 def softpick(scores: Scores, mask: Allowed = None, *, epsilon: NotNegative = 1e-8) -> Weights:
     """Returns max(exp(scores[s]) - 1, 0) / (Σ |exp(scores) - 1| + epsilon).
 

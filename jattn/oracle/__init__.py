@@ -11,6 +11,7 @@ which proves its gradient, and in longdouble, whose extra digits judge float64.
 import importlib
 import pkgutil
 
+from jattn.oracle import alignment as alignment
 from jattn.oracle import attention as attention
 from jattn.oracle import biases as biases
 from jattn.oracle import engine as engine

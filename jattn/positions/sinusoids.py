@@ -41,10 +41,43 @@ def sinusoidal_positions(
     Raises:
         ValueError: if t or d is negative, or base is not a finite number above 0.
     """
-    check_known("sinusoidal_positions: base", base)
-    check_offset("sinusoidal_positions", offset)
-    dtype = canonicalize_dtype(dtype)
-    positions = positions_from(offset, t)
-    cosines, sines = cosines_and_sines(positions, frequencies_of(d, base), inner_dtype(dtype))
+    cosines, sines = _cosines_and_sines("sinusoidal_positions", t, d, offset, base, dtype)
     pairs = jnp.stack([sines, cosines], axis=-1).reshape(t, 2 * sines.shape[1])
-    return pairs[:, :d].astype(dtype)
+    return pairs[:, :d].astype(canonicalize_dtype(dtype))
+
+
+@named_axes
+def half_split_sinusoidal_positions(
+    t: Length,
+    d: Count,
+    *,
+    offset: Offset = 0,
+    base: Positive = 10000.0,
+    dtype: DTypeLike = float,
+) -> Float[Array, "t d"]:
+    """Returns the vectors of `sinusoidal_positions` with all sines first and then all cosines.
+
+    A model that learns its weights with one order needs that order. Transformer-XL has this one.
+    Tensor2Tensor has it with exponents i / (d / 2 - 1): its base 10000 is a
+    `base=10000 ** (d / (d - 2))` here.
+
+    Args:
+        offset: as for `sinusoidal_positions`.
+        base: as for `sinusoidal_positions`.
+        dtype: as for `sinusoidal_positions`.
+
+    Raises:
+        ValueError: as `sinusoidal_positions` does.
+    """
+    function = "half_split_sinusoidal_positions"
+    cosines, sines = _cosines_and_sines(function, t, d, offset, base, dtype)
+    return jnp.concatenate([sines, cosines[:, : d // 2]], axis=-1).astype(canonicalize_dtype(dtype))
+
+
+def _cosines_and_sines(
+    function: str, t: int, d: int, offset: Offset, base: float, dtype: DTypeLike
+) -> tuple[Array, Array]:
+    check_known(f"{function}: base", base)
+    check_offset(function, offset)
+    inner = inner_dtype(canonicalize_dtype(dtype))
+    return cosines_and_sines(positions_from(offset, t), frequencies_of(d, base), inner)

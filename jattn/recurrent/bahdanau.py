@@ -1,6 +1,6 @@
 """A decoder that attends before its step: Bahdanau, Cho & Bengio (2015), arXiv:1409.0473."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +15,20 @@ from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
 from jattn.recurrent.padding import valid_steps
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
+from jattn.recurrent.reading_in_order import first_state, read_one
 from jattn.recurrent.tokens import check_token, valid_tokens
 
 
 class BahdanauState(NamedTuple):
-    """The state between two steps, and the attention weights of the previous step."""
+    """The state between two steps, and the attention weights of the previous step.
+
+    `alignment` is the state of attention with memory, from `read_in_order`; () for other attention.
+    """
 
     hidden: Float[Array, " n"]
     position: Int[Array, ""]
     weights: Float[Array, "*h s"]
+    alignment: Any = ()
 
 
 class DecoderOutput(NamedTuple):
@@ -49,7 +54,8 @@ def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) 
     """
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
-    return BahdanauState(hidden, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
+    weights = jnp.zeros(shape.shape, shape.dtype)
+    return BahdanauState(hidden, jnp.asarray(0), weights, first_state(read, hidden))
 
 
 @named_arguments
@@ -108,8 +114,8 @@ def bahdanau_decode(
     Args:
         length: number of valid tokens, all of them by default. Tokens past it may be any number;
             their logits and weights are zero and give no gradient.
-        attention: how the decoder reads the memory, from `read_by`; additive attention by
-            default.
+        attention: how the decoder reads the memory, from `read_by` or `read_in_order`; additive
+            attention by default.
         cell: as in `bahdanau_step`.
         dropout_rate: share that is dropped of the embedded tokens, and of the states and contexts
             before the readout. The state that the recurrence carries is whole.
@@ -156,9 +162,9 @@ def decoder_output(
 
 
 def _advance(params, state, embedded, read, cell):
-    context, weights = read(state.hidden[None], state.position)
-    hidden = cell(params.cell, state.hidden, jnp.concatenate([embedded, context[0]]))
-    return BahdanauState(hidden, state.position + 1, weights[..., 0, :]), context[0]
+    context, weights, alignment = read_one(read, state.hidden, state.position, state.alignment)
+    hidden = cell(params.cell, state.hidden, jnp.concatenate([embedded, context]))
+    return BahdanauState(hidden, state.position + 1, weights, alignment), context
 
 
 def _read_out(params, hidden, embedded, context):

@@ -1,6 +1,6 @@
 """A decoder that attends after its step: Luong, Pham & Manning (2015), arXiv:1508.04025."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +15,22 @@ from jattn.recurrent.bahdanau import DecoderOutput, decoder_output
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
+from jattn.recurrent.reading_in_order import first_state, read_one
 from jattn.recurrent.tokens import check_token, valid_tokens
 from jattn.recurrent.unroll import gru
 
 
 class LuongState(NamedTuple):
-    """The state between two steps, and the previous step's attentional vector and weights."""
+    """The state between two steps, and the previous step's attentional vector and weights.
+
+    `alignment` is the state of attention with memory, from `read_in_order`; () for other attention.
+    """
 
     hidden: Float[Array, " n"]
     attentional: Float[Array, " a"]
     position: Int[Array, ""]
     weights: Float[Array, "*h s"]
+    alignment: Any = ()
 
 
 @named_arguments
@@ -45,7 +50,8 @@ def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> Luo
     hidden = jnp.tanh(linear(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
-    return LuongState(hidden, attentional, jnp.asarray(0), jnp.zeros(shape.shape, shape.dtype))
+    weights = jnp.zeros(shape.shape, shape.dtype)
+    return LuongState(hidden, attentional, jnp.asarray(0), weights, first_state(read, hidden))
 
 
 @named_arguments
@@ -107,8 +113,8 @@ def luong_decode(
     Args:
         length: number of valid tokens, all of them by default. Tokens past it may be any number;
             their logits and weights are zero and give no gradient.
-        attention: how the decoder reads the memory, from `read_by`; additive attention by
-            default.
+        attention: how the decoder reads the memory, from `read_by` or `read_in_order`; additive
+            attention by default.
         input_feeding: as in `luong_step`.
         cell: as in `luong_step`.
         dropout_rate: share that is dropped of the embedded tokens, of the attentional vectors
@@ -149,9 +155,9 @@ def luong_decode(
 def _advance(params, state, embedded, read, input_feeding, cell):
     inputs = jnp.concatenate([embedded, state.attentional]) if input_feeding else embedded
     hidden = cell(params.cell, state.hidden, inputs)
-    context, weights = read(hidden[None], state.position)
-    attentional = _combine(params, context[0], hidden)
-    return LuongState(hidden, attentional, state.position + 1, weights[..., 0, :])
+    context, weights, alignment = read_one(read, hidden, state.position, state.alignment)
+    attentional = _combine(params, context, hidden)
+    return LuongState(hidden, attentional, state.position + 1, weights, alignment)
 
 
 def _combine(params, context, hidden):

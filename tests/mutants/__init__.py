@@ -1,11 +1,13 @@
 """Mistakes to plant: what, where, the text and its replacement, and the test that must notice."""
 
 from mutants import (
+    alignment,
     attention,
     convert,
     engine,
     experiments,
     masks,
+    positions,
     recurrent,
     reported,
     tools,
@@ -15,8 +17,10 @@ from mutants import (
 from mutants.mutant import Mutant as Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
+    *alignment.MUTANTS,
     *attention.MUTANTS,
     *masks.MUTANTS,
+    *positions.MUTANTS,
     *recurrent.MUTANTS,
     *transformer.MUTANTS,
     *engine.MUTANTS,

@@ -32,6 +32,7 @@ def by_row(row_map) -> Any:
         return weights, pullback
 
     normalizer.__name__, normalizer.__doc__ = row_map.__name__, row_map.__doc__
+    normalizer.row_map = row_map
     arguments = list(inspect.signature(normalizer).parameters.values())[:2]
     options = list(inspect.signature(row_map).parameters.values())[1:]
     normalizer.__signature__ = inspect.Signature([*arguments, *options])

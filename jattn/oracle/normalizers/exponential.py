@@ -61,6 +61,19 @@ def top_k_softmax(scores, *, count):
 
 
 @by_row
+def straight_through_softmax(scores):
+    """Returns the unit vector of the first largest score, with the pullback of softmax.
+
+    Differences of softmax from its real part are added, so that its derivatives are those of a
+    complex step.
+    """
+    soft, of_softmax = softmax.row_map(scores)
+    unit = np.zeros(len(scores), soft.dtype)
+    unit[int(np.argmax(scores.real))] = 1
+    return unit + (soft - soft.real), of_softmax
+
+
+@by_row
 def softpick(scores, *, epsilon=1e-8):
     """Returns a = max(p, 0) / T, where p = exp(e) - 1 and T = Σ |p| + epsilon.
 

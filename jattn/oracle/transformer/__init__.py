@@ -5,3 +5,4 @@ from jattn.oracle.transformer import encoder_block as encoder_block
 from jattn.oracle.transformer import feed_forward as feed_forward
 from jattn.oracle.transformer import gated_feed_forward as gated_feed_forward
 from jattn.oracle.transformer import order as order
+from jattn.oracle.transformer import set_transformer as set_transformer

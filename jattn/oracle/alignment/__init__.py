@@ -1,0 +1,1 @@
+"""Mechanisms with memory in NumPy, one query at a time, with gradients through time by hand."""

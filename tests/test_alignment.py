@@ -1,0 +1,82 @@
+"""Mechanisms with memory: single steps are the whole pass, and a state keeps its form."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from compiled import each
+
+from jattn import alignment, testing
+from jattn.catalog import MECHANISMS
+from jattn.catalog.table import RAGGED
+
+STEPPED = [row for row in MECHANISMS if hasattr(alignment, f"{row.name}_step")]
+
+
+def step_of(row):
+    return getattr(alignment, f"{row.name}_step")
+
+
+def stepped(row, dtype):
+    """The arguments of a masked call by name, and a step of one of its queries."""
+    call = row.hardest()
+    names = call._drawn_names
+    inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), call.inputs())
+    given = dict(zip(names, inputs, strict=True)) | {"mask": jnp.asarray(RAGGED)}
+    if given["initial"].shape == RAGGED.shape[1:]:  # A whole pass ignores what nobody reads.
+        given["initial"] = jnp.where(RAGGED.any(0), given["initial"], 0.0)
+    fixed = {n: o for n, o in call.case.options.items() if n not in given and "." not in n}
+    of_queries = [n for n in ("query", "mask", "bias", "transition") if n in given]
+    accepted = inspect.signature(step_of(row)).parameters
+
+    def step(state, queries):
+        arguments = given | dict(zip(of_queries, queries, strict=True)) | fixed
+        del arguments["initial"]
+        assert set(arguments) <= set(accepted)
+        return step_of(row)(state=state, **arguments)
+
+    return given, fixed, step, [given[name] for name in of_queries]
+
+
+def test_each_mechanism_with_a_state_has_a_step():
+    with_state = [
+        row.name
+        for row in MECHANISMS
+        if row.family == "alignment"
+        and {"query", "initial"} <= set(inspect.signature(row.function).parameters)
+    ]
+    assert with_state == [row.name for row in STEPPED]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@each("row", STEPPED)
+def test_steps_give_the_whole_pass(row, dtype):
+    """With a query that has no key, and keys that only some queries may attend to."""
+    given, fixed, step, queries = stepped(row, dtype)
+
+    @jax.jit
+    def run(initial, queries):
+        def advance(state, row):
+            attended, state = step(state, row)
+            return state, attended
+
+        return jax.lax.scan(advance, initial, queries)[1]
+
+    whole = jax.jit(lambda given: row.function(**given, **fixed))
+    bound = 1e-13 if dtype is np.float64 else 1e-5
+    testing.assert_close(run(given["initial"], queries), whole(given), bound)
+
+
+@each("row", STEPPED)
+def test_a_padded_key_changes_nothing_in_a_step(row):
+    given, _, step, queries = stepped(row, np.float64)
+    first = [rows[0] for rows in queries]
+    clean = step(given["initial"], first)
+    last = np.arange(RAGGED.shape[1]) == RAGGED.shape[1] - 1
+    for name in ("key", "value"):
+        if name in given:
+            given[name] = jnp.where(last[:, None], jnp.nan, given[name])
+    poisoned = step(given["initial"], first)
+    testing.assert_close(poisoned, clean, 0.0)
