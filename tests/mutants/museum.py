@@ -7,7 +7,9 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
+from jattn.testing.laws import LAWS
 from mutants import MUTANTS, Mutant
+from mutants.mutant import LAW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +27,15 @@ class Report:
 
 # By what the mutant is called.
 REPORTS = {
+    "entmax of order 1 that is uniform": Report(
+        "deep-spin/entmax#23",
+        "entmax by bisection raises to the power 1 / (alpha - 1), also where alpha is 1",
+        "of order 1 all weights are equal, while 0.99999 and 1.00001 give those of softmax",
+    ),
     "softmax over the queries": Report(
-        "PetrochukM/PyTorch-NLP#2",
-        "softmax over the first axis, which held queries, in place of the axis of keys",
-        "a row of weights does not sum to 1, and with one query every weight is 1",
+        "labmlai/annotated_deep_learning_paper_implementations#146",
+        "softmax over the axis of queries in place of the axis of keys",
+        "rows of weights do not sum to 1; images are as good as without the mistake",
     ),
     "masked scores at -inf": Report(
         "pytorch/pytorch#41508",
@@ -69,6 +76,16 @@ REPORTS = {
         "lucidrains/vit-pytorch#65",
         "the scale is that of the model's size and not of a head's",
         "scores of h heads are √h times too small",
+    ),
+    "a scale of the absorbed features": Report(
+        "ollama/ollama#13893",
+        "absorbed latent attention has the scale of its latents and not of its heads' keys",
+        "1 / √576 in place of 1 / √256: output loops, and calls of tools fail",
+    ),
+    "a strength of normalized queries that is not applied": Report(
+        "lucidrains/x-transformers#352",
+        "the learned scale of normalized queries and keys is created but not applied",
+        "scores are cosines, however long one trains, and the parameter has no gradient",
     ),
     "heads tiled": Report(
         "onnx/onnx#7274",
@@ -139,6 +156,21 @@ REPORTS = {
         "NeuraLegion/shainet#111",
         "neighbouring features are rotated, with weights of a model that pairs halves",
         "the first token is right, since its angle is 0, and the text soon turns to garbage",
+    ),
+    "a factor of YaRN that is squared": Report(
+        "sgl-project/sglang#33558",
+        "YaRN's factor of attention is taken for a multiplier of itself",
+        "2.2058 in place of 1.4852 for a factor of 128: 20 points of GSM8K",
+    ),
+    "keys after the query at the distance of a key before it": Report(
+        "espnet/espnet#2684",
+        "the shift of Transformer-XL, made for causal attention, in an encoder that sees all keys",
+        "keys after the query have the distance of others; the error rate stays 4.6 and 5.1",
+    ),
+    "sines of the absolute distance": Report(
+        "speechbrain/speechbrain#3070",
+        "sines of negative distances are those of positive ones",
+        "a key one step ahead and a key one step behind have the same bias",
     ),
     "a bias inside the soft cap": Report(
         "onnx/onnx#7865",
@@ -215,6 +247,31 @@ REPORTS = {
         "the activation is applied to the values and not to the gates (found in a review)",
         "weights of other libraries give other outputs",
     ),
+    "a product of chances that includes the key's own": Report(
+        "j-min/MoChA-pytorch#2",
+        "the product of the chances of going on includes the key's own",
+        "weights are too small by that chance, and a certain stop has weight 0",
+    ),
+    "coverage that sums the weights of a query, which is always one": Report(
+        "OpenNMT/CTranslate2#906",
+        "the coverage penalty sums rows of the attention matrix in place of columns",
+        "rows sum to 1, so the penalty changes no score",
+    ),
+    "one vector for both nodes of a pair": Report(
+        "pyg-team/pytorch_geometric#1642",
+        "graph attention scores both nodes of a pair with one vector",
+        "the second half of the parameters has no gradient",
+    ),
+    "places without their sigmoid": Report(
+        "Peachypie98/CBAM#2",
+        "CBAM multiplies by the convolution of the places and not by its sigmoid",
+        "factors are negative or above 1",
+    ),
+    "maxima that the network does not see": Report(
+        "MenghaoGuo/Awesome-Vision-Attentions#32",
+        "CBAM's maximum over the places is computed, and the mean is added twice",
+        "the maximum has no effect",
+    ),
     "a candidate without the reset gate": Report(
         "zhiyongc/GRU-D#2",
         "the candidate of a GRU is computed from the state without its reset gate",
@@ -290,6 +347,11 @@ REPORTS = {
         "the divisor of a masked loss counts one token for a sample that is masked as a whole",
         "gradients shrink with the number of masked samples: by 20 % in the example",
     ),
+    "the length of the longer sequence as divisor": Report(
+        "benwbrum/fromthepage#5629",
+        "word errors are divided by the length of the longer of reference and hypothesis",
+        "no rate exceeds 1, and words that were added count less",
+    ),
     "a mean of error rates": Report(
         "sdrobert/pydrobert-pytorch#50",
         "a mean of the error rates of sequences in place of all errors over all tokens",
@@ -311,7 +373,9 @@ REPORTS = {
 PARTS = {
     "Weights and scores": ("normalizers", "attention"),
     "Masks": ("masks", "engine.forms", "engine.decoding", "caches"),
-    "Positions": ("biases", "positions"),
+    "Positions": ("biases", "positions", "attention.transformer_xl"),
+    "Alignment": ("alignment",),
+    "Graphs and images": ("attention.graph", "images"),
     "Soft caps, sinks and log-sum-exp": ("engine",),
     "Norms, residuals and feed-forward networks": ("layers", "transformer"),
     "Recurrent networks": ("recurrent", "convert"),
@@ -361,21 +425,26 @@ def _part(mutant: Mutant) -> str:
     if "soft cap" in mutant.what or "sink" in mutant.what:
         return "Soft caps, sinks and log-sum-exp"
     module = mutant.module.removeprefix("jattn.")
-    named = [(len(x), title) for title, all in PARTS.items() for x in all if module.startswith(x)]
-    return max(named)[1]
+    named = [(x, title) for title, names in PARTS.items() for x in names if module.startswith(x)]
+    return max(named)[1]  # Of names that a module begins with, the longest is the largest.
 
 
 def _row(mutant: Mutant, report: Report) -> str:
     repository, number = report.thread.split("#")
     link = f"[{report.thread}](https://github.com/{repository}/issues/{number})"
-    row = f" (`{mutant.row}`)" if mutant.row else ""
-    return f"| {report.mistake} | {link} | {_words(mutant.test)}{row} | {report.consequence} |"
+    return f"| {report.mistake} | {link} | {_words(mutant)} | {report.consequence} |"
 
 
-def _words(test: str) -> str:
-    """Returns the name of a test as words, without the numbers of its rules."""
-    name = test.partition(".test_")[2]
-    return re.sub(r"^([A-Z]\d_)+", "", name).replace("_", " ")
+def _words(mutant: Mutant) -> str:
+    """Returns the law, or the name of the test as words without the numbers of its rules."""
+    if mutant.test == LAW:
+        stated = [law.__doc__ or "" for law in LAWS if law.__name__ == mutant.row]
+        name, statement = stated[0].split(": ", 1)
+        statement = statement.removesuffix(".").replace("|", "\\|")
+        return f"a law of `{name}`: {statement}"
+    name = mutant.test.partition(".test_")[2]
+    words = re.sub(r"^([A-Z]\d_)+", "", name).replace("_", " ")
+    return words + (f" (`{mutant.row}`)" if mutant.row else "")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mutants.mutant import DEFINITION, ENGINE, VALUE, Mutant
+from mutants.mutant import DEFINITION, ENGINE, LAW, VALUE, Mutant
 
 BLOCK = "jattn.engine.block"
 DECODING = "jattn.engine.decoding"
@@ -54,8 +54,8 @@ MUTANTS = (
         "jattn.masks.algebra",
         "    valid = keys < key_lengths\n",
         "    valid = keys >= 0\n",
-        DEFINITION,
-        given={"name": "lengths"},
+        LAW,
+        "padded_is_packed",
     ),
     Mutant(
         "slopes of one sequence for any number of heads",
@@ -243,5 +243,82 @@ MUTANTS = (
         "scale * rank * product",
         "test_lora.test_merged_is_what_runs_beside_the_weight",
         given={"name": "gates"},
+    ),
+    Mutant(
+        "coverage that sums the weights of a query, which is always one",
+        "jattn.alignment.coverage_loss",
+        "jnp.cumsum(jnp.concatenate([start, weights]), axis=0)[:-1]",
+        "jnp.concatenate([start, weights]).sum(1, keepdims=True)[:-1] + 0.0 * weights",
+        VALUE,
+        "coverage_loss",
+    ),
+    Mutant(
+        "entmax of order 1 that is uniform",
+        "jattn.normalizers.entmax",
+        "jnp.exp(top + inner * _log1p_ratio(scaled))",
+        "jnp.exp(top + jnp.log1p(scaled) / _divisor(power))",
+        LAW,
+        "entmax_has_softmax_entmax15_and_sparsemax_as_its_orders",
+    ),
+    Mutant(
+        "keys after the query at the distance of a key before it",
+        "jattn.attention.transformer_xl",
+        "jnp.arange(t)[:, None] - jnp.arange(s)[None] + s",
+        "(jnp.arange(t)[:, None] - jnp.arange(s)[None]) % s + s",
+        VALUE,
+        "transformer_xl_attention",
+        call=0,
+    ),
+    Mutant(
+        "sines of the absolute distance",
+        "jattn.attention.transformer_xl",
+        "distances = jnp.arange(t + s) - (s - jnp.asarray(as_number(offset)).astype(int))",
+        "distances = jnp.abs(jnp.arange(t + s) - (s - jnp.asarray(as_number(offset)).astype(int)))",
+        VALUE,
+        "transformer_xl_attention",
+        call=0,
+    ),
+    Mutant(
+        "a factor of YaRN that is squared",
+        "jattn.positions.yarn",
+        "return 0.1 * strength * math.log(factor) + 1.0 if",
+        "return (0.1 * strength * math.log(factor) + 1.0) ** 2 if",
+        LAW,
+        "yarn_has_the_published_factors",
+    ),
+    Mutant(
+        "places without their sigmoid",
+        "jattn.images.cbam",
+        "jax.nn.sigmoid(convolved)",
+        "convolved",
+        VALUE,
+        "cbam",
+    ),
+    Mutant(
+        "one vector for both nodes of a pair",
+        "jattn.attention.graph",
+        "(params.score_weight[0], query), (params.score_weight[1], key)",
+        "(params.score_weight[0], query), (params.score_weight[0], key)",
+        VALUE,
+        "graph_attention",
+    ),
+    Mutant(
+        "a scale of the absorbed features",
+        "jattn.attention.latent",
+        "    weights = _weights(params, scores, scale, mask, bias, normalizer)\n    read = ",
+        "    if scale is None:\n"
+        "        scale = (latent.shape[1] + rotary.shape[1]) ** -0.5\n"
+        "    weights = _weights(params, scores, scale, mask, bias, normalizer)\n    read = ",
+        VALUE,
+        "absorbed_latent_attention",
+        call=0,
+    ),
+    Mutant(
+        "a strength of normalized queries that is not applied",
+        "jattn.attention.query_key_norm",
+        "params.strength * _unit(heads.query)",
+        "_unit(heads.query)",
+        VALUE,
+        "query_key_norm_attention",
     ),
 )
