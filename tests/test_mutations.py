@@ -19,6 +19,7 @@ from typing import Any
 import conftest
 import pytest
 from mutants import MUTANTS, Mutant
+from mutants.mutant import LAW
 
 import jattn
 
@@ -83,7 +84,7 @@ def planted(finder: Finder | None) -> Iterator[None]:
 
 
 def run(mutant: Mutant, request: pytest.FixtureRequest) -> None:
-    """Runs the mutant's test, for its row of the catalog, with pytest's own fixtures."""
+    """Runs the mutant's test, for its row or its law, with pytest's own fixtures."""
     module, _, name = mutant.test.partition(".")
     function = getattr(importlib.import_module(module), name)
     compiled = importlib.import_module("compiled")
@@ -92,6 +93,9 @@ def run(mutant: Mutant, request: pytest.FixtureRequest) -> None:
         properties: Any = importlib.import_module("jattn.testing.properties")
         properties.complex_step = lambda oracle, inputs, given: oracle(*inputs)[1](given)
     arguments: dict[str, Any] = dict(mutant.given)
+    if mutant.test == LAW:
+        laws: Any = importlib.import_module("jattn.testing.laws")
+        arguments["law"] = {law.__name__: law for law in laws.LAWS}[mutant.row]
     for row in compiled.MECHANISMS:
         if row.name == mutant.row:
             arguments |= {"row": row, "mechanism": row, "call": row.calls()[mutant.call]}

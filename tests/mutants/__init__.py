@@ -10,6 +10,7 @@ from mutants import (
     masks,
     positions,
     recurrent,
+    reported,
     tools,
     training,
     transformer,
@@ -29,4 +30,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *convert.MUTANTS,
     *tools.MUTANTS,
     *experiments.MUTANTS,
+    *reported.MUTANTS,
 )

@@ -33,7 +33,7 @@ MUTANTS = (
         "a window that is one key wider",
         "jattn.engine.forms",
         "    return _side(pair[0], size), _side(pair[1], size)\n",
-        "    return _side(pair[0], size), None if pair[1] is None else _side(pair[1] + 1, size)\n",
+        "    return None if pair[0] is None else _side(pair[0] + 1, size), _side(pair[1], size)\n",
         ENGINE,
         given={"path": "default", "name": "window"},
     ),

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+LAW = "test_laws.test_both_sides_of_a_law_are_equal"
 VALUE = "test_oracle.test_G1_G2_value_and_gradient_match_the_oracle_and_its_complex_step"
 EMPTY = "test_masking.test_M1_queries_without_a_key_give_zero_and_take_no_gradient"
 POISON = "test_masking.test_C1_what_nobody_may_read_changes_no_bit"
@@ -29,6 +30,7 @@ OWN_CELL = "test_recurrent.test_R1_a_cell_of_ones_own_leaves_padding_alone"
 class Mutant:
     """One text of one module replaced; the rest is what the test is run with.
 
+    `row` is the name of a row of the catalog, or of a law for `LAW`.
     `call` is the place of the case among the row's, where the test takes one; the last by default.
     """
 

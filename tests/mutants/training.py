@@ -178,10 +178,10 @@ MUTANTS = (
         "test_losses_and_error_rates.test_edit_distances_of_sequences_longer_than_a_machine_word",
     ),
     Mutant(
-        "the length of the hypothesis as divisor",
+        "the length of the longer sequence as divisor",
         METRICS,
         "        tokens += len(candidates[closest])\n",
-        "        tokens += len(hypothesis)\n",
+        "        tokens += max(len(hypothesis), len(candidates[closest]))\n",
         "test_losses_and_error_rates.test_of_references_equally_close_the_first_counts",
     ),
     Mutant(
