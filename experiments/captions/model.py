@@ -17,13 +17,13 @@ from experiments.captions.words import STOP, starts
 from experiments.optimizer import adam, clipped
 from jattn import training
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
     affine,
     dropout,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
 )
 
 LONGEST = 20  # Steps of the longest caption, its end included.
@@ -36,7 +36,7 @@ class TransformerParams(NamedTuple):
 
     words: EmbeddingParams
     blocks: jattn.TransformerDecoderParams
-    readout: LinearParams
+    readout: AffineParams
 
 
 class Params(NamedTuple):
@@ -45,7 +45,7 @@ class Params(NamedTuple):
     `summary` is None in the transformer.
     """
 
-    grid: LinearParams
+    grid: AffineParams
     summary: SummaryParams | None
     decoder: Any
     baseline: Float[Array, ""]
@@ -75,7 +75,7 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             jattn.init_transformer_decoder(
                 rngs[1], layers=config.layers, size=size, heads=config.heads, hidden_size=2 * size
             ),
-            init_linear(rngs[2], input_size=size, output_size=count),
+            init_affine(rngs[2], input_size=size, output_size=count),
         )
     else:
         attention = places.init(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from jattn.layers import LinearParams, affine, init_linear
+from jattn.layers import AffineParams, affine, init_affine
 
 Choose = Callable[[Int[Array, ""], Float[Array, "t s"]], Float[Array, "t s"]]
 AROUND = 3  # Places in each direction that a place's score reads past weights of.
@@ -26,7 +26,7 @@ class PlaceParams(NamedTuple):
 
     scores: jattn.AdditiveParams
     past: Float[Array, "p c"] | None
-    gate: LinearParams
+    gate: AffineParams
 
 
 class Past(NamedTuple):
@@ -52,7 +52,7 @@ def init(
     )
     size = 2 * AROUND**2
     past = jax.random.normal(past_rng, (units, size), dtype) * size**-0.5 if coverage else None
-    gate = init_linear(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
+    gate = init_affine(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
     return PlaceParams(scores, past, gate._replace(bias=jnp.full(1, 2.0, dtype)))
 
 

@@ -15,13 +15,13 @@ from experiments.distortions import distort
 from experiments.emoji.config import Config
 from experiments.emoji.drawings import GREY, SIDE
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
     affine,
     dropout,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
 )
 
 STRIDES = (2, 2, 1, 2)
@@ -52,8 +52,8 @@ class Params(NamedTuple):
     picture: tuple[ConvolutionParams, ...]
     name: EmbeddingParams
     pooling: PairOfQueries | coattention.CoAttentionParams | None
-    of_picture: LinearParams
-    of_name: LinearParams
+    of_picture: AffineParams
+    of_name: AffineParams
     log_scale: Float[Array, ""]
 
 
@@ -81,7 +81,7 @@ def init(rng: Key[Array, ""], config: Config, pooling: str, tokens: int) -> Para
         sizes = {"image_size": seen, "words_size": said, "units": units}
         pool = coattention.init(rngs[2], **sizes, dtype=dtype)
     of_picture, of_name = (
-        init_linear(key, input_size=size, output_size=config.features, dtype=dtype)
+        init_affine(key, input_size=size, output_size=config.features, dtype=dtype)
         for key, size in zip(rngs[3:], (seen, said), strict=True)
     )
     scale = jnp.log(jnp.asarray(FIRST_SCALE, dtype))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 import jattn
 from experiments.language.config import Config
 from jattn import engine, masks
-from jattn.layers import EmbeddingParams, LinearParams
+from jattn.layers import AffineParams, EmbeddingParams
 
 # At contexts of a few hundred characters one chunk is faster than several.
 ATTEND = partial(engine.attend, chunk_size=256)
@@ -27,10 +27,10 @@ STACK: dict[str, Any] = {
 class AttentionParams(NamedTuple):
     """Projections of a GRU's states to queries, keys and values, and of their result."""
 
-    query: LinearParams
-    key: LinearParams
-    value: LinearParams
-    output: LinearParams
+    query: AffineParams
+    key: AffineParams
+    value: AffineParams
+    output: AffineParams
 
 
 class Params(NamedTuple):
@@ -39,7 +39,7 @@ class Params(NamedTuple):
     table: EmbeddingParams
     body: Any
     attention: AttentionParams | None
-    readout: LinearParams
+    readout: AffineParams
 
 
 def is_transformer(kind: str) -> bool:
@@ -82,7 +82,7 @@ def count(params: Any) -> int:
 def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units: int) -> Params:
     rngs = jax.random.split(rng, 7)
     table = jattn.init_embedding(rngs[0], words=characters, size=config.size)
-    readout = jattn.init_linear(rngs[1], input_size=units, output_size=characters, bias=False)
+    readout = jattn.init_affine(rngs[1], input_size=units, output_size=characters, bias=False)
     if is_transformer(kind):
         stack = jattn.init_transformer_encoder(
             rngs[2],
@@ -98,10 +98,10 @@ def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units
     gru = jattn.init_gru(rngs[2], input_size=config.size, units=units)
     attention = None
     if kind == "gru-attention":
-        inner = lambda rng: jattn.init_linear(
+        inner = lambda rng: jattn.init_affine(
             rng, input_size=units, output_size=config.size, bias=False
         )
-        output = jattn.init_linear(rngs[6], input_size=config.size, output_size=units, bias=False)
+        output = jattn.init_affine(rngs[6], input_size=config.size, output_size=units, bias=False)
         attention = AttentionParams(inner(rngs[3]), inner(rngs[4]), inner(rngs[5]), output)
     return Params(table, gru, attention, readout)
 

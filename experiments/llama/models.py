@@ -35,7 +35,7 @@ def init(sizes: Sizes) -> dict[str, Any]:
     return {
         "table": jattn.init_embedding(jax.random.key(0), words=words[1], size=size),
         "stack": jattn.init_transformer_encoder(jax.random.key(1), **stack, bias=False, **inits),
-        "readout": jattn.init_linear(
+        "readout": jattn.init_affine(
             jax.random.key(2), input_size=size, output_size=words[1], bias=False
         ),
     }

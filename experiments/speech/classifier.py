@@ -37,7 +37,7 @@ class Params(NamedTuple):
     encoder: jattn.BidirectionalGRUParams | None
     query: Float[Array, "1 q"] | None
     pooling: jattn.AdditiveParams | None
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 def init(rng: Key[Array, ""], form: Form) -> Params:
@@ -60,7 +60,7 @@ def init(rng: Key[Array, ""], form: Form) -> Params:
             bias=True,
             dtype=jnp.float32,
         )
-    readout = jattn.init_linear(
+    readout = jattn.init_affine(
         rngs[2], input_size=size, output_size=form.classes, dtype=jnp.float32
     )
     return Params(encoder, query, pooling, readout)

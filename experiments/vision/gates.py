@@ -20,8 +20,8 @@ KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of la
 class ChannelGateParams(NamedTuple):
     """The two layers of the network that weighs channels."""
 
-    reduce: jattn.LinearParams
-    expand: jattn.LinearParams
+    reduce: jattn.AffineParams
+    expand: jattn.AffineParams
 
 
 class CBAMParams(NamedTuple):
@@ -42,7 +42,7 @@ def init_channel_gate(rng: Key[Array, ""], channels: int) -> ChannelGateParams:
     """Draws the network's weights; there are no biases."""
     hidden = max(1, channels // REDUCTION)
     first, second = jax.random.split(rng)
-    layer = lambda key, inputs, outputs: jattn.init_linear(
+    layer = lambda key, inputs, outputs: jattn.init_affine(
         key, input_size=inputs, output_size=outputs, bias=False, dtype=jnp.float32
     )
     return ChannelGateParams(layer(first, channels, hidden), layer(second, hidden, channels))

@@ -38,7 +38,7 @@ class GlimpsesParams(NamedTuple):
     initial: Float[Array, " n"]
     attention: jattn.AdditiveParams | None
     cell: jattn.GRUParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class ConvolutionalParams(NamedTuple):
@@ -46,7 +46,7 @@ class ConvolutionalParams(NamedTuple):
 
     layers: tuple[ConvolutionParams, ...]
     gates: tuple[Any, ...] | None
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class Model(NamedTuple):

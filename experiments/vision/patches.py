@@ -21,11 +21,11 @@ BLOCKS = 2
 class PatchesParams(NamedTuple):
     """Embedded patches, blocks, and the query of the pooling attention."""
 
-    embedding: jattn.LinearParams
+    embedding: jattn.AffineParams
     positions: Float[Array, "p d"] | None
     encoder: jattn.TransformerEncoderParams
     query: Float[Array, " d"]
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class FeedForwardParams(NamedTuple):
@@ -38,11 +38,11 @@ class FeedForwardParams(NamedTuple):
 class SeparatePatchesParams(NamedTuple):
     """Embedded patches, and networks that read each of them alone."""
 
-    embedding: jattn.LinearParams
+    embedding: jattn.AffineParams
     positions: Float[Array, "p d"]
     blocks: tuple[FeedForwardParams, ...]
     norm: jattn.LayerNormParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 def patches_of(image: Float[Array, "h w"], grid: int) -> Float[Array, "p f"]:

@@ -11,12 +11,12 @@ from jattn._options import Count, Size
 from jattn._precision import at_least_float32
 from jattn.attention.additive import AdditiveParams, additive_attention, init_additive
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
     affine,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
 )
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.padding import valid_steps, zero_padding
@@ -37,7 +37,7 @@ class AttentiveGRUParams(NamedTuple):
 
     encoder: EncoderParams
     attention: AdditiveParams
-    readout: LinearParams
+    readout: AffineParams
 
 
 class AttentiveGRUOutput(NamedTuple):
@@ -139,7 +139,7 @@ def init_attentive_gru(
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> AttentiveGRUParams:
-    """Draws each part as `init_encoder`, `init_additive` and `init_linear` do.
+    """Draws each part as `init_encoder`, `init_additive` and `init_affine` do.
 
     Args:
         words: size of the vocabulary.
@@ -170,7 +170,7 @@ def init_attentive_gru(
         units=units if attention_units is None else attention_units,
         dtype=dtype,
     )
-    readout = init_linear(readout_rng, input_size=state_size, output_size=output_size, dtype=dtype)
+    readout = init_affine(readout_rng, input_size=state_size, output_size=output_size, dtype=dtype)
     return AttentiveGRUParams(encoder, attention, readout)
 
 

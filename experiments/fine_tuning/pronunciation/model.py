@@ -21,9 +21,9 @@ class Params(NamedTuple):
     encoder: jattn.EncoderParams
     embedding: jattn.EmbeddingParams
     cell: jattn.GRUParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
     attention: jattn.AdditiveParams | None = None
-    combine: jattn.LinearParams | None = None
+    combine: jattn.AffineParams | None = None
 
 
 def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Params:
@@ -38,7 +38,7 @@ def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Para
     )
     weight = jnp.concatenate([jnp.zeros((units, units)), jnp.eye(units)], axis=1)
     return params._replace(
-        attention=attention, combine=jattn.LinearParams(weight, jnp.zeros(units))
+        attention=attention, combine=jattn.AffineParams(weight, jnp.zeros(units))
     )
 
 
