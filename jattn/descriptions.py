@@ -10,6 +10,7 @@ import jax
 from jattn._axes import forms_of_arguments
 from jattn.catalog import MECHANISMS, Mechanism
 from jattn.testing import precision
+from jattn.testing.laws import laws
 from jattn.testing.properties import ROUNDING
 from jattn.tracing.record import table
 
@@ -48,15 +49,13 @@ def arguments(row: Mechanism) -> list[tuple[str, str]]:
 
 def description(row: Mechanism) -> str:
     """Returns the docstring, arrays, source, cost, exceptions, laws and errors of a mechanism."""
-    from jattn.testing.laws import LAWS
-
-    laws = [law.__doc__.split(": ", 1) for law in LAWS if law.__doc__]
+    stated = [law.__doc__.split(": ", 1) for law in laws() if law.__doc__]
     facts = [
         ("function", f"{row.function.__module__}.{row.name}"),
         ("family", row.family),
         ("source", row.paper),
         ("cost", row.cost),
-        *(("law", law) for name, law in laws if name.rpartition(".")[2] == row.name),
+        *(("law", law) for name, law in stated if name.rpartition(".")[2] == row.name),
         *((f"exception from {rule}", reason) for rule, reason in row.exceptions.items()),
         *(
             (f"errors in {dtype}", f"{errors(row, dtype)} units")

@@ -1,6 +1,6 @@
 """Strict modes, quick compilation, and the catalog as parameters.
 
-The parameters are `mechanism`, each `call` of each mechanism, or the `hardest` call of each.
+The parameters are `mechanism`, each `call` of each mechanism, the `hardest` call of each, or `law`.
 """
 
 import functools
@@ -17,6 +17,7 @@ try:
     from compiled import representatives
 
     from jattn.catalog import MECHANISMS, Mechanism
+    from jattn.testing.laws import laws
 except AttributeError as error:  # A row of a function that is not exported, and no test can run.
     from places import forgotten
 
@@ -53,6 +54,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("hardest", [m.hardest() for m in MECHANISMS], ids=lambda c: c.name)
     if "mechanism" in names:
         metafunc.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
+    if "law" in names:
+        metafunc.parametrize("law", laws(), ids=lambda law: law.__name__)
 
 
 # What a second version of Python and JAX tells nothing new about, by file, with the reason. These

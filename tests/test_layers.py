@@ -110,7 +110,6 @@ FORBIDDEN_NAMES = {"_src", "common", "core", "helpers", "misc", "utils"}
 LONGEST = 300
 LONGER = {
     "jattn/catalog/table.py": "a table: one row a mechanism",
-    "jattn/testing/laws.py": "a table: one function a law",
 }
 
 

@@ -1034,7 +1034,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.linear.linear_attention,
         family="linear",
-        paper="Katharopoulos et al. 2020, arXiv:2006.16236, eq. 9 to 12",
+        paper="Katharopoulos et al. 2020, arXiv:2006.16236",
         cost="t k v",
         cases=(
             case(),

@@ -1,4 +1,4 @@
-"""Linear attention: Katharopoulos et al. (2020), arXiv:2006.16236, equations 7 and 9 to 12."""
+"""Linear attention: Katharopoulos et al. (2020), arXiv:2006.16236."""
 
 from functools import partial
 from typing import Any, NamedTuple

@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from jattn.testing.laws import LAWS
+from jattn.testing.laws import laws
 from mutants import MUTANTS, Mutant
 from mutants.mutant import LAW
 
@@ -438,7 +438,7 @@ def _row(mutant: Mutant, report: Report) -> str:
 def _words(mutant: Mutant) -> str:
     """Returns the law, or the name of the test as words without the numbers of its rules."""
     if mutant.test == LAW:
-        stated = [law.__doc__ or "" for law in LAWS if law.__name__ == mutant.row]
+        stated = [law.__doc__ or "" for law in laws() if law.__name__ == mutant.row]
         name, statement = stated[0].split(": ", 1)
         statement = statement.removesuffix(".").replace("|", "\\|")
         return f"a law of `{name}`: {statement}"
