@@ -56,7 +56,7 @@ def description(row: Mechanism) -> str:
         ("family", row.family),
         ("source", row.paper),
         ("cost", row.cost),
-        *(("law", law) for name, law in laws if name == row.name),
+        *(("law", law) for name, law in laws if name.rpartition(".")[2] == row.name),
         *((f"exception from {rule}", reason) for rule, reason in row.exceptions.items()),
         *(
             (f"errors in {dtype}", f"{errors(row, dtype)} units")

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 # Names of mechanisms, in the folders where papers are.
-NAMES = re.compile(r"\w+_(attention|cell)")
+NAMES = re.compile(r"(?!init_)\w+_(attention|cell)")
 FOLDERS = ("attention", "alignment", "linear", "recurrent")
 # Folders without mechanisms of their own: the same values, faster, or tools.
 OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing", "tracing"}
 OTHERS |= {"training"}
 # Folders whose names are attributes of the folder, not of the package.
-NAMESPACES = {"alignment", "biases", "images"}
+NAMESPACES = {"alignment", "biases", "images", "linear"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
 REGENERATE = "run `python -m jattn list --markdown docs/mechanisms.md`"

@@ -17,7 +17,7 @@ STEPS = 6
 RNG = np.random.default_rng(0)
 DATA = {"inputs": RNG.standard_normal((24, 3)), "targets": RNG.standard_normal((24, 8))}
 WEIGHTS: Any = RNG.standard_normal((8, 3)), RNG.standard_normal(8)
-PARAMS = jattn.LinearParams(*WEIGHTS)
+PARAMS = jattn.AffineParams(*WEIGHTS)
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.01))
 SHARDED, REPLICATED = PartitionSpec("x"), PartitionSpec()
 
@@ -60,8 +60,8 @@ def train_on(mesh: Mesh, shards_params: bool) -> dict[str, Any]:
     }
 
 
-def error(params: jattn.LinearParams, batch: dict[str, Any]) -> jax.Array:
-    outputs = jax.vmap(jattn.linear, (None, 0))(params, batch["inputs"])
+def error(params: jattn.AffineParams, batch: dict[str, Any]) -> jax.Array:
+    outputs = jax.vmap(jattn.affine, (None, 0))(params, batch["inputs"])
     return ((outputs - batch["targets"]) ** 2).mean()
 
 

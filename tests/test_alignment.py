@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiled import each
+from compiled import each, with_options
 
 from jattn import alignment, testing
 from jattn.catalog import MECHANISMS
@@ -80,3 +80,32 @@ def test_a_padded_key_changes_nothing_in_a_step(row):
             given[name] = jnp.where(last[:, None], jnp.nan, given[name])
     poisoned = step(given["initial"], first)
     testing.assert_close(poisoned, clean, 0.0)
+
+
+WRONG = [
+    ("guided_attention_loss", "width", np.inf, "a finite number above 0"),
+    ("guided_attention_loss", "width", 0.0, "a finite number above 0"),
+    ("guided_attention_loss", "query_length", 2.5, "an integer"),
+    ("guided_attention_loss", "key_length", 6, "0 to 5"),
+    ("monotonic_alignment_search", "query_length", -1, "0 to 7"),
+    ("monotonic_alignment_search", "key_length", True, "an integer"),
+    ("dynamic_convolution", "floor", np.nan, "a finite number above 0"),
+    ("fertility_coverage", "most", -1.0, "a finite number above 0"),
+    ("mocha", "width", 0, "at least 1"),
+    ("mocha", "width", 2.5, "an integer"),
+    ("copy_distribution", "extra_words", -1, "at least 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "option", "wrong", "expected"), WRONG)
+def test_options_of_another_kind_are_refused_by_name(name, option, wrong, expected):
+    call = next(row for row in MECHANISMS if row.name == name).hardest()
+    wrong_call = with_options(call, **{option: wrong})
+    with pytest.raises(ValueError, match=rf"^{name}: {option} is .*, expected {expected}"):
+        wrong_call.function(*call.inputs())
+
+
+def test_copied_tokens_are_words():
+    words, weights = jnp.full((1, 3), 1 / 3), jnp.full((1, 2), 0.5)
+    with pytest.raises(ValueError, match=r"^copy_distribution: tokens holds 3, expected 0 to 2"):
+        alignment.copy_distribution(jnp.ones(1), words, weights, jnp.array([0, 3]))

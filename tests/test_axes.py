@@ -155,7 +155,7 @@ OPTIONS = {
     "init_gru: input_size is traced, expected an integer that is known before the run": traced(
         lambda size: jattn.init_gru(RNG, input_size=size, units=2)
     ),
-    "init_linear: bias is 'no', expected True or False": lambda: jattn.init_linear(
+    "init_affine: bias is 'no', expected True or False": lambda: jattn.init_affine(
         RNG, input_size=3, output_size=2, bias="no"
     ),
     "dot_attention: normalizer is 'softmax', expected a function": lambda: jattn.dot_attention(
@@ -231,7 +231,7 @@ def test_options_of_another_kind_are_refused_by_name(message):
 
 WITH_SIZES = [
     function
-    for package in (jattn, jattn.alignment, jattn.biases, jattn.images)
+    for package in (jattn, jattn.alignment, jattn.biases, jattn.images, jattn.linear)
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
@@ -641,7 +641,7 @@ class OfAnotherLibrary:
 def test_arrays_that_jax_does_not_compute_with_are_refused(wrong, message):
     calls = {
         "dot_attention": lambda: jattn.dot_attention(wrong, SEQUENCE, SEQUENCE),
-        "linear": lambda: jattn.linear(jattn.LinearParams(wrong), SEQUENCE),
+        "affine": lambda: jattn.affine(jattn.AffineParams(wrong), SEQUENCE),
     }
     if hasattr(wrong, "__getitem__"):
         batched = wrong[None, :, None]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmark import __main__ as command
-from experiments.benchmark import checks, page, rows, summary, tables, worker
+from experiments.benchmark import checks, delta_rule, page, rows, summary, tables, worker
 from experiments.benchmark.inputs import causal_or_dense, draw
 from experiments.benchmark.prepared import PEERS
 from experiments.benchmark.record import newest_first
@@ -187,3 +187,15 @@ def test_the_page_compares_the_records_of_its_folder(folder, tmp_path):
     text = page.write(records, tmp_path).read_text()
     assert "**Every row, jax 0.12.0.1**" in text
     assert "| dense-2x16x3x8 | forward | 1 s | 2 s | 4 s | 3.00 | 1.50 | 0.75 |" in text
+
+
+def test_the_forms_of_the_delta_rule_are_listed(capsys):
+    small = ["--steps", "40", "--heads", "1", "--size", "2", "--repeats", "1"]
+    assert delta_rule.main(small) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0].strip() for line in lines[1:4]] == [
+        "step by step",
+        "in chunks",
+        "ratio",
+    ]
+    assert len(lines) == 8

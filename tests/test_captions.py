@@ -251,7 +251,7 @@ def test_places_are_drawn_by_their_probabilities_and_read_whole():
     params = places.init(rngs[0], query_size=2, key_size=3, units=4, coverage=True)
     rows, query = jax.random.normal(rngs[1], (36, 3)), jnp.ones((1, 2))
     key_part, nothing = places.prepared(params, rows), places.Past(*jnp.zeros((2, 36)))
-    gate = jax.nn.sigmoid(jattn.linear(params.gate, query[0]))
+    gate = jax.nn.sigmoid(jattn.affine(params.gate, query[0]))
     # Before the first word it is additive attention.
     context, weights = places.reader(params, rows, key_part, nothing, None)(query, 0)
     plain = jattn.additive_attention(params.scores, query, rows, rows)

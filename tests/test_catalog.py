@@ -48,7 +48,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
 PACKAGE = """\"\"\"The package.\"\"\"
 
 from jattn.attention.dot import dot_attention as dot_attention
-from jattn.layers import linear as linear
+from jattn.layers import affine as affine
 
 __version__ = "1"
 """

@@ -129,7 +129,7 @@ WRONG = {
     "new _attention": "jattn: _attention is no name",
     "new dot": "jattn: dot is taken: jattn.dot_attention exists",
     "new dot_attention": "jattn: dot_attention is taken: jattn.dot_attention exists",
-    "new linear --family layer": "jattn: linear is taken: jattn.linear exists",
+    "new affine --family layer": "jattn: affine is taken: jattn.affine exists",
     "new norms --family layer": "jattn: norms is taken: jattn/layers/norms.py exists",
     "new cosine --family sort": "jattn new: argument --family: invalid choice: 'sort'",
     "new cosine --in {file}/folder": "cannot write: ",

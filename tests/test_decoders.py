@@ -468,7 +468,7 @@ def test_the_smallest_model_with_attention():
     params = jattn.AttentiveGRUParams(
         ENCODER,
         drawn(jattn.init_additive, query_size=N, key_size=N, units=4),
-        drawn(jattn.init_linear, input_size=N, output_size=3),
+        drawn(jattn.init_affine, input_size=N, output_size=3),
     )
     alone = jattn.attentive_gru(params, SOURCE[:LENGTH])
     padded = jattn.attentive_gru(params, SOURCE, length=LENGTH)
@@ -508,7 +508,7 @@ def mistakes():
             yield f"{function}: params is a {type(of_other).__name__}", partial(call, of_other)
             broken = params._replace(start=3.0)
             yield (
-                f"{function}: params.start is a float, expected LinearParams",
+                f"{function}: params.start is a float, expected AffineParams",
                 partial(call, broken),
             )
             wrong = partial(call, params, MEMORY.values)

@@ -158,7 +158,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "encode": (jattn.encode, (ENCODER, TOKENS)),
     "attentive_gru": (
         attentive,
-        (ENCODER, ADDITIVE, parameters(jattn.init_linear, input_size=4, output_size=2), TOKENS),
+        (ENCODER, ADDITIVE, parameters(jattn.init_affine, input_size=4, output_size=2), TOKENS),
     ),
     "bahdanau_decode": (
         functools.partial(decoded, jattn.bahdanau_decode, BY_ADDITIVE),

@@ -170,9 +170,10 @@ def test_S1_S2_a_step_of_decoding_is_a_row_of_the_full_pass(row):
         np.moveaxis(np.take(np.asarray(leaf), 0, axes.index("t") + 1), 0, axes.index("t"))
         for leaf, axes in zip(jax.tree.leaves(steps), output_axes(call), strict=True)
     ]
-    testing.assert_close(ordered, jax.tree.leaves(full), 4 * ROUNDING["float64"])
+    units = 8 if "N1" in row.exceptions else 4
+    testing.assert_close(ordered, jax.tree.leaves(full), units * ROUNDING["float64"])
     # Not the same bits: XLA fuses the two differently.
-    testing.assert_close(wide, every, 4 * ROUNDING["float64"])
+    testing.assert_close(wide, every, units * ROUNDING["float64"])
 
 
 def expressions():

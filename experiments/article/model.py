@@ -14,11 +14,11 @@ import jattn
 class ArticleParams(NamedTuple):
     """One field for each layer, in the article's order."""
 
-    embedding: jattn.LinearParams
+    embedding: jattn.AffineParams
     gru: jattn.GRUParams
-    between: jattn.LinearParams
+    between: jattn.AffineParams
     attention: jattn.AdditiveParams
-    output: jattn.LinearParams
+    output: jattn.AffineParams
 
 
 @functools.partial(jax.jit, static_argnames="hidden_size")
@@ -36,14 +36,14 @@ def init_article(
     """
     features, dtype = inputs.shape[1], inputs.dtype
     rngs = jax.random.split(rng, len(ArticleParams._fields))
-    embedding = jattn.init_linear(
+    embedding = jattn.init_affine(
         rngs[0], input_size=features, output_size=hidden_size, dtype=dtype
     )
-    output = jattn.init_linear(rngs[4], input_size=features, output_size=features, dtype=dtype)
+    output = jattn.init_affine(rngs[4], input_size=features, output_size=features, dtype=dtype)
     return ArticleParams(
         embedding=embedding._replace(weight=embedding.weight / jnp.sqrt(jnp.mean(inputs**2))),
         gru=jattn.init_gru(rngs[1], input_size=hidden_size, units=hidden_size, dtype=dtype),
-        between=jattn.init_linear(
+        between=jattn.init_affine(
             rngs[2], input_size=hidden_size, output_size=features, dtype=dtype
         ),
         attention=jattn.init_additive(
@@ -62,11 +62,11 @@ def apply_article(
     params: ArticleParams, inputs: Float[Array, "s i"]
 ) -> tuple[Float[Array, "s i"], Float[Array, "s s"]]:
     """Computes the output and the attention weights of the article's model."""
-    embedded = jattn.linear(params.embedding, inputs)
+    embedded = jattn.affine(params.embedding, inputs)
     states, _ = jattn.gru(params.gru, embedded)
-    encoded = jattn.linear(params.between, states)
+    encoded = jattn.affine(params.between, states)
     context, weights = jattn.additive_attention(params.attention, encoded, encoded, encoded)
-    return jattn.linear(params.output, context), weights
+    return jattn.affine(params.output, context), weights
 
 
 def squared_error(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from experiments.captions.canvases import DIGIT, SIDE
 from experiments.convolutions import ConvolutionParams, convolution, init_convolutions
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import AffineParams, affine, init_affine
 
 GRID, CELL = 8, SIDE // 8  # Places in each direction, and the pixels of one.
 STRIDES = (1, 2, 1, 2, 1)
@@ -22,13 +22,13 @@ class EncoderParams(NamedTuple):
     """Convolutions, normalized at each place, and the layer that tells digits by the result."""
 
     layers: tuple[ConvolutionParams, ...]
-    classes: LinearParams
+    classes: AffineParams
 
 
 def init(rng: Key[Array, ""], channels: Sequence[int]) -> EncoderParams:
     """Draws the weights."""
     layers_rng, classes_rng = jax.random.split(rng)
-    classes = init_linear(
+    classes = init_affine(
         classes_rng, input_size=channels[-1], output_size=CLASSES, dtype=jnp.float32
     )
     return EncoderParams(init_convolutions(layers_rng, (1, *channels)), classes)
@@ -53,7 +53,7 @@ def features(params: EncoderParams, images: Int[Array, "b y x"]) -> Float[Array,
 def classes(params: EncoderParams, images: Int[Array, "b y x"]) -> Float[Array, "b s c"]:
     """Returns scores of the classes of each place."""
     rows = features(params, images)
-    scores = linear(params.classes, rows.reshape(-1, rows.shape[-1]))
+    scores = affine(params.classes, rows.reshape(-1, rows.shape[-1]))
     return scores.reshape(*rows.shape[:2], CLASSES)
 
 

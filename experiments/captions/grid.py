@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 
 import jattn
 from experiments.captions.encoder import GRID
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import AffineParams, affine, init_affine
 
 POSITIONS = 16  # Sinusoids of the row of a place, and as many of its column.
 
@@ -16,16 +16,16 @@ POSITIONS = 16  # Sinusoids of the row of a place, and as many of its column.
 class SummaryParams(NamedTuple):
     """Weights of the summary that begins the GRU: a layer, and the norm of its results."""
 
-    layer: LinearParams
+    layer: AffineParams
     norm: jattn.LayerNormParams
 
 
-def init_grid(rng: Key[Array, ""], seen: int, size: int) -> LinearParams:
+def init_grid(rng: Key[Array, ""], seen: int, size: int) -> AffineParams:
     """Draws the layer on each place, which reads three times `seen` features and the position."""
-    return init_linear(rng, input_size=3 * seen + 2 * POSITIONS, output_size=size)
+    return init_affine(rng, input_size=3 * seen + 2 * POSITIONS, output_size=size)
 
 
-def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]:
+def grid(params: AffineParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]:
     """Returns features of each place: a layer on all that is known of it.
 
     These are the encoder's features there, their means over its row and over its column, and the
@@ -40,12 +40,12 @@ def grid(params: LinearParams, seen: Float[Array, "s v"]) -> Float[Array, "s d"]
         *(along[:, None], along[None]),
     )
     known = [jnp.broadcast_to(each, (GRID, GRID, each.shape[-1])) for each in known]
-    return jax.nn.relu(linear(params, jnp.concatenate(known, -1).reshape(GRID * GRID, -1)))
+    return jax.nn.relu(affine(params, jnp.concatenate(known, -1).reshape(GRID * GRID, -1)))
 
 
 def init_summary(rng: Key[Array, ""], *, seen: int, size: int) -> SummaryParams:
     """Draws the weights of the summary, which reads `seen` features of each row and column."""
-    layer = init_linear(rng, input_size=2 * GRID * seen, output_size=size)
+    layer = init_affine(rng, input_size=2 * GRID * seen, output_size=size)
     return SummaryParams(layer, jattn.init_layer_norm(size=size))
 
 
@@ -57,4 +57,4 @@ def summarize(params: SummaryParams, rows: Float[Array, "s d"]) -> Float[Array, 
     """
     square = rows.reshape(GRID, GRID, -1)
     means = jnp.concatenate([square.mean(0).ravel(), square.mean(1).ravel()])
-    return jattn.layer_norm(params.norm, jax.nn.relu(linear(params.layer, means)))
+    return jattn.layer_norm(params.norm, jax.nn.relu(affine(params.layer, means)))

@@ -17,13 +17,13 @@ from experiments.captions.words import STOP, starts
 from experiments.optimizer import adam, clipped
 from jattn import training
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
+    affine,
     dropout,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
-    linear,
 )
 
 LONGEST = 20  # Steps of the longest caption, its end included.
@@ -36,7 +36,7 @@ class TransformerParams(NamedTuple):
 
     words: EmbeddingParams
     blocks: jattn.TransformerDecoderParams
-    readout: LinearParams
+    readout: AffineParams
 
 
 class Params(NamedTuple):
@@ -45,7 +45,7 @@ class Params(NamedTuple):
     `summary` is None in the transformer.
     """
 
-    grid: LinearParams
+    grid: AffineParams
     summary: SummaryParams | None
     decoder: Any
     baseline: Float[Array, ""]
@@ -75,7 +75,7 @@ def init(rng: Key[Array, ""], config: Config, model: str) -> Params:
             jattn.init_transformer_decoder(
                 rngs[1], layers=config.layers, size=size, heads=config.heads, hidden_size=2 * size
             ),
-            init_linear(rngs[2], input_size=size, output_size=count),
+            init_affine(rngs[2], input_size=size, output_size=count),
         )
     else:
         attention = places.init(
@@ -120,7 +120,7 @@ def decode(
     decoder = params.decoder
     if isinstance(decoder, TransformerParams):
         decoded = jattn.transformer_decoder(decoder.blocks, _placed(decoder, inputs), memory.values)
-        return Output(linear(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
+        return Output(affine(decoder.readout, decoded.outputs), _mean(decoded.cross_weights), None)
     state, step = _recurrence(params, memory, choose)
 
     def next_word(state, token):
@@ -234,7 +234,7 @@ def _stepping(params: Params, memory: jattn.Memory, model: str) -> tuple[Any, An
         def step(state, token):
             inputs = _wide(decoder, token) + in_time[state.position]
             outputs, state = jattn.transformer_step(decoder.blocks, state, inputs, read)
-            return jax.nn.log_softmax(linear(decoder.readout, outputs)), state
+            return jax.nn.log_softmax(affine(decoder.readout, outputs)), state
 
         return jattn.transformer_start(decoder.blocks, read, capacity=LONGEST), step
     state, step = _recurrence(params, memory, places.likeliest if model == "hard" else None)

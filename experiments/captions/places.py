@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
-from jattn.layers import LinearParams, init_linear, linear
+from jattn.layers import AffineParams, affine, init_affine
 
 Choose = Callable[[Int[Array, ""], Float[Array, "t s"]], Float[Array, "t s"]]
 AROUND = 3  # Places in each direction that a place's score reads past weights of.
@@ -26,7 +26,7 @@ class PlaceParams(NamedTuple):
 
     scores: jattn.AdditiveParams
     past: Float[Array, "p c"] | None
-    gate: LinearParams
+    gate: AffineParams
 
 
 class Past(NamedTuple):
@@ -52,7 +52,7 @@ def init(
     )
     size = 2 * AROUND**2
     past = jax.random.normal(past_rng, (units, size), dtype) * size**-0.5 if coverage else None
-    gate = init_linear(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
+    gate = init_affine(gate_rng, input_size=query_size, output_size=1, dtype=dtype)
     return PlaceParams(scores, past, gate._replace(bias=jnp.full(1, 2.0, dtype)))
 
 
@@ -107,7 +107,7 @@ def reader(
     def read(query, position):
         by_place = probabilities(params, key_part, query, past)
         chosen = by_place if choose is None else choose(position, by_place)
-        context = jax.nn.sigmoid(linear(params.gate, query)) * (chosen @ rows)
+        context = jax.nn.sigmoid(affine(params.gate, query)) * (chosen @ rows)
         kept = chosen if choose is None else jax.lax.stop_gradient(chosen)
         return jattn.Attended(context, jnp.stack([by_place, kept]))
 

@@ -16,7 +16,7 @@ from experiments.captions.grid import grid, init_grid
 from experiments.captions.words import in_one_language, word_count
 from experiments.coattention import CoAttended, CoAttentionParams
 from experiments.contrastive import both_ways
-from jattn.layers import LinearParams, dropout, init_linear, linear
+from jattn.layers import AffineParams, affine, dropout, init_affine
 
 AT_ONCE = 50  # Captions that are compared with all canvases at once.
 
@@ -24,11 +24,11 @@ AT_ONCE = 50  # Captions that are compared with all canvases at once.
 class Params(NamedTuple):
     """Weights of the grid's layer, of the words' encoder, of co-attention and of a pair's score."""
 
-    grid: LinearParams
+    grid: AffineParams
     text: jattn.EncoderParams
     attention: CoAttentionParams
-    image: LinearParams
-    words: LinearParams
+    image: AffineParams
+    words: AffineParams
 
 
 def init(rng: Key[Array, ""], config: Config) -> Params:
@@ -49,8 +49,8 @@ def init(rng: Key[Array, ""], config: Config) -> Params:
         init_grid(rngs[0], config.channels[-1], size),
         text,
         attention,
-        init_linear(rngs[3], input_size=size, output_size=size),
-        init_linear(rngs[4], input_size=size, output_size=size),
+        init_affine(rngs[3], input_size=size, output_size=size),
+        init_affine(rngs[4], input_size=size, output_size=size),
     )
 
 
@@ -60,7 +60,7 @@ def pair(
     """Returns the score of a canvas and a caption, and what each attended to."""
     mask = jnp.arange(len(words), dtype=length.dtype) < length
     found = coattention.co_attention(params.attention, rows, words, mask)
-    score = linear(params.image, found.image) @ linear(params.words, found.words)
+    score = affine(params.image, found.image) @ affine(params.words, found.words)
     return score, found
 
 

@@ -15,13 +15,13 @@ from experiments.distortions import distort
 from experiments.emoji.config import Config
 from experiments.emoji.drawings import GREY, SIDE
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
+    affine,
     dropout,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
-    linear,
 )
 
 STRIDES = (2, 2, 1, 2)
@@ -52,8 +52,8 @@ class Params(NamedTuple):
     picture: tuple[ConvolutionParams, ...]
     name: EmbeddingParams
     pooling: PairOfQueries | coattention.CoAttentionParams | None
-    of_picture: LinearParams
-    of_name: LinearParams
+    of_picture: AffineParams
+    of_name: AffineParams
     log_scale: Float[Array, ""]
 
 
@@ -81,7 +81,7 @@ def init(rng: Key[Array, ""], config: Config, pooling: str, tokens: int) -> Para
         sizes = {"image_size": seen, "words_size": said, "units": units}
         pool = coattention.init(rngs[2], **sizes, dtype=dtype)
     of_picture, of_name = (
-        init_linear(key, input_size=size, output_size=config.features, dtype=dtype)
+        init_affine(key, input_size=size, output_size=config.features, dtype=dtype)
         for key, size in zip(rngs[3:], (seen, said), strict=True)
     )
     scale = jnp.log(jnp.asarray(FIRST_SCALE, dtype))
@@ -132,7 +132,7 @@ def pair(
         even = jnp.full(len(seen), 1 / len(seen), seen.dtype)
         share = valid.astype(said.dtype) / length.astype(said.dtype)
         picture, name, weights = even @ seen, share @ said, [even, share]
-    compared = [linear(params.of_picture, picture), linear(params.of_name, name)]
+    compared = [affine(params.of_picture, picture), affine(params.of_name, name)]
     left, right = (each * jax.lax.rsqrt(each @ each + 1e-6) for each in compared)
     return Pair(left @ right, *weights)
 

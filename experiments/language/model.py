@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 import jattn
 from experiments.language.config import Config
 from jattn import engine, masks
-from jattn.layers import EmbeddingParams, LinearParams
+from jattn.layers import AffineParams, EmbeddingParams
 
 # At contexts of a few hundred characters one chunk is faster than several.
 ATTEND = partial(engine.attend, chunk_size=256)
@@ -27,10 +27,10 @@ STACK: dict[str, Any] = {
 class AttentionParams(NamedTuple):
     """Projections of a GRU's states to queries, keys and values, and of their result."""
 
-    query: LinearParams
-    key: LinearParams
-    value: LinearParams
-    output: LinearParams
+    query: AffineParams
+    key: AffineParams
+    value: AffineParams
+    output: AffineParams
 
 
 class Params(NamedTuple):
@@ -39,7 +39,7 @@ class Params(NamedTuple):
     table: EmbeddingParams
     body: Any
     attention: AttentionParams | None
-    readout: LinearParams
+    readout: AffineParams
 
 
 def is_transformer(kind: str) -> bool:
@@ -82,7 +82,7 @@ def count(params: Any) -> int:
 def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units: int) -> Params:
     rngs = jax.random.split(rng, 7)
     table = jattn.init_embedding(rngs[0], words=characters, size=config.size)
-    readout = jattn.init_linear(rngs[1], input_size=units, output_size=characters, bias=False)
+    readout = jattn.init_affine(rngs[1], input_size=units, output_size=characters, bias=False)
     if is_transformer(kind):
         stack = jattn.init_transformer_encoder(
             rngs[2],
@@ -98,10 +98,10 @@ def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units
     gru = jattn.init_gru(rngs[2], input_size=config.size, units=units)
     attention = None
     if kind == "gru-attention":
-        inner = lambda rng: jattn.init_linear(
+        inner = lambda rng: jattn.init_affine(
             rng, input_size=units, output_size=config.size, bias=False
         )
-        output = jattn.init_linear(rngs[6], input_size=config.size, output_size=units, bias=False)
+        output = jattn.init_affine(rngs[6], input_size=config.size, output_size=units, bias=False)
         attention = AttentionParams(inner(rngs[3]), inner(rngs[4]), inner(rngs[5]), output)
     return Params(table, gru, attention, readout)
 
@@ -129,24 +129,24 @@ def attended(
         rows, weights = jattn.transformer_encoder(
             params.body, rows, self_mask=mask, attend=attend, **STACK
         )
-        return jattn.linear(params.readout, rows), weights
+        return jattn.affine(params.readout, rows), weights
     states, weights = jattn.gru(params.body, rows).outputs, ()
     if params.attention is not None:
         heads = _to_heads(params, states, config)
         context, looks = ATTEND(*heads, mask=mask, return_weights=attend is None)
         states, weights = states + _from_heads(params, context), (looks,)
-    return jattn.linear(params.readout, states), weights
+    return jattn.affine(params.readout, states), weights
 
 
 def _to_heads(params: Params, states: Array, config: Config) -> list[Array]:
     assert params.attention is not None
     split = lambda rows: rows.reshape(len(rows), config.heads, -1)
-    return [split(jattn.linear(part, states)) for part in params.attention[:3]]
+    return [split(jattn.affine(part, states)) for part in params.attention[:3]]
 
 
 def _from_heads(params: Params, context: Array) -> Array:
     assert params.attention is not None
-    return jattn.linear(params.attention.output, context.reshape(len(context), -1))
+    return jattn.affine(params.attention.output, context.reshape(len(context), -1))
 
 
 def loss(
@@ -189,11 +189,11 @@ def step(
         rows, state = jattn.causal_decode(
             params.body, state, rows, attend=engine.attend_with_cache, **STACK
         )
-        return jattn.linear(params.readout, rows), state
+        return jattn.affine(params.readout, rows), state
     hidden, cache = state
     states, hidden = jattn.gru(params.body, rows, initial=hidden)
     if cache is not None:
         heads = _to_heads(params, states, config)
         context, cache = engine.attend_with_cache(cache, *heads)
         states = states + _from_heads(params, context)
-    return jattn.linear(params.readout, states), (hidden, cache)
+    return jattn.affine(params.readout, states), (hidden, cache)

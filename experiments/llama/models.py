@@ -35,7 +35,7 @@ def init(sizes: Sizes) -> dict[str, Any]:
     return {
         "table": jattn.init_embedding(jax.random.key(0), words=words[1], size=size),
         "stack": jattn.init_transformer_encoder(jax.random.key(1), **stack, bias=False, **inits),
-        "readout": jattn.init_linear(
+        "readout": jattn.init_affine(
             jax.random.key(2), input_size=size, output_size=words[1], bias=False
         ),
     }
@@ -46,7 +46,7 @@ def jattn_logits(model: Any, tokens: jax.Array) -> jax.Array:
         rows = jattn.embedding(model["table"], tokens)
         options = {"self_mask": masks.causal(), "attend": engine.attend, **LAYERS}
         rows = jattn.transformer_encoder(model["stack"], rows, **options).outputs
-        return jattn.linear(model["readout"], rows)
+        return jattn.affine(model["readout"], rows)
 
     return jax.vmap(of_sequence)(tokens)
 
@@ -55,7 +55,7 @@ def jattn_step(model: Any, caches: Any, tokens: jax.Array) -> tuple[jax.Array, A
     rows = jattn.embedding(model["table"], tokens)[:, None]
     attend = engine.attend_with_cache
     rows, caches = jattn.causal_decode(model["stack"], caches, rows, attend=attend, **LAYERS)
-    return jattn.linear(model["readout"], rows[:, 0]), caches
+    return jattn.affine(model["readout"], rows[:, 0]), caches
 
 
 def jattn_caches(sizes: Sizes, filled: Any, capacity: int) -> Any:

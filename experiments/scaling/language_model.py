@@ -49,7 +49,7 @@ def loss(params: Any, batch: Mapping[str, Any], attend: Any) -> jax.Array:
     at = lambda head, rows: jattn.half_split_rotary(head, jnp.asarray(batch["places"])[rows])
     rows = jattn.embedding(params["table"], batch["words"])
     rows = jattn.transformer_encoder(params["stack"], rows, turn=at, attend=attend, **OPTIONS)
-    logits = jattn.linear(params["readout"], rows.outputs)
+    logits = jattn.affine(params["readout"], rows.outputs)
     every = jnp.ones(len(batch["wanted"]), bool)
     return training.token_cross_entropy(logits, batch["wanted"], every)
 

@@ -37,7 +37,7 @@ class Params(NamedTuple):
     encoder: jattn.BidirectionalGRUParams | None
     query: Float[Array, "1 q"] | None
     pooling: jattn.AdditiveParams | None
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 def init(rng: Key[Array, ""], form: Form) -> Params:
@@ -60,7 +60,7 @@ def init(rng: Key[Array, ""], form: Form) -> Params:
             bias=True,
             dtype=jnp.float32,
         )
-    readout = jattn.init_linear(
+    readout = jattn.init_affine(
         rngs[2], input_size=size, output_size=form.classes, dtype=jnp.float32
     )
     return Params(encoder, query, pooling, readout)
@@ -105,7 +105,7 @@ def classify(
             pooled = last
             weights = (jnp.arange(len(rows)) == length - 1).astype(states.dtype)
     pooled = jattn.dropout(rngs[1], pooled[None], dropout)[0]
-    return jattn.linear(params.readout, pooled), weights
+    return jattn.affine(params.readout, pooled), weights
 
 
 def loss(

@@ -13,13 +13,13 @@ import jattn
 from experiments.attends import ATTENDS
 from experiments.translation.config import Config
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
+    affine,
     dropout,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
-    linear,
 )
 
 
@@ -30,7 +30,7 @@ class Params(NamedTuple):
     target: EmbeddingParams
     encoder: jattn.TransformerEncoderParams
     decoder: jattn.TransformerDecoderParams
-    readout: LinearParams
+    readout: AffineParams
 
 
 def init(rng: Key[Array, ""], config: Config, source: int, target: int) -> Params:
@@ -48,7 +48,7 @@ def init(rng: Key[Array, ""], config: Config, source: int, target: int) -> Param
         _narrow(init_embedding(rngs[1], words=target, size=size)),
         jattn.init_transformer_encoder(rngs[2], **stack),
         jattn.init_transformer_decoder(rngs[3], **stack),
-        init_linear(rngs[4], input_size=size, output_size=target),
+        init_affine(rngs[4], input_size=size, output_size=target),
     )
 
 
@@ -84,7 +84,7 @@ def decode(
     )
     weights = decoded.cross_weights[max(0, len(decoded.cross_weights) - 2)]
     mean: Any = None if weights is None else jnp.mean(weights, axis=0)
-    return jattn.DecoderOutput(linear(params.readout, decoded.outputs), mean)
+    return jattn.DecoderOutput(affine(params.readout, decoded.outputs), mean)
 
 
 def stepping(
@@ -101,7 +101,7 @@ def stepping(
         outputs, state = jattn.transformer_step(
             params.decoder, state, inputs, memory, attend=ATTENDS[config.attend][1]
         )
-        return jax.nn.log_softmax(linear(params.readout, outputs)), state
+        return jax.nn.log_softmax(affine(params.readout, outputs)), state
 
     return jattn.transformer_start(params.decoder, memory, capacity=max_steps), scored
 

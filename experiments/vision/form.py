@@ -30,8 +30,8 @@ class Prediction(NamedTuple):
     weights: Float[Array, "g p"] | None
 
 
-def draw_linear(rng: Key[Array, ""], inputs: int, outputs: int) -> jattn.LinearParams:
-    return jattn.init_linear(rng, input_size=inputs, output_size=outputs, dtype=jnp.float32)
+def draw_linear(rng: Key[Array, ""], inputs: int, outputs: int) -> jattn.AffineParams:
+    return jattn.init_affine(rng, input_size=inputs, output_size=outputs, dtype=jnp.float32)
 
 
 def draw_normal(rng: Key[Array, ""], *shape: int) -> Array:

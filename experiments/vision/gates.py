@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 import jattn
-from experiments.convolutions import convolve
 
 REDUCTION = 8  # Channels for each hidden unit of the network; both papers have 16, of more.
 KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of larger grids, or 3.
@@ -21,8 +20,8 @@ KERNEL = 3  # Places on a side that a spatial gate depends on. CBAM has 7, of la
 class ChannelGateParams(NamedTuple):
     """The two layers of the network that weighs channels."""
 
-    reduce: jattn.LinearParams
-    expand: jattn.LinearParams
+    reduce: jattn.AffineParams
+    expand: jattn.AffineParams
 
 
 class CBAMParams(NamedTuple):
@@ -43,7 +42,7 @@ def init_channel_gate(rng: Key[Array, ""], channels: int) -> ChannelGateParams:
     """Draws the network's weights; there are no biases."""
     hidden = max(1, channels // REDUCTION)
     first, second = jax.random.split(rng)
-    layer = lambda key, inputs, outputs: jattn.init_linear(
+    layer = lambda key, inputs, outputs: jattn.init_affine(
         key, input_size=inputs, output_size=outputs, bias=False, dtype=jnp.float32
     )
     return ChannelGateParams(layer(first, channels, hidden), layer(second, hidden, channels))
@@ -58,34 +57,16 @@ def init_cbam(rng: Key[Array, ""], channels: int) -> CBAMParams:
 
 
 def squeeze_excitation(params: ChannelGateParams, features: Float[Array, "h w c"]) -> Gated:
-    """Weighs channels by a network of their means.
-
-        factor   = sigmoid(expand relu(reduce mean over places of features))
-        features = factor features
-
-    The paper names the mean, the layers and the factor z, W_1, W_2 and s.
-    """
-    factor = jax.nn.sigmoid(_network(params, features.mean((0, 1))))
-    return Gated(features * factor[None, None], None)
+    """Weighs channels by a network of their means, as `jattn.images.squeeze_excitation` does."""
+    return Gated(jattn.images.squeeze_excitation(_network(params), features).features, None)
 
 
 def cbam(params: CBAMParams, features: Float[Array, "h w c"]) -> Gated:
-    """Weighs channels by their means and maxima over places, then places by those over channels.
-
-        factor   = sigmoid(network(mean over places) + network(maximum over places))
-        gated    = factor features
-        places   = sigmoid(convolution of [mean over channels; maximum over channels] of gated)
-        features = places gated
-
-    The paper names the factor and the places M_c and M_s, and the layers of the network W_0, W_1.
-    """
-    network = lambda squeezed: _network(params.channels, squeezed)
-    factor = jax.nn.sigmoid(network(features.mean((0, 1))) + network(features.max((0, 1))))
-    gated = features * factor[None, None]
-    squeezed = jnp.stack([gated.mean(2), gated.max(2)], axis=2)
-    places = jax.nn.sigmoid(convolve(params.places, squeezed))
-    return Gated(gated * places, places[:, :, 0])
+    """Weighs channels, then places, by their means and maxima, as `jattn.images.cbam` does."""
+    both = jattn.images.CBAMParams(_network(params.channels), params.places[..., 0])
+    output = jattn.images.cbam(both, features)
+    return Gated(output.features, output.places)
 
 
-def _network(params: ChannelGateParams, squeezed: Float[Array, " c"]) -> Float[Array, " c"]:
-    return jattn.linear(params.expand, jax.nn.relu(jattn.linear(params.reduce, squeezed)))
+def _network(params: ChannelGateParams) -> jattn.images.ChannelGateParams:
+    return jattn.images.ChannelGateParams(params.reduce.weight, params.expand.weight)

@@ -38,7 +38,7 @@ class GlimpsesParams(NamedTuple):
     initial: Float[Array, " n"]
     attention: jattn.AdditiveParams | None
     cell: jattn.GRUParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class ConvolutionalParams(NamedTuple):
@@ -46,7 +46,7 @@ class ConvolutionalParams(NamedTuple):
 
     layers: tuple[ConvolutionParams, ...]
     gates: tuple[Any, ...] | None
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class Model(NamedTuple):
@@ -110,7 +110,7 @@ def glimpses(
             context = attended.context[0]
             rows.append(attended.weights[0])
         hidden = jattn.gru_cell(params.cell, hidden, context)
-    return Prediction(jattn.linear(params.readout, hidden), jnp.stack(rows) if rows else None)
+    return Prediction(jattn.affine(params.readout, hidden), jnp.stack(rows) if rows else None)
 
 
 def init_convolutional(
@@ -145,7 +145,7 @@ def convolutional(
         if gate is not None and params.gates is not None:
             features, places = gate(params.gates[index], features)
     weights = None if places is None else places.reshape(1, -1)
-    return Prediction(jattn.linear(params.readout, features.mean((0, 1))), weights)
+    return Prediction(jattn.affine(params.readout, features.mean((0, 1))), weights)
 
 
 POSITIONS = ("learned", "axial", "none")

@@ -21,11 +21,11 @@ BLOCKS = 2
 class PatchesParams(NamedTuple):
     """Embedded patches, blocks, and the query of the pooling attention."""
 
-    embedding: jattn.LinearParams
+    embedding: jattn.AffineParams
     positions: Float[Array, "p d"] | None
     encoder: jattn.TransformerEncoderParams
     query: Float[Array, " d"]
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 class FeedForwardParams(NamedTuple):
@@ -38,11 +38,11 @@ class FeedForwardParams(NamedTuple):
 class SeparatePatchesParams(NamedTuple):
     """Embedded patches, and networks that read each of them alone."""
 
-    embedding: jattn.LinearParams
+    embedding: jattn.AffineParams
     positions: Float[Array, "p d"]
     blocks: tuple[FeedForwardParams, ...]
     norm: jattn.LayerNormParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
 
 
 def patches_of(image: Float[Array, "h w"], grid: int) -> Float[Array, "p f"]:
@@ -95,7 +95,7 @@ def patches(
     positions: str,
 ) -> Prediction:
     """Applies blocks of self-attention to patches; a learned query attends to the results."""
-    inputs = jattn.linear(params.embedding, patches_of(image, form.grid))
+    inputs = jattn.affine(params.embedding, patches_of(image, form.grid))
     if params.positions is not None:
         inputs = inputs + params.positions
     outputs = jattn.transformer_encoder(
@@ -105,7 +105,7 @@ def patches(
         attend=ATTENDS[config.attend][0],
     ).outputs
     context, weights = jattn.scaled_dot_product_attention(params.query[None], outputs, outputs)
-    return Prediction(jattn.linear(params.readout, context[0]), weights)
+    return Prediction(jattn.affine(params.readout, context[0]), weights)
 
 
 def init_separate_patches(rng: Key[Array, ""], form: Form, config: Config) -> SeparatePatchesParams:
@@ -128,9 +128,9 @@ def separate_patches(
     params: SeparatePatchesParams, image: Float[Array, "h w"], form: Form, config: Config
 ) -> Prediction:
     """Applies networks to each patch alone, and takes the mean of the results."""
-    features = jattn.linear(params.embedding, patches_of(image, form.grid)) + params.positions
+    features = jattn.affine(params.embedding, patches_of(image, form.grid)) + params.positions
     for block in params.blocks:
         normal = jattn.layer_norm(block.norm, features)
         features = features + jattn.feed_forward(block.network, normal)
     mean = jattn.layer_norm(params.norm, features).mean(0)
-    return Prediction(jattn.linear(params.readout, mean), None)
+    return Prediction(jattn.affine(params.readout, mean), None)

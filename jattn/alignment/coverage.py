@@ -46,8 +46,9 @@ def init_coverage(
     """Draws every weight from a normal with variance 1 / fan-in; a bias starts at zero."""
     rng, coverage_rng = jax.random.split(rng)
     sizes = {"query_size": query_size, "key_size": key_size, "units": units}
-    *weights, of_units = init_additive(rng, **sizes, bias=bias, dtype=dtype)
-    return CoverageParams(*weights, jax.random.normal(coverage_rng, (units,), dtype), of_units)
+    additive = init_additive(rng, **sizes, bias=bias, dtype=dtype)
+    covered = jax.random.normal(coverage_rng, (units,), dtype)
+    return CoverageParams(*additive[:3], covered, additive.bias)
 
 
 @named_axes
@@ -81,10 +82,10 @@ def coverage(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = coverage_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return attend_covered(params, initial, of, key, normalizer)[0]
+    state = coverage_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return attend_covered(params, state, of, key, normalizer)[0]
 
 
 @named_axes

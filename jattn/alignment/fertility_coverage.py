@@ -47,9 +47,9 @@ def init_fertility_coverage(
     """Draws every weight from a normal with variance 1 / fan-in; a bias starts at zero."""
     rng, fertility_rng = jax.random.split(rng)
     sizes = {"query_size": query_size, "key_size": key_size, "units": units}
-    *weights, of_units = init_coverage(rng, **sizes, bias=bias, dtype=dtype)
+    covering = init_coverage(rng, **sizes, bias=bias, dtype=dtype)
     fertility = jax.random.normal(fertility_rng, (key_size,), dtype) * key_size**-0.5
-    return FertilityCoverageParams(*weights, fertility, of_units)
+    return FertilityCoverageParams(*covering[:4], fertility, covering.bias)
 
 
 @named_axes
@@ -84,11 +84,11 @@ def fertility_coverage(
     Raises:
         ValueError: if two arguments disagree about the size of an axis, or most is not above zero.
     """
-    initial = coverage_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
+    state = coverage_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
     fertility = _fertility(params, key, most)
-    return attend_covered(params, initial, of, key, normalizer, fertility)[0]
+    return attend_covered(params, state, of, key, normalizer, fertility)[0]
 
 
 @named_axes

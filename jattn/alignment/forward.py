@@ -6,6 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jattn.alignment.over_queries import KeyBias, KeyMask, one_query, only, over_queries
+from jattn.alignment.scoring import additive_scores
 from jattn.attention.additive import AdditiveParams
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, Bias, MaskLike, at_least_float32, named_axes, readable
@@ -47,10 +48,10 @@ def forward(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = forward_start(key) if initial is None else initial
-    of = readable((query, transition), (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key)[0]
+    state = forward_start(key) if initial is None else initial
+    of = readable((query, transition), (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key)[0]
 
 
 @named_axes
@@ -86,12 +87,7 @@ def _attend(
     params: AdditiveParams, initial: Float[Array, " s"], of: Readable, key: Float[Array, "s k"]
 ) -> tuple[Attended, Float[Array, " s"]]:
     query, transition = of.query
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
-    hidden = jnp.tanh(query_part[:, None] + key_part[None])
-    scores = jnp.einsum("p,tsp->ts", params.score_weight, hidden)
+    scores = additive_scores(params, query, key)
     lowest = jnp.finfo(scores.dtype).min
 
     def weigh(previous, row, allowed, bias):

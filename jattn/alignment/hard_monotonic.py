@@ -39,11 +39,11 @@ def hard_monotonic(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
     energy = monotonic_energies(params, of.query, key)
-    return over_queries(chosen, initial, energy, of, of.value)[0]
+    return over_queries(chosen, state, energy, of, of.value)[0]
 
 
 @named_axes

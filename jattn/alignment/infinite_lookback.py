@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jattn.alignment.mocha import MochaParams, chunk_scores
+from jattn.alignment.mocha import MochaParams
 from jattn.alignment.monotonic import expected, monotonic_energies, monotonic_start
 from jattn.alignment.over_queries import (
     KeyBias,
@@ -16,6 +16,7 @@ from jattn.alignment.over_queries import (
     weights_in_order,
 )
 from jattn.alignment.recurrence import recurrence
+from jattn.alignment.scoring import additive_scores
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, Bias, MaskLike, at_least_float32, named_axes, readable
 
@@ -48,10 +49,10 @@ def infinite_lookback(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key)[0]
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key)[0]
 
 
 @named_axes
@@ -83,7 +84,7 @@ def _attend(
 ) -> tuple[Attended, Float[Array, " s"]]:
     energy = monotonic_energies(params.monotonic, of.query, key)
     stopped, state = weights_in_order(expected, initial, energy, of)
-    scores = chunk_scores(params.chunk, of.query, key)
+    scores = additive_scores(params.chunk, of.query, key)
     allowed = jnp.ones_like(scores, bool) if of.allowed is None else of.allowed
     return attended_with(jax.vmap(_so_far)(stopped, scores, allowed), of.value), state
 

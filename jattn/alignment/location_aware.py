@@ -49,10 +49,10 @@ def init_location_aware(
     """Draws every weight from a normal with variance 1 / fan-in; a bias starts at zero."""
     rng, location_rng, filter_rng = jax.random.split(rng, 3)
     sizes = {"query_size": query_size, "key_size": key_size, "units": units}
-    *weights, of_units = init_additive(rng, **sizes, bias=bias, dtype=dtype)
+    additive = init_additive(rng, **sizes, bias=bias, dtype=dtype)
     location = jax.random.normal(location_rng, (units, filters), dtype) * filters**-0.5
     taps_of_each = jax.random.normal(filter_rng, (filters, taps), dtype) * taps**-0.5
-    return LocationAwareParams(*weights, location, taps_of_each, of_units)
+    return LocationAwareParams(*additive[:3], location, taps_of_each, additive.bias)
 
 
 @named_axes
@@ -88,10 +88,10 @@ def location_aware(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = location_aware_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key, normalizer)[0]
+    state = location_aware_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key, normalizer)[0]
 
 
 @named_axes

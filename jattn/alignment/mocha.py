@@ -1,5 +1,6 @@
 """Monotonic chunkwise attention: Chiu & Raffel (2018), arXiv:1712.05382."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jattn.alignment.over_queries import (
     only,
     weights_in_order,
 )
+from jattn.alignment.scoring import additive_scores
 from jattn.attention.additive import AdditiveParams, init_additive
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, Bias, MaskLike, Size, at_least_float32, named_axes, readable
@@ -86,10 +88,10 @@ def mocha(
     Raises:
         ValueError: if two arguments disagree about the size of an axis or width is not at least 1.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
-    return _attend(params, initial, of, key, width)[0]
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
+    return _attend(params, state, of, key, width)[0]
 
 
 @named_axes
@@ -126,27 +128,18 @@ def _attend(
 ) -> tuple[Attended, Float[Array, " s"]]:
     energy = monotonic_energies(params.monotonic, of.query, key)
     stopped, state = weights_in_order(expected, initial, energy, of)
-    scores = chunk_scores(params.chunk, of.query, key)
+    scores = additive_scores(params.chunk, of.query, key)
     allowed = jnp.ones_like(scores, bool) if of.allowed is None else of.allowed
-    in_chunks = jax.vmap(lambda *rows: _in_chunks(*rows, width))
+    in_chunks = jax.vmap(partial(_in_chunks, width=width))
     return attended_with(in_chunks(stopped, scores, allowed), of.value), state
 
 
-def chunk_scores(
-    params: AdditiveParams, query: Float[Array, "t q"], key: Float[Array, "s k"]
-) -> Float[Array, "t s"]:
-    """Returns the scores of additive attention."""
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
-    return jnp.einsum(
-        "p,tsp->ts", params.score_weight, jnp.tanh(query_part[:, None] + key_part[None])
-    )
-
-
 def _in_chunks(
-    stopped: Float[Array, " s"], scores: Float[Array, " s"], allowed: Bool[Array, " s"], width: int
+    stopped: Float[Array, " s"],
+    scores: Float[Array, " s"],
+    allowed: Bool[Array, " s"],
+    *,
+    width: int,
 ) -> Float[Array, " s"]:
     """Returns for each key the sum of its shares in the chunks that it belongs to."""
     places, chunk = jnp.arange(scores.shape[0])[:, None], jnp.arange(width)[None]

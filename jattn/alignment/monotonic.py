@@ -48,9 +48,9 @@ def init_monotonic(
     A negative offset lets the first queries see far: stopping is unlikely at any one key.
     """
     sizes = {"query_size": query_size, "key_size": key_size, "units": units}
-    *weights, of_units = init_additive(rng, **sizes, bias=bias, dtype=dtype)
+    additive = init_additive(rng, **sizes, bias=bias, dtype=dtype)
     numbers = jnp.asarray(units**-0.5, dtype), jnp.asarray(offset, dtype)
-    return MonotonicParams(*weights, *numbers, of_units)
+    return MonotonicParams(*additive[:3], *numbers, additive.bias)
 
 
 @named_axes
@@ -87,11 +87,11 @@ def monotonic(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    initial = monotonic_start(key) if initial is None else initial
-    of = readable(query, (key, initial), value, mask, bias)
-    key, initial = of.key
+    state = monotonic_start(key) if initial is None else initial
+    of = readable(query, (key, state), value, mask, bias)
+    key, state = of.key
     energy = monotonic_energies(params, of.query, key)
-    return over_queries(expected, initial, energy, of, of.value)[0]
+    return over_queries(expected, state, energy, of, of.value)[0]
 
 
 @named_axes

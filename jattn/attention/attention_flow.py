@@ -76,20 +76,16 @@ def attention_flow(
     of_key = jnp.einsum("d,sd->s", params.key_weight, key)[None]
     products = jnp.einsum("td,sd->ts", query * params.product_weight[None], key)
     scores = named_value(of_query + of_key + products, "score/scores")
-    allowed = None
-    if query_valid is not None or key_valid is not None:
-        valid = [
-            jnp.ones(n, bool) if own is None else jnp.asarray(own)
-            for own, n in zip((query_valid, key_valid), scores.shape, strict=True)
-        ]
-        allowed = valid[0][:, None] & valid[1][None]
+    valid = [
+        jnp.ones(n, bool) if own is None else jnp.asarray(own)
+        for own, n in zip((query_valid, key_valid), scores.shape, strict=True)
+    ]
+    allowed = valid[0][:, None] & valid[1][None]
     weights = named_value(normalizer(scores, allowed), "weight/weights")
     read = jnp.einsum("ts,sd->td", weights, key)
     lowest = jnp.finfo(scores.dtype).min
-    best = (scores if allowed is None else jnp.where(allowed, scores, lowest)).max(
-        1, initial=lowest
-    )
-    some = None if allowed is None else allowed.any(1)[None]
+    best = jnp.where(allowed, scores, lowest).max(1, initial=lowest)
+    some = allowed.any(1)[None]
     query_weights = named_value(normalizer(best[None], some)[0], "weight/query_weights")
     back = jnp.einsum("t,td->d", query_weights, query)
     parts = [query, read, query * read, query * back[None]]

@@ -47,7 +47,7 @@ def init_differential(
     deviations = (*(query_size**-0.5,) * 3, (2 * heads * head_size) ** -0.5, 0.1, 0.1)
     parts = zip(jax.random.split(rng, 6), shapes, deviations, strict=True)
     weights = (jax.random.normal(key, shape, dtype) * size for key, shape, size in parts)
-    return DifferentialParams(*weights, jnp.ones(2 * head_size, dtype))
+    return DifferentialParams(*weights, norm_scale=jnp.ones(2 * head_size, dtype))
 
 
 @named_axes

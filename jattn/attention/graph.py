@@ -17,6 +17,7 @@ from jattn._options import NotNegative, Size
 from jattn._precision import at_least_float32
 from jattn.attention.attend import Attended, Bias, MaskLike, attend, readable
 from jattn.normalizers import Normalizer, softmax
+from jattn.normalizers.counted import finite
 
 
 class GraphParams(NamedTuple):
@@ -88,7 +89,8 @@ def graph_attention(
     query, key, value, bias, allowed = readable(query, key, value, mask, bias)
     parts = (params.score_weight[0], query), (params.score_weight[1], key)
     of_query, of_key = (jnp.einsum("p,pd,nd->n", a, params.weight, rows) for a, rows in parts)
-    scores = _leaky(of_query[:, None] + of_key[None], slope)
+    # Without the selects of `finite` XLA may contract a product with the sum, into one rounding.
+    scores = _leaky(finite(of_query)[:, None] + finite(of_key)[None], slope)
     return attend(scores, value, allowed, bias, normalizer)
 
 

@@ -53,6 +53,6 @@ def laser_attention(
     largest = jnp.where(counts, lax.stop_gradient(value)[None], lowest).max(1, initial=lowest)
     largest = jnp.where(counts.any(1), largest, 0.0)
     below = jnp.where(counts, value[None] - largest[:, None], 0.0)
-    total = (weights[:, :, None] * jnp.exp(below)).sum(1)
+    total = jnp.einsum("ts,tsv->tv", weights, jnp.exp(below))
     context = jnp.log(jnp.where(total > 0.0, total, 1.0)) + largest
     return Attended(named_value(context, "decode/log_of_mean"), weights)

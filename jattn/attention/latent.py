@@ -170,5 +170,7 @@ def _weights(
     allowed, bias = allowed_pairs(mask, bias, *scores.shape[1:])
     of_head = [None if x is None or x.ndim == 2 else 0 for x in (allowed, bias)]
     nothing = jnp.zeros((scores.shape[2], 0), scores.dtype)
-    attend_head = lambda scores, *pairs: attend(scores, nothing, *pairs, normalizer).weights
+    attend_head = lambda scores, *pairs: (
+        attend(scores, nothing, *pairs, normalizer=normalizer).weights
+    )
     return jax.vmap(attend_head, (0, *of_head))(factor * scores, allowed, bias)

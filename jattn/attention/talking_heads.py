@@ -44,7 +44,8 @@ def init_talking_heads(
     fan_ins = (query_size, query_size, query_size, heads * head_size)
     parts = zip(jax.random.split(rng, 4), (into, into, into, out), fan_ins, strict=True)
     weights = (jax.random.normal(key, shape, dtype) * fan**-0.5 for key, shape, fan in parts)
-    return TalkingHeadsParams(*weights, jnp.eye(heads, dtype=dtype), jnp.eye(heads, dtype=dtype))
+    one = jnp.eye(heads, dtype=dtype)
+    return TalkingHeadsParams(*weights, logits_weight=one, weights_weight=one)
 
 
 @named_axes
@@ -95,7 +96,9 @@ def talking_heads_attention(
     logits = jnp.einsum("nte,nse->nts", queries * factor, keys)
     mixed = jnp.einsum("hn,nts->hts", params.logits_weight, logits)
     of_head = [None if x is None or x.ndim == 2 else 0 for x in (allowed, bias)]
-    weights_of = lambda *scored: attend(scored[0], value, *scored[1:], normalizer).weights
+    weights_of = lambda *scored: (
+        attend(scored[0], value, *scored[1:], normalizer=normalizer).weights
+    )
     weights = jax.vmap(weights_of, (0, *of_head))(mixed, allowed, bias)
     weights = jnp.einsum("mh,hts->mts", params.weights_weight, weights)
     context = jnp.einsum("mts,msu->mtu", named_value(weights, "weight/mixed"), values)

@@ -64,6 +64,10 @@ BARE = {
 PADDED = pattern("##.#.", "#..##", ".....", "##.##", ".#.#.")
 SELF_PADDED = pattern("#..", "...", "#.#")
 
+# A number of steps that chunks do not divide.
+LINEAR = {"t": 5, "k": 3, "v": 2, "n": 7}
+UNROLLED = (case(), case(initial=DRAWN, length=3, chunk_size=2))
+
 # Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
 HOLES = np.array([False, True, False, True])  # Steps that are valid.
@@ -281,8 +285,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cost="t s (k + v) + (t + s) k (t + d)",
         cases=(
             case(base=100.0),
-            case(mask=FUNCTIONAL, bias=DRAWN, offset=2),
-            case({"d": 6}, mask=RAGGED, normalizer=jattn.sigmoid),
+            case(mask=FUNCTIONAL, bias=DRAWN),
+            case({"d": 6}, mask=RAGGED, offset=2, normalizer=jattn.sigmoid),
         ),
         sizes={"d": 11},
         exceptions={"S5": BY_POSITION},
@@ -658,7 +662,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="set",
         paper="Yang et al. 2016",
         cost="c s k p",
-        cases=(case(), case(valid=pattern("#..#", "....", "##.#"))),
+        cases=(case(), case(valid=pattern("#..#", "....", "##.#"), normalizer=jattn.sigmoid)),
         sizes={"c": 3, "s": 4},
     ),
     Mechanism(
@@ -787,7 +791,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"E1 w": "without words there is no token"},
     ),
     Mechanism(
-        jattn.linear,
+        jattn.affine,
         family="layer",
         paper="",
         cost="s i o",
@@ -946,7 +950,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         jattn.induced_set_attention,
         family="set",
-        conditioning=CANCELLING,
+        conditioning=CANCELLING**2,  # One block after the other.
         paper="Lee et al. 2019, arXiv:1810.00825",
         cost="h s m (e + u) + (s + m) d (h e + h u + f)",
         cases=(case(), case(valid=SOME)),
@@ -1004,5 +1008,128 @@ MECHANISMS: tuple[Mechanism, ...] = (
         ),
         sizes=RECURRENT,
         exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_rule,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2406.06484",
+        cost="t (k v + c (k + v))",
+        cases=(
+            case(decay=DRAWN, erase=DRAWN, write=DRAWN, chunk_size=1),
+            case(initial=DRAWN, chunk_size=3),
+            case(decay=DRAWN, erase=DRAWN, write=DRAWN),
+            case(
+                decay=DRAWN,
+                erase=DRAWN,
+                write=DRAWN,
+                initial=DRAWN,
+                length=3,
+                chunk_size=2,
+            ),
+        ),
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.linear_attention,
+        family="linear",
+        paper="Katharopoulos et al. 2020, arXiv:2006.16236, eq. 9 to 12",
+        cost="t k v",
+        cases=(
+            case(),
+            case(initial=DRAWN, initial_key_sum=DRAWN, length=3, chunk_size=2),
+        ),
+        sizes=LINEAR,
+        positive=("initial_key_sum",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.retention,
+        family="linear",
+        paper="Sun et al. 2023, arXiv:2307.08621",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.gated_linear_attention,
+        family="linear",
+        paper="Yang et al. 2023, arXiv:2312.06635",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_net,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2406.06484",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.gated_delta_net,
+        family="linear",
+        paper="Yang et al. 2024, arXiv:2412.06464",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.kimi_delta_attention,
+        family="linear",
+        paper="Kimi Team 2025, arXiv:2510.26692",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.state_space_dual,
+        family="linear",
+        paper="Dao & Gu 2024, arXiv:2405.21060",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("step",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.rwkv7,
+        family="linear",
+        paper="Peng et al. 2025, arXiv:2503.14456",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("decay",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.hgrn2,
+        family="linear",
+        paper="Qin et al. 2024, arXiv:2404.07904",
+        cost="t k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        positive=("forget",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.delta_product,
+        family="linear",
+        paper="Siems et al. 2025, arXiv:2502.10297",
+        cost="t n k v",
+        cases=UNROLLED,
+        sizes=LINEAR,
+        exceptions={"Taylor": NO_SCAN, "E1 n": "a query has at least one key"},
     ),
 )

@@ -104,7 +104,7 @@ def deformable_attention(
     sizes = jnp.asarray(features.shape[:2], query.dtype)
     places = (points * sizes[None] - 0.5)[:, None, None] + named_value(offsets, "encode/offsets")
     scores = jnp.einsum("hmq,tq->thm", params.score_weight, query) + params.score_bias[None]
-    rows = scores.reshape(-1, scores.shape[2])
+    rows = scores.reshape(scores.shape[0] * scores.shape[1], scores.shape[2])
     weights = named_value(softmax(rows).reshape(scores.shape), "weight/weights")
     values = jnp.einsum("huc,yxc->yxhu", params.value_weight, features)
     sampled = named_value(_sample(values, places), "decode/sampled")

@@ -67,8 +67,8 @@ def attention_gate(
     It is the scoring network of `additive_attention` with a rectifier, and a sigmoid of each place
     in place of a softmax over all. The paper names features, signal, weights and places x, g,
     W_x, W_g, ψ and α. It computes the factors on the grid of the coarser signal and resamples
-    them: resample the signal to the grid of the features first. Its code normalizes the batch
-    before the rectifier.
+    them: resample the signal to the grid of the features first. Implementations differ in the
+    norms over a batch that they add, before the rectifier or after the gate.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis.

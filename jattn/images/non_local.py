@@ -42,7 +42,7 @@ def init_non_local(
         ValueError: if a size is below 1, or dtype is not a floating-point dtype.
     """
     weights = jax.random.normal(rng, (3, units, channels), dtype) * channels**-0.5
-    return NonLocalParams(*weights, jnp.zeros((channels, units), dtype))
+    return NonLocalParams(*weights, output_weight=jnp.zeros((channels, units), dtype))
 
 
 @named_axes

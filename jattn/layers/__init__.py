@@ -1,11 +1,11 @@
 """Layers that most models need, as plain functions on NamedTuples."""
 
+from jattn.layers.affine import AffineParams as AffineParams
 from jattn.layers.affine import EmbeddingParams as EmbeddingParams
-from jattn.layers.affine import LinearParams as LinearParams
+from jattn.layers.affine import affine as affine
 from jattn.layers.affine import embedding as embedding
+from jattn.layers.affine import init_affine as init_affine
 from jattn.layers.affine import init_embedding as init_embedding
-from jattn.layers.affine import init_linear as init_linear
-from jattn.layers.affine import linear as linear
 from jattn.layers.dropping import dropout as dropout
 from jattn.layers.norms import LayerNormParams as LayerNormParams
 from jattn.layers.norms import RMSNormParams as RMSNormParams

@@ -21,7 +21,7 @@ class EmbeddingParams(NamedTuple):
     weight: Float[Array, "w d"]
 
 
-class LinearParams(NamedTuple):
+class AffineParams(NamedTuple):
     """Weights from `i` inputs to `o` outputs, with or without a bias."""
 
     weight: Float[Array, "o i"]
@@ -47,14 +47,14 @@ def init_embedding(
 
 
 @named_axes
-def init_linear(
+def init_affine(
     rng: Key[Array, ""],
     *,
     input_size: Count,
     output_size: Count,
     bias: bool = True,
     dtype: DTypeLike = float,
-) -> LinearParams:
+) -> AffineParams:
     """Draws the weight from a normal with variance 1 / input_size; the bias starts at zero.
 
     Args:
@@ -68,7 +68,7 @@ def init_linear(
         ValueError: if a size is negative or dtype is not a floating-point dtype.
     """
     weight = jax.random.normal(rng, (output_size, input_size), dtype) * max(input_size, 1) ** -0.5
-    return LinearParams(weight, jnp.zeros(output_size, dtype) if bias else None)
+    return AffineParams(weight, jnp.zeros(output_size, dtype) if bias else None)
 
 
 @named_axes
@@ -99,8 +99,8 @@ def embedding(
 
 @named_axes
 @at_least_float32
-def linear(
-    params: LinearParams, inputs: Float[Array, "s i"] | Float[Array, " i"]
+def affine(
+    params: AffineParams, inputs: Float[Array, "s i"] | Float[Array, " i"]
 ) -> Float[Array, "s o"] | Float[Array, " o"]:
     """Computes an affine map of a sequence or of one vector: outputs[s] = weight inputs[s] + bias.
 

@@ -6,7 +6,7 @@ NumPy stay arrays of NumPy, in float64, so that `rotary` computes exact angles w
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,10 +18,9 @@ from jattn._precision import at_least_float32
 from jattn.positions.angles import frequencies_of
 
 Frequencies = Float[Array, " f"]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def in_the_given_library(function: Function) -> Function:
+def in_the_given_library(function: Callable[..., Any]) -> Callable[..., Any]:
     """Runs `function(np or jnp, frequencies)` in the library of the frequencies.
 
     Those of NumPy are computed in float64, those of JAX in at least float32.
@@ -34,7 +33,7 @@ def in_the_given_library(function: Function) -> Function:
             return function(np, frequencies.astype(np.float64), **options)
         return in_jax(frequencies, **options)
 
-    return called  # type: ignore[return-value]
+    return called
 
 
 @named_axes

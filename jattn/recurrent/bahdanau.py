@@ -10,7 +10,7 @@ from jattn._axes import named_arguments
 from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
-from jattn.layers import dropout, embedding, linear
+from jattn.layers import affine, dropout, embedding
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
 from jattn.recurrent.padding import valid_steps
@@ -52,7 +52,7 @@ def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) 
         ValueError: if an argument is of another type, or the summary has not the size that
             `params.start` reads.
     """
-    hidden = jnp.tanh(linear(params.start, memory.summary))
+    hidden = jnp.tanh(affine(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     weights = jnp.zeros(shape.shape, shape.dtype)
     return BahdanauState(hidden, jnp.asarray(0), weights, first_state(read, hidden))
@@ -168,4 +168,4 @@ def _advance(params, state, embedded, read, cell):
 
 
 def _read_out(params, hidden, embedded, context):
-    return linear(params.readout, jnp.concatenate([hidden, embedded, context], axis=-1))
+    return affine(params.readout, jnp.concatenate([hidden, embedded, context], axis=-1))

@@ -8,7 +8,7 @@ from jaxtyping import Array, Key
 
 from jattn._axes import named_axes
 from jattn._options import Count
-from jattn.layers import EmbeddingParams, LinearParams, init_embedding, init_linear
+from jattn.layers import AffineParams, EmbeddingParams, init_affine, init_embedding
 from jattn.recurrent.cells import GRUParams, init_gru
 
 
@@ -16,9 +16,9 @@ class BahdanauDecoderParams(NamedTuple):
     """Weights of the decoder; `attention` holds the mechanism's parameters, None if it has none."""
 
     embedding: EmbeddingParams
-    start: LinearParams
+    start: AffineParams
     cell: GRUParams
-    readout: LinearParams
+    readout: AffineParams
     attention: Any = None
 
 
@@ -26,10 +26,10 @@ class LuongDecoderParams(NamedTuple):
     """Weights of the decoder; `attention` holds the mechanism's parameters, None if it has none."""
 
     embedding: EmbeddingParams
-    start: LinearParams
+    start: AffineParams
     cell: GRUParams
-    combine: LinearParams
-    readout: LinearParams
+    combine: AffineParams
+    readout: AffineParams
     attention: Any = None
 
 
@@ -45,7 +45,7 @@ def init_bahdanau_decoder(
     attention: Any = None,
     dtype: DTypeLike = float,
 ) -> BahdanauDecoderParams:
-    """Draws each part as `init_embedding`, `init_linear` and `init_gru` do.
+    """Draws each part as `init_embedding`, `init_affine` and `init_gru` do.
 
     Args:
         words: size of the vocabulary.
@@ -60,9 +60,9 @@ def init_bahdanau_decoder(
     read_size = units + embedding_size + value_size
     return BahdanauDecoderParams(
         init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
-        init_linear(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
+        init_affine(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
         init_gru(keys[2], input_size=embedding_size + value_size, units=units, dtype=dtype),
-        init_linear(keys[3], input_size=read_size, output_size=words, dtype=dtype),
+        init_affine(keys[3], input_size=read_size, output_size=words, dtype=dtype),
         attention,
     )
 
@@ -81,7 +81,7 @@ def init_luong_decoder(
     attention: Any = None,
     dtype: DTypeLike = float,
 ) -> LuongDecoderParams:
-    """Draws each part as `init_embedding`, `init_linear` and `init_gru` do.
+    """Draws each part as `init_embedding`, `init_affine` and `init_gru` do.
 
     Args:
         words: size of the vocabulary.
@@ -99,9 +99,9 @@ def init_luong_decoder(
     cell_inputs = embedding_size + (size if input_feeding else 0)
     return LuongDecoderParams(
         init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
-        init_linear(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
+        init_affine(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
         init_gru(keys[2], input_size=cell_inputs, units=units, dtype=dtype),
-        init_linear(keys[3], input_size=value_size + units, output_size=size, dtype=dtype),
-        init_linear(keys[4], input_size=size, output_size=words, dtype=dtype),
+        init_affine(keys[3], input_size=value_size + units, output_size=size, dtype=dtype),
+        init_affine(keys[4], input_size=size, output_size=words, dtype=dtype),
         attention,
     )

@@ -11,12 +11,12 @@ from jattn._options import Count, Size
 from jattn._precision import at_least_float32
 from jattn.attention.additive import AdditiveParams, additive_attention, init_additive
 from jattn.layers import (
+    AffineParams,
     EmbeddingParams,
-    LinearParams,
+    affine,
     embedding,
+    init_affine,
     init_embedding,
-    init_linear,
-    linear,
 )
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.padding import valid_steps, zero_padding
@@ -37,7 +37,7 @@ class AttentiveGRUParams(NamedTuple):
 
     encoder: EncoderParams
     attention: AdditiveParams
-    readout: LinearParams
+    readout: AffineParams
 
 
 class AttentiveGRUOutput(NamedTuple):
@@ -139,7 +139,7 @@ def init_attentive_gru(
     bidirectional: bool = False,
     dtype: DTypeLike = float,
 ) -> AttentiveGRUParams:
-    """Draws each part as `init_encoder`, `init_additive` and `init_linear` do.
+    """Draws each part as `init_encoder`, `init_additive` and `init_affine` do.
 
     Args:
         words: size of the vocabulary.
@@ -170,7 +170,7 @@ def init_attentive_gru(
         units=units if attention_units is None else attention_units,
         dtype=dtype,
     )
-    readout = init_linear(readout_rng, input_size=state_size, output_size=output_size, dtype=dtype)
+    readout = init_affine(readout_rng, input_size=state_size, output_size=output_size, dtype=dtype)
     return AttentiveGRUParams(encoder, attention, readout)
 
 
@@ -198,7 +198,7 @@ def attentive_gru(
         cell: as in `gru`.
 
     Raises:
-        ValueError: as `encode`, `additive_attention` and `linear` do.
+        ValueError: as `encode`, `additive_attention` and `affine` do.
     """
     words = len(params.encoder.embedding.weight)
     tokens = valid_tokens("attentive_gru", tokens, words, length, valid, axis="s")
@@ -206,5 +206,5 @@ def attentive_gru(
     usable = valid_steps(tokens.shape[0], length, valid)
     mask = None if usable is None else usable[:, None] & usable[None]
     context, weights = additive_attention(params.attention, states, states, states, mask=mask)
-    outputs = linear(params.readout, context)
+    outputs = affine(params.readout, context)
     return AttentiveGRUOutput(zero_padding(outputs, length, valid)[0], weights)

@@ -10,7 +10,7 @@ from jattn._axes import named_arguments
 from jattn._options import check_dropout
 from jattn._precision import at_least_float32
 from jattn._varying import scan
-from jattn.layers import dropout, embedding, linear
+from jattn.layers import affine, dropout, embedding
 from jattn.recurrent.bahdanau import DecoderOutput, decoder_output
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams
@@ -47,7 +47,7 @@ def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> Luo
         ValueError: if an argument is of another type, or the summary has not the size that
             `params.start` reads.
     """
-    hidden = jnp.tanh(linear(params.start, memory.summary))
+    hidden = jnp.tanh(affine(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
     weights = jnp.zeros(shape.shape, shape.dtype)
@@ -87,7 +87,7 @@ def luong_step(
     """
     check_token("luong_step", token, len(params.embedding.weight))
     state = _advance(params, state, embedding(params.embedding, token), read, input_feeding, cell)
-    return linear(params.readout, state.attentional), state
+    return affine(params.readout, state.attentional), state
 
 
 @named_arguments
@@ -141,7 +141,7 @@ def luong_decode(
         hidden = drop(1, hidden)
         context, weights = read(hidden, 0)
         attentional = drop(2, _combine(params, context, hidden))
-        logits = linear(params.readout, attentional)
+        logits = affine(params.readout, attentional)
         return decoder_output(logits, jnp.moveaxis(weights, -2, 0), length)
 
     def step(state, embedded):
@@ -149,7 +149,7 @@ def luong_decode(
         return state, (state.attentional, state.weights)
 
     _, (attentional, weights) = scan(step, start, embedded)
-    return decoder_output(linear(params.readout, drop(2, attentional)), weights, length)
+    return decoder_output(affine(params.readout, drop(2, attentional)), weights, length)
 
 
 def _advance(params, state, embedded, read, input_feeding, cell):
@@ -161,4 +161,4 @@ def _advance(params, state, embedded, read, input_feeding, cell):
 
 
 def _combine(params, context, hidden):
-    return jnp.tanh(linear(params.combine, jnp.concatenate([context, hidden], axis=-1)))
+    return jnp.tanh(affine(params.combine, jnp.concatenate([context, hidden], axis=-1)))

@@ -13,6 +13,7 @@ from jattn._options import check_options, named
 from jattn._sharding import check_whole
 from jattn._varying import scan
 from jattn.attention.attend import Attended
+from jattn.masks.algebra import as_array
 from jattn.recurrent.reading import Attention, Memory, Position
 
 Step = Callable[[Float[Array, " q"], Any], tuple[Attended, Any]]
@@ -73,9 +74,9 @@ def _bind(step, start, options, params, memory) -> StatefulReader:
         raise ValueError(f"read_in_order: memory is a {type(memory).__name__}, expected a Memory")
     check_whole("read_in_order: memory.values", memory.values, 0, "s")
     values = memory.values
-    mask = memory.mask
+    mask = as_array(memory.mask, 1, values.shape[0])
     if mask is not None:
-        options = options | {"mask": mask.dense(1, values.shape[0])[0]}
+        options = options | {"mask": mask[0]}
     keys = (values,) if "key" in inspect.signature(step).parameters else ()
     of_params = "params" in inspect.signature(start).parameters
     return StatefulReader(

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Laws and closed forms that mechanisms obey, whatever code computes them.
 
 Each is a function that yields pairs of arrays that have to be equal. Its docstring states the law.
@@ -13,10 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 import jattn
-from jattn import alignment, biases, masks
+from jattn import alignment, biases, linear, masks
 
 RNG: Any = np.random.default_rng(0)
 T, S, K, V = 5, 7, 4, 3
@@ -332,7 +332,7 @@ def ntk_frequencies_have_a_larger_base():
     frequencies = jattn.rotary_frequencies(10, base=100.0)
     scaled = jattn.ntk_frequencies(frequencies, factor=8.0)
     yield scaled, jattn.rotary_frequencies(10, base=100.0 * 8.0 ** (10 / 8))
-    yield scaled[[0, -1]], frequencies[[0, -1]] / [1.0, 8.0]
+    yield scaled[[0, -1]], frequencies[[0, -1]] / np.array([1.0, 8.0])
 
 
 @law
@@ -573,7 +573,7 @@ def normalized_scores_ignore_the_size_of_projections():
 @law
 def the_papers_strength():
     """init_query_key_norm: the strength of sequences of 64 tokens is log2(64² - 64)."""
-    sizes = {"heads": 2, "query_size": 4, "length": 64}
+    sizes: Any = {"heads": 2, "query_size": 4, "length": 64}
     yield jattn.init_query_key_norm(jax.random.key(0), **sizes).strength, np.log2(4032)
 
 
@@ -601,7 +601,7 @@ def clipping_below_the_threshold_changes_nothing():
 def a_value_residual_without_a_share_is_multi_head_attention():
     """value_residual_attention: with shares 0 and 1 it is multi-head attention."""
     params = jattn.ValueResidualParams(HEADS, jnp.asarray([0.0, 1.0]))
-    first = RNG.standard_normal((S, 2, 4))
+    first: Any = RNG.standard_normal((S, 2, 4))
     yield (
         jattn.value_residual_attention(params, QUERY, KEY, VALUE, first).context,
         jattn.multi_head_attention(HEADS, QUERY, KEY, VALUE).context,
@@ -631,7 +631,7 @@ def heads_that_do_not_talk_are_multi_head_attention():
 
 
 def differential(**fields: Any) -> jattn.DifferentialParams:
-    sizes = {"heads": 2, "query_size": K, "head_size": 4}
+    sizes: Any = {"heads": 2, "query_size": K, "head_size": 4}
     params = jattn.init_differential(jax.random.key(0), **sizes)
     return params._replace(**fields)
 
@@ -662,7 +662,7 @@ def equal_balances_subtract_the_initial_one():
     """differential_attention: with equal vectors of balance a row sums to 1 - initial."""
     balance = jnp.ones((2, 4))
     params = differential(query_balance=balance, key_balance=balance)
-    weights = jattn.differential_attention(params, QUERY, KEY, KEY, initial=0.3).weights
+    weights: Any = jattn.differential_attention(params, QUERY, KEY, KEY, initial=0.3).weights
     yield weights.sum(2), np.full((2, T), 0.7)
 
 
@@ -780,7 +780,7 @@ def a_permutation_of_slots_permutes_their_contexts():
 def scores_over_queries_are_transposed():
     """over_queries: it is the normalizer of the transposed scores."""
     normalizer = jattn.over_queries(jattn.sparsemax)
-    yield normalizer(SCORES), jattn.sparsemax(SCORES.T).T
+    yield normalizer(SCORES, None), jattn.sparsemax(SCORES.T).T
 
 
 POOLING = jattn.init_pooling(jax.random.key(0), key_size=K, units=3)
@@ -792,7 +792,7 @@ def a_pooling_is_additive_attention_of_one_query():
     additive = jattn.AdditiveParams(jnp.zeros((3, 1)), POOLING.weight, POOLING.score_weight)
     params = POOLING._replace(bias=jnp.asarray([0.3, -0.2, 0.7]))
     additive = additive._replace(bias=params.bias)
-    attended = jattn.additive_attention(additive, np.zeros((1, 1)), KEY, VALUE)
+    attended = jattn.additive_attention(additive, jnp.zeros((1, 1)), KEY, VALUE)
     yield jattn.pooling_attention(params, KEY, VALUE).context, attended.context[0]
 
 
@@ -810,7 +810,7 @@ def sentences_of_padding_have_no_weight():
     """hierarchical_attention: a sentence without words changes nothing."""
     params = jattn.HierarchicalParams(POOLING, POOLING)
     words = jnp.stack([KEY, jnp.full_like(KEY, jnp.nan)])
-    valid = np.array([[True] * S, [False] * S])
+    valid: Any = np.array([[True] * S, [False] * S])
     document = jattn.hierarchical_attention(params, words, valid=valid)
     yield document.context, jattn.hierarchical_attention(params, KEY[None]).context
 
@@ -845,7 +845,7 @@ def co_attention_is_symmetric():
 @law
 def padding_of_either_sequence_changes_nothing():
     """parallel_co_attention: padding of either sequence, NaN even, is as if it were not there."""
-    valid = {"query_valid": np.arange(T) < 3, "key_valid": np.arange(S) < 4}
+    valid: Any = {"query_valid": np.arange(T) < 3, "key_valid": np.arange(S) < 4}
     query = jnp.where(valid["query_valid"][:, None], QUERY, jnp.nan)
     key = jnp.where(valid["key_valid"][:, None], KEY, jnp.nan)
     padded = jattn.parallel_co_attention(CO_ATTENTION, query, key, **valid)
@@ -869,7 +869,7 @@ def a_flow_without_weights_reads_means():
 @law
 def a_flow_of_the_product_alone_is_dot_attention():
     """attention_flow: with a weight of the product alone, of ones, it reads by dot attention."""
-    params = jattn.AttentionFlowParams(*jnp.zeros((2, K)), jnp.ones(K))
+    params = jattn.AttentionFlowParams(jnp.zeros(K), jnp.zeros(K), jnp.ones(K))
     flow = jattn.attention_flow(params, QUERY, KEY)
     yield flow.context[:, K : 2 * K], jattn.dot_attention(QUERY, KEY, KEY).context
     best = (QUERY @ KEY.T).max(1)
@@ -887,10 +887,10 @@ def one_query_over_attention_is_its_attention():
 @law
 def a_sentinel_is_one_more_key():
     """sentinel_attention: the sentinel is one more key of additive attention, and its value."""
-    sizes = {"query_size": K, "key_size": K, "value_size": K, "units": 3}
+    sizes: Any = {"query_size": K, "key_size": K, "value_size": K, "units": 3}
     params = jattn.init_sentinel(jax.random.key(0), **sizes)
     params = params._replace(sentinel_weight=params.key_weight)
-    sentinel = RNG.standard_normal((1, K))
+    sentinel: Any = RNG.standard_normal((1, K))
     more = jnp.concatenate([KEY, sentinel])
     additive = jattn.AdditiveParams(params.query_weight, params.key_weight, params.score_weight)
     attended = jattn.additive_attention(additive, QUERY[:1], more, more)
@@ -902,10 +902,10 @@ def a_sentinel_is_one_more_key():
 @law
 def a_sentinel_without_keys_is_the_context():
     """sentinel_attention: without valid keys the context is the sentinel."""
-    sizes = {"query_size": K, "key_size": K, "value_size": V, "units": 3}
+    sizes: Any = {"query_size": K, "key_size": K, "value_size": V, "units": 3}
     params = jattn.init_sentinel(jax.random.key(0), **sizes)
-    sentinel = RNG.standard_normal((T, V))
-    none = np.zeros(S, bool)
+    sentinel: Any = RNG.standard_normal((T, V))
+    none: Any = np.zeros(S, bool)
     yield jattn.sentinel_attention(params, QUERY, KEY, VALUE, sentinel, valid=none)[0], sentinel
 
 
@@ -923,7 +923,7 @@ def a_block_of_one_set_is_an_encoder_block():
 def a_set_has_no_order():
     """induced_set_attention: a permutation of the set permutes the outputs."""
     order = np.array([3, 0, 6, 1, 5, 2, 4])
-    sizes = {"size": K, "heads": 2, "hidden_size": 3}
+    sizes: Any = {"size": K, "heads": 2, "hidden_size": 3}
     induced = jattn.init_induced(jax.random.key(0), points=2, **sizes)
     permuted = jattn.induced_set_attention(induced, KEY[order])
     yield permuted, jattn.induced_set_attention(induced, KEY)[order]
@@ -935,9 +935,9 @@ def a_set_has_no_order():
 @law
 def padding_of_a_set_changes_nothing():
     """pooling_by_attention: padding, NaN even, is as if it were not there."""
-    valid = np.arange(S) < 4
+    valid: Any = np.arange(S) < 4
     rows = jnp.where(valid[:, None], KEY, jnp.nan)
-    sizes = {"size": K, "heads": 2, "hidden_size": 3}
+    sizes: Any = {"size": K, "heads": 2, "hidden_size": 3}
     pooling = jattn.init_set_pooling(jax.random.key(0), seeds=2, **sizes)
     yield (
         jattn.pooling_by_attention(pooling, rows, valid=valid),
@@ -945,7 +945,7 @@ def padding_of_a_set_changes_nothing():
     )
 
 
-IMAGE = RNG.standard_normal((3, 5, K))
+IMAGE: Any = RNG.standard_normal((3, 5, K))
 
 
 @law
@@ -986,10 +986,10 @@ def a_constant_image_has_one_mean_and_maximum():
 @law
 def a_gate_without_weights_is_its_bias():
     """attention_gate: without weights every place has the sigmoid of the score's bias."""
-    sizes = {"channels": K, "signal_channels": 2, "units": 3}
+    sizes: Any = {"channels": K, "signal_channels": 2, "units": 3}
     params = jattn.images.init_attention_gate(jax.random.key(0), **sizes)
     params = params._replace(score_weight=jnp.zeros(3), score_bias=jnp.asarray(np.log(3.0)))
-    signal = RNG.standard_normal((3, 5, 2))
+    signal: Any = RNG.standard_normal((3, 5, 2))
     yield jattn.images.attention_gate(params, IMAGE, signal).features, 0.75 * IMAGE
 
 
@@ -1211,7 +1211,7 @@ def a_centre_at_a_place_gives_its_height():
 def a_pointer_generator_that_generates_or_copies():
     """alignment.copy_distribution: with p of one the vocabulary's, with zero the summed weights."""
     words, weights = jattn.softmax(SCORES[:, :4]), jattn.softmax(SCORES)
-    tokens = np.array([1, 1, 3, 0, 3, 1, 1])
+    tokens: Any = np.array([1, 1, 3, 0, 3, 1, 1])
     one, none = jnp.ones(T), jnp.zeros(T)
     yield alignment.copy_distribution(one, words, weights, tokens), words
     copied = alignment.copy_distribution(none, words, weights, tokens)
@@ -1289,8 +1289,9 @@ def beta_binomial_taps_are_the_papers():
     taps = alignment.beta_binomial_taps(11)
     yield taps.sum(), 1.0
     yield taps @ np.arange(11), 1.0
-    expected = [special.binom(10, k) * special.beta(k + 0.1, 10.9 - k) for k in range(11)]
-    yield taps, np.asarray(expected) / special.beta(0.1, 0.9)
+    beta = lambda a, b: math.gamma(a) * math.gamma(b) / math.gamma(a + b)
+    expected = [math.comb(10, k) * beta(k + 0.1, 10.9 - k) for k in range(11)]
+    yield taps, np.asarray(expected) / beta(0.1, 0.9)
 
 
 @law
@@ -1309,10 +1310,160 @@ def without_filters_a_dynamic_convolution_is_its_prior():
 def a_fertility_of_one_is_coverage():
     """alignment.fertility_coverage: where every key has fertility one it is coverage."""
     params = alignment.init_coverage(jax.random.key(4), query_size=K, key_size=K, units=3)
-    *weights, bias = params
-    fertile = alignment.FertilityCoverageParams(*weights, jnp.zeros(K), bias)
+    fertile = alignment.FertilityCoverageParams(*params[:4], jnp.zeros(K), params.bias)
     covering = alignment.fertility_coverage(fertile, QUERY, KEY, VALUE, most=2.0)
     yield covering.context, alignment.coverage(params, QUERY, KEY, VALUE).context
+
+
+STRENGTH: Any = RNG.uniform(0, 1, S)
+DECAY: Any = RNG.uniform(0.5, 1, (S, K))
+STEPS: tuple[Any, Any, Any] = (RNG.standard_normal((S, K)), KEY, VALUE)
+UNIT_KEYS: Any = KEY / np.linalg.norm(KEY, axis=1, keepdims=True)
+
+
+@law
+def a_chunk_of_one_step_and_one_of_all_are_the_same():
+    """delta_rule: the recurrence, chunks of any size and the parallel form are one function."""
+    sides = {"erase": STRENGTH[:, None] * UNIT_KEYS, "write": UNIT_KEYS}
+    for decay in (DECAY, DECAY[:, :1], None):
+        rule = functools.partial(linear.delta_rule, *STEPS, decay=decay, **sides)
+        for chunk_size in (2, 4, S):
+            yield rule(chunk_size=chunk_size).outputs, rule(chunk_size=1).outputs
+            yield rule(chunk_size=chunk_size).state, rule(chunk_size=1).state
+
+
+@law
+def a_decay_of_zero_starts_anew():
+    """delta_rule: a decay of 0 leaves what a state of zeros would have become."""
+    decay = DECAY.copy()
+    decay[3] = 0.0
+    later = [rows[3:] for rows in STEPS]
+    yield (
+        linear.delta_rule(*STEPS, decay=decay).outputs[3:],
+        linear.delta_rule(*later, decay=DECAY[3:]).outputs,
+    )
+
+
+@law
+def linear_attention_of_equal_keys_is_a_running_mean():
+    """linear_attention: keys that are all equal give the mean of the values so far."""
+    outputs = linear.linear_attention(STEPS[0], jnp.tile(KEY[:1], (S, 1)), VALUE).outputs
+    yield outputs, VALUE.cumsum(0) / np.arange(1, S + 1)[:, None]
+
+
+@law
+def linear_attention_is_attention():
+    """linear_attention: it is a causal softmax of the logarithms of products of features."""
+    features = lambda x: np.where(x > 0, x + 1, np.exp(np.minimum(x, 0)))
+    scores = jnp.log(features(STEPS[0]) @ features(KEY).T)
+    weights = jattn.softmax(scores, masks.causal())
+    yield linear.linear_attention(*STEPS).outputs, weights @ VALUE
+
+
+@law
+def retention_is_a_product_with_powers():
+    """retention: it is (Q Kᵀ ∘ D) V, where D[t, s] is the decay to the power t - s."""
+    distances = np.arange(S)[:, None] - np.arange(S)
+    powers = np.where(distances < 0, 0.0, 0.8 ** np.maximum(distances, 0))
+    yield linear.retention(*STEPS, jnp.asarray(0.8)).outputs, (STEPS[0] @ KEY.T * powers) @ VALUE
+
+
+@law
+def retention_that_keeps_all_is_a_sum():
+    """retention: with a decay of 1 it is linear attention without features or a denominator."""
+    yield linear.retention(*STEPS, jnp.asarray(1.0)).outputs, np.tril(STEPS[0] @ KEY.T) @ VALUE
+
+
+@law
+def equal_gates_are_retention():
+    """gated_linear_attention: with one decay everywhere it is retention."""
+    gates = jnp.full((S, K), 0.8)
+    yield (
+        linear.gated_linear_attention(*STEPS, gates).outputs,
+        linear.retention(*STEPS, jnp.asarray(0.8)).outputs,
+    )
+
+
+@law
+def hgrn2_that_forgets_all_reads_the_step():
+    """hgrn2: with gates of 0 an output is the step's value times the sum of its query."""
+    outputs = linear.hgrn2(STEPS[0], VALUE, jnp.zeros((S, K))).outputs
+    yield outputs, STEPS[0].sum(1)[:, None] * VALUE
+
+
+@law
+def a_constant_input_is_integrated():
+    """state_space_dual: exact steps under a constant input solve the differential equation."""
+    step, rate, ones = STRENGTH + 0.1, jnp.asarray(1.7), jnp.ones((S, 1))
+    key = ((1 - np.exp(-rate * step)) / (rate * step))[:, None]
+    outputs = linear.state_space_dual(ones, key, ones, step, rate).outputs
+    yield outputs, (1 - np.exp(-rate * step.cumsum()))[:, None] / rate
+
+
+@law
+def the_delta_rule_is_an_exact_table():
+    """delta_net: orthonormal keys of strength 1 hold their values, the last one of each key."""
+    keys = jnp.eye(K)[np.array([0, 1, 2, 3, 1, 0, 2])]
+    state = linear.delta_net(keys, keys, VALUE, jnp.ones(S)).state
+    yield state, VALUE[np.array([5, 4, 6, 3])]
+
+
+@law
+def strength_two_reflects():
+    """delta_net: with values of zero and strength 2, each key of length one reflects the state."""
+    nothing, twice = jnp.zeros((S, K)), jnp.full(S, 2.0)
+    state = linear.delta_net(STEPS[0], UNIT_KEYS, nothing, twice, initial=jnp.eye(K)).state
+    reflections = [np.eye(K) - 2 * np.outer(key, key) for key in UNIT_KEYS]
+    yield state, functools.reduce(lambda product, each: each @ product, reflections)
+
+
+@law
+def a_gate_of_one_is_the_delta_rule():
+    """gated_delta_net: with decays of 1 it is delta_net."""
+    yield (
+        linear.gated_delta_net(*STEPS, STRENGTH, jnp.ones(S)).outputs,
+        linear.delta_net(*STEPS, STRENGTH).outputs,
+    )
+
+
+@law
+def one_decay_of_all_features_is_the_gated_delta_rule():
+    """kimi_delta_attention: with one decay for all features it is gated_delta_net."""
+    decay = DECAY[:, 0]
+    yield (
+        linear.kimi_delta_attention(*STEPS, STRENGTH, jnp.tile(decay[:, None], (1, K))).state,
+        linear.gated_delta_net(*STEPS, STRENGTH, decay).state,
+    )
+
+
+@law
+def rwkv7_that_removes_what_it_writes_is_the_delta_rule():
+    """rwkv7: without decay, with removal at the key and the rate in key and removal: delta_net."""
+    query, key, value = STEPS
+    rates = jnp.tile(STRENGTH[:, None], (1, K))
+    yield (
+        linear.rwkv7(query, rates * key, value, jnp.ones((S, K)), key, rates).outputs,
+        linear.delta_net(*STEPS, STRENGTH).outputs,
+    )
+
+
+@law
+def two_reflections_are_a_rotation():
+    """delta_product: two keys of strength 2 at an angle rotate the state by twice that angle."""
+    angle = 0.4
+    keys = jnp.asarray([[[1.0, 0.0], [np.cos(angle), np.sin(angle)]]])
+    twice, nothing = jnp.full((1, 2), 2.0), jnp.zeros((1, 2, 2))
+    product = linear.delta_product(nothing[:, 0], keys, nothing, twice, initial=jnp.eye(2))
+    cos, sin = np.cos(2 * angle), np.sin(2 * angle)
+    yield product.state, np.array([[cos, -sin], [sin, cos]])
+
+
+@law
+def one_replacement_is_the_delta_rule():
+    """delta_product: with one key for each query it is delta_net."""
+    query, key, value = STEPS
+    product = linear.delta_product(query, key[:, None], value[:, None], STRENGTH[:, None])
+    yield product.outputs, linear.delta_net(*STEPS, STRENGTH).outputs
 
 
 PAGE = """\

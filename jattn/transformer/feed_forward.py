@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
-from jattn.layers import LinearParams, linear
+from jattn.layers import AffineParams, affine
 
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
@@ -77,5 +77,5 @@ def feed_forward(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    hidden = activation(linear(LinearParams(params.hidden_weight, params.hidden_bias), inputs))
-    return linear(LinearParams(params.output_weight, params.output_bias), hidden)
+    hidden = activation(affine(AffineParams(params.hidden_weight, params.hidden_bias), inputs))
+    return affine(AffineParams(params.output_weight, params.output_bias), hidden)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
-from jattn.layers import LinearParams, linear
+from jattn.layers import AffineParams, affine
 from jattn.transformer.feed_forward import Activation
 
 
@@ -68,6 +68,6 @@ def gated_feed_forward(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    gates = activation(linear(LinearParams(params.gate_weight), inputs))
-    hidden = gates * linear(LinearParams(params.hidden_weight), inputs)
-    return linear(LinearParams(params.output_weight), hidden)
+    gates = activation(affine(AffineParams(params.gate_weight), inputs))
+    hidden = gates * affine(AffineParams(params.hidden_weight), inputs)
+    return affine(AffineParams(params.output_weight), hidden)

@@ -1,7 +1,7 @@
 """Set Transformer: Lee et al. (2019), arXiv:1810.00825."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jattn._axes import named_axes
 from jattn._options import Size
 from jattn._precision import at_least_float32
 from jattn.attention.multi_head import multi_head_attention
+from jattn.attention.multi_head_params import MultiHeadParams, check_heads
 from jattn.layers import layer_norm
 from jattn.masks.visible import only
 from jattn.transformer.encoder_block import EncoderBlockParams, init_encoder_block
@@ -108,15 +109,19 @@ def set_attention_block(
         valid: True for keys that are no padding; None for all.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis.
+        ValueError: if two arguments disagree about the size of an axis, or heads do not divide
+            among groups.
     """
+    _check("set_attention_block", params.attention)
     pairs = (query.shape[0], key.shape[0])
     mask = None if valid is None else jnp.broadcast_to(jnp.asarray(valid)[None], pairs)
     read = lambda rows: multi_head_attention(params.attention, rows, key, key, mask=mask)
-    transform = lambda rows: (feed_forward(params.feed_forward, rows), None)
-    attended, weights = post_norm(partial(layer_norm, params.attention_norm), read, query)
-    norm = partial(layer_norm, params.feed_forward_norm)
-    return SetAttended(post_norm(norm, transform, attended)[0], weights)
+    norm: Any = layer_norm
+    network: Any = feed_forward
+    transform = lambda rows: (network(params.feed_forward, rows), None)
+    attended, weights = post_norm(partial(norm, params.attention_norm), read, query)
+    last = partial(norm, params.feed_forward_norm)
+    return SetAttended(post_norm(last, transform, attended)[0], weights)
 
 
 @named_axes
@@ -134,8 +139,10 @@ def induced_set_attention(
         valid: True for members that are no padding; the outputs of others are zero.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis.
+        ValueError: if two arguments disagree about the size of an axis, or heads do not divide
+            among groups.
     """
+    _check("induced_set_attention", params.into.attention)
     inputs = only(valid, inputs)
     summary = set_attention_block(params.into, params.points, inputs, valid=valid).outputs
     return only(valid, set_attention_block(params.out_of, inputs, summary).outputs)
@@ -156,7 +163,13 @@ def pooling_by_attention(
         valid: True for members that are no padding; None for all.
 
     Raises:
-        ValueError: if two arguments disagree about the size of an axis.
+        ValueError: if two arguments disagree about the size of an axis, or heads do not divide
+            among groups.
     """
+    _check("pooling_by_attention", params.block.attention)
     members = feed_forward(params.members, only(valid, inputs))
     return set_attention_block(params.block, params.seeds, members, valid=valid).outputs
+
+
+def _check(function: str, attention: MultiHeadParams) -> None:
+    check_heads(function, len(attention.query_weight), len(attention.key_weight))

@@ -95,12 +95,13 @@ MUTANTS = (
         "guided_attention_loss",
     ),
     Mutant(
-        "a path that may skip keys",
+        "a path that may begin at any key",
         f"{PACKAGE}.search",
-        "behind = jnp.pad(best, (1, 0), constant_values=-jnp.inf)[:s]",
-        "behind = lax.cummax(jnp.pad(best, (1, 0), constant_values=-jnp.inf)[:s])",
+        "jnp.where(places == 0, jnp.zeros_like(scores), -jnp.inf)",
+        "jnp.zeros_like(scores)",
         VALUE,
         "monotonic_alignment_search",
+        call=0,
     ),
     Mutant(
         "chunks that begin where attention stops",

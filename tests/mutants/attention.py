@@ -436,7 +436,7 @@ MUTANTS = (
         "dustbin_sinkhorn",
     ),
     Mutant(
-        "the largest value forgotten after the logarithm",
+        "a shift that is forgotten after the logarithm",
         "jattn.attention.laser",
         "jnp.log(jnp.where(total > 0.0, total, 1.0)) + largest",
         "jnp.log(jnp.where(total > 0.0, total, 1.0))",
@@ -582,6 +582,7 @@ MUTANTS = (
         "rotated(turn, turning, 0), rotary)",
         VALUE,
         "absorbed_latent_attention",
+        call=0,
     ),
     Mutant(
         "the rectifier after the weights, as GAT has it, in GATv2",
@@ -676,8 +677,8 @@ MUTANTS = (
     Mutant(
         "queries that are not added",
         "jattn.transformer.set_transformer",
-        "post_norm(partial(layer_norm, params.attention_norm), read, query)",
-        "post_norm(partial(layer_norm, params.attention_norm), read, 0.0 * query)",
+        "post_norm(partial(norm, params.attention_norm), read, query)",
+        "post_norm(partial(norm, params.attention_norm), read, 0.0 * query)",
         VALUE,
         "set_attention_block",
     ),

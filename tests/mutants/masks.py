@@ -270,7 +270,7 @@ MUTANTS = (
         "return outputs + (params.bias",
         "return outputs - (params.bias",
         VALUE,
-        "linear",
+        "affine",
         call=0,
     ),
     Mutant(

@@ -260,8 +260,8 @@ MUTANTS = (
     Mutant(
         "no hidden bias",
         "jattn.transformer.feed_forward",
-        "LinearParams(params.hidden_weight, params.hidden_bias)",
-        "LinearParams(params.hidden_weight, None)",
+        "AffineParams(params.hidden_weight, params.hidden_bias)",
+        "AffineParams(params.hidden_weight, None)",
         VALUE,
         "encoder_block",
         call=1,
@@ -308,8 +308,8 @@ MUTANTS = (
     Mutant(
         "the activation of the hidden units and not of the gates",
         "jattn.transformer.gated_feed_forward",
-        "gates * linear(LinearParams(params.hidden_weight), inputs)",
-        "gates * activation(linear(LinearParams(params.hidden_weight), inputs))",
+        "gates * affine(AffineParams(params.hidden_weight), inputs)",
+        "gates * activation(affine(AffineParams(params.hidden_weight), inputs))",
         VALUE,
         "gated_feed_forward",
     ),

@@ -21,9 +21,9 @@ class Params(NamedTuple):
     encoder: jattn.EncoderParams
     embedding: jattn.EmbeddingParams
     cell: jattn.GRUParams
-    readout: jattn.LinearParams
+    readout: jattn.AffineParams
     attention: jattn.AdditiveParams | None = None
-    combine: jattn.LinearParams | None = None
+    combine: jattn.AffineParams | None = None
 
 
 def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Params:
@@ -38,7 +38,7 @@ def add_attention(rng: Key[Array, ""], params: Params, score_units: int) -> Para
     )
     weight = jnp.concatenate([jnp.zeros((units, units)), jnp.eye(units)], axis=1)
     return params._replace(
-        attention=attention, combine=jattn.LinearParams(weight, jnp.zeros(units))
+        attention=attention, combine=jattn.AffineParams(weight, jnp.zeros(units))
     )
 
 
@@ -51,7 +51,7 @@ def reader(params: Params, memory: jattn.Memory) -> Callable[..., tuple[Array, A
 
     def combined(hidden):
         context, weights = read(hidden, 0)
-        return jattn.linear(combine, jnp.concatenate([context, hidden], axis=-1)), weights
+        return jattn.affine(combine, jnp.concatenate([context, hidden], axis=-1)), weights
 
     return combined
 
@@ -63,7 +63,7 @@ def decode(
     memory = jattn.encode(params.encoder, letters, length=length)
     embedded = jattn.embedding(params.embedding, inputs)
     hidden = jattn.gru(params.cell, embedded, initial=memory.summary).outputs
-    return jattn.linear(params.readout, reader(params, memory)(hidden)[0])
+    return jattn.affine(params.readout, reader(params, memory)(hidden)[0])
 
 
 def loss(
@@ -89,7 +89,7 @@ def pronounce(params: Params, letters: Int[Array, "b s"], lengths: Int[Array, " 
         def step(state, token):
             hidden = jattn.gru_cell(params.cell, state[0], jattn.embedding(params.embedding, token))
             seen, weights = read(hidden[None])
-            scores = jattn.linear(params.readout, seen[0])
+            scores = jattn.affine(params.readout, seen[0])
             return jax.nn.log_softmax(scores), (hidden, weights[0])
 
         result = jattn.greedy_search(

@@ -40,7 +40,7 @@ def pretrained(weights: Weights) -> Params:
         jattn.EncoderParams(jattn.EmbeddingParams(weights["enc_emb"]), (_gru(weights, "enc"),)),
         jattn.EmbeddingParams(weights["dec_emb"]),
         _gru(weights, "dec"),
-        jattn.LinearParams(weights["fc_w"], weights["fc_b"]),
+        jattn.AffineParams(weights["fc_w"], weights["fc_b"]),
     )
 
 

@@ -51,7 +51,7 @@ def embedding_beside(params: Any, tokens: Any) -> Any:
 def linear_beside(params: Any, states: Any) -> Any:
     """Applies a linear layer; `params` are the weights, their `LowRank` or none, and the scale."""
     weights, low_rank, scale = params
-    outputs = jattn.linear(weights, states)
+    outputs = jattn.affine(weights, states)
     if low_rank.weight is None:
         return outputs
     up, down = low_rank.weight

@@ -39,5 +39,5 @@ def pooled(encoder: EncoderParams, texts: data.Texts, config: Config) -> np.ndar
 
 
 def guesses(params: Params, texts: data.Texts, config: Config) -> np.ndarray:
-    logits = jattn.linear(params.head, jnp.asarray(pooled(params.encoder, texts, config)))
+    logits = jattn.affine(params.head, jnp.asarray(pooled(params.encoder, texts, config)))
     return np.asarray(logits.argmax(-1))

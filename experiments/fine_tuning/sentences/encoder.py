@@ -20,8 +20,8 @@ class LayerParams(NamedTuple):
 
     attention: jattn.MultiHeadParams
     attention_norm: jattn.LayerNormParams
-    widen: jattn.LinearParams
-    narrow: jattn.LinearParams
+    widen: jattn.AffineParams
+    narrow: jattn.AffineParams
     norm: jattn.LayerNormParams
 
 
@@ -66,7 +66,7 @@ def init_encoder(rng: Key[Array, ""], sizes: Sizes) -> EncoderParams:
 def _shaped(sizes: Sizes) -> EncoderParams:
     rng, size, dtype = jax.random.key(0), sizes.features, jnp.float32
     rows = lambda count: jattn.init_embedding(rng, words=count, size=size, dtype=dtype)
-    line = lambda i, o: jattn.init_linear(rng, input_size=i, output_size=o, dtype=dtype)
+    line = lambda i, o: jattn.init_affine(rng, input_size=i, output_size=o, dtype=dtype)
     norm = jattn.init_layer_norm(size=size, dtype=dtype)
     layer = LayerParams(
         jattn.init_multi_head(rng, heads=sizes.heads, query_size=size, bias=True, dtype=dtype),
@@ -93,7 +93,7 @@ def encode(
     length: Int[Array, ""],
     *,
     attend: Callable[[Any, Any, Any], Any] = attend,
-    linear: Callable[[Any, Any], Any] = jattn.linear,
+    linear: Callable[[Any, Any], Any] = jattn.affine,
     embedding: Callable[[Any, Any], Any] = jattn.embedding,
 ) -> Float[Array, " d"]:
     """Returns the mean of the last layer's states over the first `length` tokens, zero of none.

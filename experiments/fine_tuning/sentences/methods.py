@@ -32,7 +32,7 @@ class Params(NamedTuple):
     """An encoder, and a layer that tells groups apart."""
 
     encoder: EncoderParams
-    head: jattn.LinearParams
+    head: jattn.AffineParams
 
 
 class Parts(NamedTuple):
@@ -61,7 +61,7 @@ def parts(
     elif encoder is None:
         encoder = encoder_params(pretrained)
     features = encoder.words.weight.shape[1]
-    head = jattn.init_linear(head_rng, input_size=features, output_size=groups, dtype=jnp.float32)
+    head = jattn.init_affine(head_rng, input_size=features, output_size=groups, dtype=jnp.float32)
     if config.method in LORA_AXES:
         return _low_rank(config, encoder, head, lora_rng)
     if config.method == "last" and config.layers > len(encoder.layers):

@@ -149,7 +149,7 @@ def loss(
         states = batch["states"]
     else:
         states = encoded(params.encoder, batch, attend_by=attend_by)
-    logits = jattn.linear(params.head, states)
+    logits = jattn.affine(params.head, states)
     counts = jnp.asarray(batch["index"] >= 0, logits.dtype)
     mean = lambda values: (values * counts).sum() / counts.sum()
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["groups"])

@@ -1,5 +1,7 @@
 """Dynamic convolution attention in NumPy, one query and one place at a time."""
 
+from typing import Any
+
 import numpy as np
 
 from jattn.oracle.alignment.gaussian_window import without_keys
@@ -66,7 +68,7 @@ def dynamic_convolution(params, query, value, *, floor=1e-6, mask=None, initial=
     return output, without_keys(masked, params, initial)
 
 
-def filtered(filters, before, keys, offset):
+def filtered(filters, before, keys, offset) -> Any:
     """Returns (features, back): for each key a row with a number for each filter."""
     features = np.zeros((len(keys), len(filters)), np.result_type(filters, before))
     met = [

@@ -1,9 +1,11 @@
 """The scoring network of additive attention for one query, shared by mechanisms with memory."""
 
+from typing import Any
+
 import numpy as np
 
 
-def scores_of(params, query, key, row, keys, more=0):
+def scores_of(params, query, key, row, keys, more: Any = 0):
     """Returns (scores, back) of the keys `keys` for query `row`, as additive attention has them.
 
     With z_s = Wq q + Wk k_s + β + more_s, h_s = tanh(z_s) and e_s = w · h_s:

@@ -29,7 +29,7 @@ def attention_flow(params, query, key, *, query_valid=None, key_valid=None, norm
             place[t] = max(columns, key=lambda s, t=t: scores[t, s].real)
             best[0, t] = scores[t, place[t]]
     weights, of_weights = normalizer(scores, kept)
-    (query_weights,), of_best = normalizer(best, kept.any(1)[None])
+    (query_weights,), of_best = normalizer(best, np.any(kept, axis=1, keepdims=True).T)
     used = np.zeros(query.shape, dtype)
     used[rows] = query[rows]
     read = np.zeros(query.shape, dtype)

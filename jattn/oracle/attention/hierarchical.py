@@ -15,7 +15,9 @@ def pooling_attention(params, key, value, *, valid=None, normalizer=softmax):
     """
     matrix, shift, units = params
     used = np.arange(len(key)) if valid is None else np.flatnonzero(valid)
-    layer = np.array([np.tanh(matrix @ row + shift) for row in key[used]]).reshape(-1, len(units))
+    layer = np.array([np.tanh(matrix @ row + shift) for row in key[used]]).reshape(
+        len(used), len(units)
+    )
     scores = (layer @ units)[None]
     found, of_found = normalizer(scores, np.ones(scores.shape, bool))
     weights = np.zeros(len(key), np.result_type(found, key))

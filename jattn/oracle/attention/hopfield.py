@@ -17,8 +17,8 @@ def hopfield_attention(
     options = {"mask": mask, "bias": bias, "scale": scale, "normalizer": normalizer}
     pullbacks, state = [], query
     for _ in range(steps - 1):
-        (state, weights), pullback = scaled_dot_product_attention(state, key, key, **options)
-        pullbacks.append((pullback, weights))
+        (state, weights), of_step = scaled_dot_product_attention(state, key, key, **options)
+        pullbacks.append((of_step, weights))
     output, last = scaled_dot_product_attention(state, key, value, **options)
 
     def pullback(cotangent):

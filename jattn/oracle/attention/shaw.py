@@ -1,5 +1,7 @@
 """Relative positions in keys and values in NumPy, one query at a time."""
 
+from typing import Any
+
 import numpy as np
 
 from jattn.oracle.attention.attend import attend, kept_pairs, with_bias
@@ -43,7 +45,7 @@ def shaw_attention(
         d_weights = d_weights.astype(np.result_type(weights, d_context, d_weights))
         kind = d_weights.dtype
         d_keys_of = np.zeros(keys_of.shape, kind)
-        d_values_of = None if values_of is None else np.zeros(values_of.shape, kind)
+        d_values_of: Any = None if values_of is None else np.zeros(values_of.shape, kind)
         for t in range(len(query)):
             there, near = rows(t)
             for s, row in zip(there, near, strict=True):

@@ -44,7 +44,8 @@ def talking_heads_attention(
         mixed = np.zeros(sizes[1:], kind)
         for t, s in zip(*np.nonzero(kept[head]), strict=True):
             mixed[t, s] = before[head] @ logits[:, t, s]
-            mixed[t, s] += 0 if bias is None else biases[head][t, s]
+            own = biases[head]
+            mixed[t, s] += 0 if own is None else own[t, s]
         plain[head], back = normalizer(mixed, kept[head])
         backs.append(back)
     weights = np.tensordot(after, plain, 1)

@@ -18,7 +18,7 @@ def deformable_attention(params, query, points, features):
     high, wide, _ = features.shape
     count, number = shifts.shape[:2]
     dtype = np.result_type(*params, query, points, features)
-    real = np.zeros((), dtype).real.dtype.type
+    real = np.dtype(dtype).type(0).real.dtype.type
     weights = np.zeros((len(query), count, number), dtype)
     places = np.zeros((*weights.shape, 2), dtype)
     samples = np.zeros((*weights.shape, to_values.shape[1]), dtype)
@@ -40,7 +40,9 @@ def deformable_attention(params, query, points, features):
             for pixel, (down, _), (across, _) in near[t, head, m]:
                 samples[t, head, m] += down * across * (to_values[head] @ features[pixel])
         heads[t, head] = weights[t, head] @ samples[t, head]
-    context = np.array([np.tensordot(out, own) for own in heads], dtype).reshape(-1, len(out))
+    context = np.array([np.tensordot(out, own) for own in heads], dtype).reshape(
+        len(query), len(out)
+    )
 
     def pullback(cotangent):
         d_context, d_weights, d_places = cotangent

@@ -24,7 +24,7 @@ def embedding(params, tokens):
     return outputs, pullback
 
 
-def linear(params, inputs):
+def affine(params, inputs):
     """Returns (outputs, pullback), as `jax.vjp` does.
 
     For y = W x + b: dW = Σ dy xᵀ, db = Σ dy, dx = Wᵀ dy, summed over the vectors of a sequence.

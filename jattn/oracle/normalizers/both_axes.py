@@ -49,8 +49,8 @@ def sinkhorn(scores, mask=None, *, steps=3):
     powers = powers.T  # Over the largest of each row, which the first step divides.
     weights, pullbacks = powers, []
     for step in range(steps):
-        weights, pullback = over_sums(weights, (step + 1) % 2)
-        pullbacks.append(pullback)
+        weights, of_step = over_sums(weights, (step + 1) % 2)
+        pullbacks.append(of_step)
     if not steps:
         weights = np.where(powers == 0, 0, np.exp(np.where(powers == 0, 0, scores)))
         return weights, lambda d: (weights * d,)
@@ -83,8 +83,8 @@ def dustbin_sinkhorn(scores, mask=None, *, dustbin=1.0, steps=100):
     for _ in range(steps):
         for axis, (own, other) in ((1, (queries, keys)), (0, (keys, queries))):
             wanted = np.array([*np.ones(len(own)), max(len(other), 1)])
-            matrix, pullback = over_sums(matrix, axis, wanted)
-            pullbacks.append(pullback)
+            matrix, of_step = over_sums(matrix, axis, wanted)
+            pullbacks.append(of_step)
     weights = np.zeros(scores.shape, kind)
     weights[place] = matrix[:-1, :-1]
 

@@ -1,5 +1,7 @@
 """Entmax of any order in NumPy, one row at a time, with its gradient derived by hand."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -17,7 +19,8 @@ def entmax(scores, mask=None, *, alpha=1.5):
     """
     learned = isinstance(alpha, np.ndarray | np.generic)
     dtype = np.result_type(scores, alpha) if learned else scores.dtype
-    weights, rows = np.zeros(scores.shape, dtype), []
+    weights: Any = np.zeros(scores.shape, dtype)
+    rows = []
     for row in range(len(scores)):
         kept = np.flatnonzero(np.ones(len(scores[row])) if mask is None else mask[row])
         if kept.size:
@@ -63,7 +66,7 @@ def _of_a_row(scores, alpha):
         low, high = (low, middle) if enough else (middle, high)
     largest = high + 0 * scores[0]
     for _ in range(2):
-        weights = others(largest, lower, alpha - 1)
+        weights: Any = others(largest, lower, alpha - 1)
         support = weights.real > 0
         growth = (weights[support] ** (2 - alpha) * largest ** (alpha - 2)).sum()
         largest = largest + (1 - weights.sum()) / growth

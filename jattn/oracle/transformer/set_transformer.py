@@ -25,7 +25,7 @@ def set_attention_block(params, query, key, *, valid=None):
 
         def pullback(cotangent):
             d_params, d_rows, as_keys, as_values = back(cotangent)
-            return d_rows, (d_params, as_keys + as_values)
+            return d_rows, (d_params, as_keys + as_values)  # type: ignore[operator]
 
         return found, pullback
 

@@ -1,0 +1,1 @@
+"""Linear recurrences whose state is a matrix, in NumPy."""
