@@ -272,6 +272,16 @@ REPORTS = {
         "CBAM's maximum over the places is computed, and the mean is added twice",
         "the maximum has no effect",
     ),
+    "padded keys in the denominator": Report(
+        "fla-org/flash-linear-attention#1263",
+        "padded values are masked, and padded keys stay in the sum of the denominator",
+        "padding changes the outputs of other steps by 73 %, and padded inputs have a gradient",
+    ),
+    "a denominator that is not summed over the steps": Report(
+        "fla-org/flash-linear-attention#594",
+        "the keys of the denominator are summed over the heads and not over the steps",
+        "weights do not sum to 1",
+    ),
     "a candidate without the reset gate": Report(
         "zhiyongc/GRU-D#2",
         "the candidate of a GRU is computed from the state without its reset gate",
@@ -375,6 +385,7 @@ PARTS = {
     "Masks": ("masks", "engine.forms", "engine.decoding", "caches"),
     "Positions": ("biases", "positions", "attention.transformer_xl"),
     "Alignment": ("alignment",),
+    "Linear recurrences": ("linear",),
     "Graphs and images": ("attention.graph", "images"),
     "Soft caps, sinks and log-sum-exp": ("engine",),
     "Norms, residuals and feed-forward networks": ("layers", "transformer"),
