@@ -35,7 +35,7 @@ REPORTS = {
     "softmax over the queries": Report(
         "labmlai/annotated_deep_learning_paper_implementations#146",
         "softmax over the axis of queries in place of the axis of keys",
-        "rows of weights do not sum to 1; images are as good as without the mistake",
+        "rows of weights do not sum to 1; the FID of images is the same with and without it",
     ),
     "masked scores at -inf": Report(
         "pytorch/pytorch#41508",
@@ -163,9 +163,9 @@ REPORTS = {
         "2.2058 in place of 1.4852 for a factor of 128: 20 points of GSM8K",
     ),
     "keys after the query at the distance of a key before it": Report(
-        "espnet/espnet#2684",
+        "espnet/espnet#2816",
         "the shift of Transformer-XL, made for causal attention, in an encoder that sees all keys",
-        "keys after the query have the distance of others; the error rate stays 4.6 and 5.1",
+        "keys after the query get other distances; the error rates of speech stay 4.6 and 5.1",
     ),
     "sines of the absolute distance": Report(
         "speechbrain/speechbrain#3070",
@@ -272,6 +272,16 @@ REPORTS = {
         "CBAM's maximum over the places is computed, and the mean is added twice",
         "the maximum has no effect",
     ),
+    "padded keys in the denominator": Report(
+        "fla-org/flash-linear-attention#1263",
+        "padded values are masked, and padded keys stay in the sum of the denominator",
+        "padding changes the outputs of other steps by 73 %, and padded inputs have a gradient",
+    ),
+    "a denominator that is not summed over the steps": Report(
+        "fla-org/flash-linear-attention#594",
+        "the keys of the denominator are summed over the heads and not over the steps",
+        "weights do not sum to 1",
+    ),
     "a candidate without the reset gate": Report(
         "zhiyongc/GRU-D#2",
         "the candidate of a GRU is computed from the state without its reset gate",
@@ -375,6 +385,7 @@ PARTS = {
     "Masks": ("masks", "engine.forms", "engine.decoding", "caches"),
     "Positions": ("biases", "positions", "attention.transformer_xl"),
     "Alignment": ("alignment",),
+    "Linear recurrences": ("linear",),
     "Graphs and images": ("attention.graph", "images"),
     "Soft caps, sinks and log-sum-exp": ("engine",),
     "Norms, residuals and feed-forward networks": ("layers", "transformer"),

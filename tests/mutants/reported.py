@@ -321,4 +321,13 @@ MUTANTS = (
         VALUE,
         "query_key_norm_attention",
     ),
+    Mutant(
+        "a denominator that is not summed over the steps",
+        "jattn.linear.attention",
+        "    outputs = sums / ",
+        "    totals = (_features(query) * _features(key)).sum(1, keepdims=True)\n"
+        "    outputs = sums / ",
+        VALUE,
+        "linear_attention",
+    ),
 )
