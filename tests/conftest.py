@@ -78,6 +78,7 @@ ONCE = {
     "test_killed_runs": "starts processes and ends them",
     "test_language": "trains small models of an experiment",
     "test_layers": "reads the source",
+    "test_museum": "reads a page",
     "test_mutations": "tests the tests",
     "test_pictures": "draws pictures",
     "test_places": "writes files of a mechanism and reads what is missing",
