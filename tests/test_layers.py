@@ -65,7 +65,11 @@ ALLOWED = {
     "jattn.recurrent": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS,
     "jattn.search": ARRAYS | BOTTOM,
     "jattn.chunks": ARRAYS | BOTTOM | ROW_MAPS,
-    "jattn.engine": ARRAYS | BOTTOM | ROW_MAPS | MECHANISMS | {"jattn.caches", "jattn.recurrent"},
+    "jattn.engine": ARRAYS
+    | BOTTOM
+    | ROW_MAPS
+    | MECHANISMS
+    | {"jattn.caches", "jattn.chunks.row_by_row", "jattn.recurrent"},
     "jattn.engine.kernels": ARRAYS | ROW_MAPS | {"jattn._sizes", "jattn.engine", "tokamax"},
     "jattn.sharded": ARRAYS | BOTTOM | {"jattn.engine", "jattn.masks"},
     "jattn.convert": {"numpy", "jattn.attention", "jattn.recurrent"},

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jax.experimental import checkify
 
 from jattn._sizes import are_known
+from jattn.chunks.row_by_row import complaint_of
 from jattn.engine.arguments import Call
 from jattn.engine.operands import At
 from jattn.engine.scores import freely
@@ -88,6 +89,10 @@ def _check_form(
 def _check_normalizer(function: Callable[..., Any], dtype: Any) -> None:
     given = jax.ShapeDtypeStruct(FEW, dtype), jax.ShapeDtypeStruct(FEW, bool)
     _check_result("normalizer", _traced("normalizer", function, *given), FEW, dtype)
+    shapes, queries = dict(zip(("scores", "mask"), given, strict=True)), {"scores": 0, "mask": 0}
+    of_rows = lambda arrays, _: function(arrays["scores"], arrays["mask"])
+    if complaint := complaint_of(of_rows, shapes, queries, {}, trusts=True):
+        raise ValueError(f"normalizer {complaint}")
 
 
 def _traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -31,8 +31,9 @@ def entmax(
 
     The threshold makes a row sum to one. Order 1 is softmax, the limit of these powers, 1.5 is
     `entmax15` and 2 `sparsemax`. Weights are differentiable with respect to the order too, which
-    a model may learn for each head; the first three derivatives are exact. The papers have
-    τ = (alpha - 1) threshold - 1.
+    a model may learn for each head; the first three derivatives are exact. In float32, orders
+    above 2.5 lose digits, since weights are then very steep at the edge of the support. The papers
+    have τ = (alpha - 1) threshold - 1.
 
     Raises:
         ValueError: if scores and mask disagree about an axis, the mask is not boolean, or alpha is
