@@ -89,9 +89,9 @@ def _check_form(
 def _check_normalizer(function: Callable[..., Any], dtype: Any) -> None:
     given = jax.ShapeDtypeStruct(FEW, dtype), jax.ShapeDtypeStruct(FEW, bool)
     _check_result("normalizer", _traced("normalizer", function, *given), FEW, dtype)
-    shapes, queries = dict(zip(("scores", "mask"), given, strict=True)), {"scores": 0, "mask": 0}
+    shapes: dict[str, Any] = {"scores": given[0], "mask": given[1]}
     of_rows = lambda arrays, _: function(arrays["scores"], arrays["mask"])
-    if complaint := complaint_of(of_rows, shapes, queries, {}, trusts=True):
+    if complaint := complaint_of(of_rows, shapes, dict.fromkeys(shapes, 0), {}, trusts=True):
         raise ValueError(f"normalizer {complaint}")
 
 

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Laws of positions and position biases."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Laws of score functions, masks and the engine."""
 
 import functools
