@@ -112,11 +112,8 @@ ONCE = {
     "test_using_with": "is run with other libraries, on the second version too",
     "test_vision": "trains small models of an experiment",
 }
-# The same for the code of pages that train a model, draw, or write files.
-ONCE_PAGES = {
-    *("docs/tasks.md", "docs/training.md", "docs/fine-tuning.md"),
-    *("docs/article.md", "docs/article.zh.md", "docs/pictures.md", "docs/adding-a-mechanism.md"),
-}
+# The pages whose code a second version runs too: the engine's, and what a newcomer reads first.
+PAGES_OF_EVERY_VERSION = {"README.md", "docs/engine.md", "docs/flex.md", "docs/scaling.md"}
 
 
 # Of these files a second version runs the first row of each family alone; test_oracle.py, with
@@ -145,7 +142,9 @@ def is_run_once(item):
         row = row_of(parameters)
         return row not in (None, *representatives()) and item.originalname not in ALWAYS
     of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
-    return item.path.stem in ONCE or (of_a_page and parameters.get("name") in ONCE_PAGES)
+    if of_a_page:
+        return parameters["name"] not in PAGES_OF_EVERY_VERSION
+    return item.path.stem in ONCE
 
 
 def pytest_collection_modifyitems(items):

@@ -162,4 +162,4 @@ def test_V2_a_text_that_is_not_there_is_an_error():
 
 def test_the_files_and_pages_that_run_once_exist():
     assert conftest.ONCE.keys() <= {path.stem for path in Path(__file__).parent.rglob("*.py")}
-    assert all((PACKAGE.parent / page).exists() for page in conftest.ONCE_PAGES)
+    assert all((PACKAGE.parent / page).exists() for page in conftest.PAGES_OF_EVERY_VERSION)
