@@ -295,7 +295,7 @@ BAD = {
     "bias has 2 heads, expected 1 or h=6": {"bias": biases.alibi(jnp.ones(2))},
     "normalizer is 'softmax', expected a function": {"normalizer": "softmax"},
     "normalizer is not row by row": {"normalizer": jattn.sinkhorn},
-    "a row of its result depends on other rows": {"normalizer": jattn.over_queries()},
+    "normalizer is not row by row: a row": {"normalizer": jattn.over_queries()},
     "score is a Unhashable, which has no hash": {"score": Unhashable()},
     "key has shape": {"key": KEY[..., :2]},
 }  # fmt: skip
