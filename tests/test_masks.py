@@ -138,7 +138,8 @@ def test_S2_windows_are_what_enumeration_gives_for_every_size_and_offset():
         )
 
 
-@each("row", having("mask", "query"))
+# Where a query depends on those before it, a step takes a state: see test_alignment.py.
+@each("row", [row for row in having("mask", "query") if "C2" not in row.exceptions])
 def test_S1_S2_a_step_of_decoding_is_a_row_of_the_full_pass(row):
     """Queries one at a time, each at its own offset; and a window over everything is no mask."""
     call = masked(row)
