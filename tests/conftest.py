@@ -153,14 +153,26 @@ def is_run_once(item):
     return item.path.stem in ONCE or getattr(item, "originalname", "") in OF_NUMPY
 
 
+# These files share what `compiled` compiles, and come first.
+SHARING = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
+
+
 def pytest_collection_modifyitems(items):
-    """Marks what is run once; first come the files that share what `compiled` compiles."""
-    sharing = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
-    items.sort(key=lambda item: item.path.stem not in sharing)
+    """Marks what is run once, and sorts."""
+    items.sort(key=lambda item: item.path.stem not in SHARING)
     for item in items:
         if is_run_once(item):
             item.add_marker(pytest.mark.once)
     gc.freeze()  # Modules and tests stay until the end: collections need not look at them.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_end_with_a_file(request):
+    """Frees gigabytes, which collections of garbage would go through again and again."""
+    yield
+    if request.path.stem not in SHARING:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
