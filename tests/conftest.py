@@ -170,7 +170,7 @@ def pytest_collection_modifyitems(items):
 def compiled_programs_end_with_a_file(request):
     """Frees gigabytes, which collections of garbage would go through again and again."""
     yield
-    if request.path.stem not in SHARING:
+    if ROOT / "tests" in request.path.parents and request.path.stem not in SHARING:
         jax.clear_caches()
         gc.collect()
 
