@@ -8,20 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiled import cotangent_of, each, masked, with_options, with_sizes
+from compiled import cotangent_of, each, having, masked, with_options, with_sizes
 from emulated import printed_on_devices
 from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, Bool, Float
 
 import jattn
 from jattn import masks, testing
-from jattn.catalog import MECHANISMS
 from jattn.catalog.row import DRAWN
 from jattn.chunks.query_blocks import runs_of
 from jattn.masks.algebra import as_array
 from jattn.testing.trees import draw_like
 
-ROWS = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]
+ROWS = [row for row in having("mask") if row.family in ("score", "local", "multi-head")]
 NAMED = {row.name: row for row in ROWS}
 in_chunks: Any = jattn.in_chunks
 T, S = 7, 5
