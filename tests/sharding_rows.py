@@ -33,6 +33,8 @@ class Row(NamedTuple):
     has_gradient: bool = True
     # A loop over steps adds up the gradient at each of them.
     adds_up_in_loops: bool = False
+    # Times that what is shared is used; the gradient may be added up at each.
+    uses: int = 1
     # A search goes on at each step if any element of the batch does.
     agrees_in_loops: bool = False
 
@@ -97,7 +99,8 @@ def attention_rows() -> Iterator[Row]:
             continue
         axes = "".join("." if name in shared else "b" for name in names)
         arguments = [x if a == "." else batch_of(x) for x, a in zip(inputs, axes, strict=True)]
-        yield mapped(mechanism.name, call.function, *arguments, axes=axes)
+        uses = call.case.options.get("steps", 1)
+        yield mapped(mechanism.name, call.function, *arguments, axes=axes, uses=uses)
 
 
 def head_rows() -> Iterator[Row]:
