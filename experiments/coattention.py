@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 import jattn
@@ -52,24 +51,15 @@ def co_attention(
 ) -> CoAttended:
     """Attends to places and to words, each with the help of the other.
 
-        affinity[t, s] = tanh(words[t] · affinity image[s])
-        image_hidden   = tanh(image_weight image + affinityᵀ (words_weight words))
-        words_hidden   = tanh(words_weight words + affinity (image_weight image))
-
-    Weights are a softmax of each hidden layer's scores. The paper names them C, H^v and H^q
-    (equations 3 and 4), and has places and words as columns.
+    It is `jattn.parallel_co_attention` with words as queries and places as keys.
 
     Args:
         mask: True for the words that are there.
     """
-    words = jnp.where(mask[:, None], words, 0.0)
-    # The first product is of one side alone, so where many images share words it is computed once.
-    of_affinity = jnp.einsum("tq,qv->tv", words, params.affinity)
-    affinity = jnp.tanh(jnp.einsum("tv,sv->ts", of_affinity, image))
-    of_image = jnp.einsum("kv,sv->sk", params.image, image)
-    of_words = jnp.einsum("kq,tq->tk", params.words, words)
-    image_hidden = jnp.tanh(of_image + jnp.einsum("ts,tk->sk", affinity, of_words))
-    words_hidden = jnp.tanh(of_words + jnp.einsum("ts,sk->tk", affinity, of_image))
-    image_weights = jattn.softmax((image_hidden @ params.image_score)[None], None)[0]
-    words_weights = jattn.softmax((words_hidden @ params.words_score)[None], mask[None])[0]
-    return CoAttended(image_weights @ image, words_weights @ words, image_weights, words_weights)
+    both = jattn.CoAttentionParams(
+        params.affinity, params.words, params.image, params.words_score, params.image_score
+    )
+    found = jattn.parallel_co_attention(both, words, image, query_valid=mask)
+    return CoAttended(
+        found.key_context, found.query_context, found.key_weights, found.query_weights
+    )

@@ -25,7 +25,7 @@ def stepped(row, dtype):
     names = call._drawn_names
     inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), call.inputs())
     given = dict(zip(names, inputs, strict=True)) | {"mask": jnp.asarray(RAGGED)}
-    if given["initial"].shape == RAGGED.shape[1:]:  # A whole pass ignores what nobody reads.
+    if given["initial"].shape == RAGGED.shape[1:]:  # A whole pass drops the state of unread keys.
         given["initial"] = jnp.where(RAGGED.any(0), given["initial"], 0.0)
     fixed = {n: o for n, o in call.case.options.items() if n not in given and "." not in n}
     of_queries = [n for n in ("query", "mask", "bias", "transition") if n in given]

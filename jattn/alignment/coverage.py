@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from jattn.alignment.over_queries import KeyBias, KeyMask, normalized, one_query, only, over_queries
+from jattn.alignment.in_order import KeyBias, KeyMask, attend_in_order, normalized, one_query, only
+from jattn.alignment.scoring import parts
 from jattn.attention.additive import init_additive
 from jattn.attention.attend import Readable
 from jattn.mechanism import (
@@ -126,10 +127,7 @@ def attend_covered(
     fertility: Float[Array, " s"] | float = 1.0,
 ) -> tuple[Attended, Float[Array, " s"]]:
     """Returns contexts and weights, and the sum of weights, each over the key's fertility."""
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, of.query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
+    query_part, key_part = parts(params, of.query, key)
 
     def weigh(covered, query_part, allowed, bias):
         coverage_part = covered[:, None] * params.coverage_weight[None]
@@ -138,4 +136,4 @@ def attend_covered(
         weights = normalized(scores, allowed, bias, normalizer)
         return weights, covered + weights / fertility
 
-    return over_queries(weigh, initial, query_part, of, of.value)
+    return attend_in_order(weigh, initial, query_part, of, of.value)

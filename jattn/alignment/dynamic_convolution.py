@@ -9,8 +9,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn._options import Positive
+from jattn.alignment.in_order import KeyMask, attend_in_order, normalized, one_query, only
 from jattn.alignment.monotonic import monotonic_start
-from jattn.alignment.over_queries import KeyMask, normalized, one_query, only, over_queries
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, MaskLike, Size, at_least_float32, named_axes, readable
 from jattn.normalizers import softmax
@@ -155,4 +155,4 @@ def _attend(
         weights = normalized(scores, allowed, None, softmax)
         return weights, weights
 
-    return over_queries(weigh, initial, filters, of, of.value)
+    return attend_in_order(weigh, initial, filters, of, of.value)

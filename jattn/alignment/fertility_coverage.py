@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from jattn._options import Positive
 from jattn.alignment.coverage import attend_covered, coverage_start, init_coverage
-from jattn.alignment.over_queries import KeyBias, KeyMask, one_query, only
+from jattn.alignment.in_order import KeyBias, KeyMask, one_query, only
 from jattn.mechanism import (
     Attended,
     Bias,
@@ -118,5 +118,7 @@ def fertility_coverage_step(
     return only(attended), state
 
 
-def _fertility(params, key, most):
+def _fertility(
+    params: FertilityCoverageParams, key: Float[Array, "s k"], most: Positive
+) -> Float[Array, " s"]:
     return most * jax.nn.sigmoid(jnp.einsum("k,sk->s", params.fertility_weight, key))

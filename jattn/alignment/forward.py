@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jattn.alignment.over_queries import KeyBias, KeyMask, one_query, only, over_queries
+from jattn.alignment.in_order import KeyBias, KeyMask, attend_in_order, one_query, only
 from jattn.alignment.scoring import additive_scores
 from jattn.attention.additive import AdditiveParams
 from jattn.attention.attend import Readable
@@ -106,4 +106,4 @@ def _attend(
         weights = parts / jnp.where(total == 0.0, 1.0, total)
         return weights, jnp.where(total == 0.0, previous, weights)
 
-    return over_queries(weigh, initial, (scores, transition), of, of.value)
+    return attend_in_order(weigh, initial, (scores, transition), of, of.value)

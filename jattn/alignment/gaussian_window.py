@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from jattn.alignment.over_queries import KeyMask, attended_with, one_query, only
+from jattn.alignment.in_order import KeyMask, attended_with, one_query, only
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, MaskLike, Size, at_least_float32, named_axes, readable
 

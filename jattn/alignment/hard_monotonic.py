@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jattn.alignment.in_order import KeyBias, KeyMask, attend_in_order, one_query, only
 from jattn.alignment.monotonic import (
     MonotonicParams,
     arrivals,
     monotonic_energies,
     monotonic_start,
 )
-from jattn.alignment.over_queries import KeyBias, KeyMask, one_query, only, over_queries
 from jattn.mechanism import Attended, Bias, MaskLike, at_least_float32, named_axes, readable
 
 
@@ -43,7 +43,7 @@ def hard_monotonic(
     of = readable(query, (key, state), value, mask, bias)
     key, state = of.key
     energy = monotonic_energies(params, of.query, key)
-    return over_queries(chosen, state, energy, of, of.value)[0]
+    return attend_in_order(chosen, state, energy, of, of.value)[0]
 
 
 @named_axes
@@ -65,7 +65,7 @@ def hard_monotonic_step(
     """
     of = one_query(query, key, value, mask, bias)
     energy = monotonic_energies(params, of.query, of.key)
-    attended, state = over_queries(chosen, state, energy, of, of.value)
+    attended, state = attend_in_order(chosen, state, energy, of, of.value)
     return only(attended), state
 
 

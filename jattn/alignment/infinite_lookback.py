@@ -5,9 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jattn.alignment.mocha import MochaParams
-from jattn.alignment.monotonic import expected, monotonic_energies, monotonic_start
-from jattn.alignment.over_queries import (
+from jattn.alignment.in_order import (
     KeyBias,
     KeyMask,
     attended_with,
@@ -15,6 +13,8 @@ from jattn.alignment.over_queries import (
     only,
     weights_in_order,
 )
+from jattn.alignment.mocha import MochaParams
+from jattn.alignment.monotonic import expected, monotonic_energies, monotonic_start
 from jattn.alignment.recurrence import recurrence
 from jattn.alignment.scoring import additive_scores
 from jattn.attention.attend import Readable

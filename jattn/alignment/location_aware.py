@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from jattn.alignment.over_queries import KeyBias, KeyMask, normalized, one_query, only, over_queries
+from jattn.alignment.in_order import KeyBias, KeyMask, attend_in_order, normalized, one_query, only
+from jattn.alignment.scoring import parts
 from jattn.attention.additive import init_additive
 from jattn.attention.attend import Readable
 from jattn.mechanism import (
@@ -130,10 +131,7 @@ def _attend(
     key: Float[Array, "s k"],
     normalizer: Normalizer,
 ) -> tuple[Attended, Float[Array, " s"]]:
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, of.query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
+    query_part, key_part = parts(params, of.query, key)
     taps = params.filter.shape[1]
     places = jnp.arange(taps)[:, None] + jnp.arange(key.shape[0])[None]
 
@@ -146,4 +144,4 @@ def _attend(
         weights = normalized(scores, allowed, bias, normalizer)
         return weights, weights
 
-    return over_queries(weigh, initial, query_part, of, of.value)
+    return attend_in_order(weigh, initial, query_part, of, of.value)

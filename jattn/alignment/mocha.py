@@ -8,20 +8,20 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from jattn.alignment.monotonic import (
-    MonotonicParams,
-    expected,
-    init_monotonic,
-    monotonic_energies,
-    monotonic_start,
-)
-from jattn.alignment.over_queries import (
+from jattn.alignment.in_order import (
     KeyBias,
     KeyMask,
     attended_with,
     one_query,
     only,
     weights_in_order,
+)
+from jattn.alignment.monotonic import (
+    MonotonicParams,
+    expected,
+    init_monotonic,
+    monotonic_energies,
+    monotonic_start,
 )
 from jattn.alignment.scoring import additive_scores
 from jattn.attention.additive import AdditiveParams, init_additive

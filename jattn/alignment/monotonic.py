@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from jattn.alignment.over_queries import KeyBias, KeyMask, one_query, only, over_queries
+from jattn.alignment.in_order import KeyBias, KeyMask, attend_in_order, one_query, only
 from jattn.alignment.recurrence import recurrence
+from jattn.alignment.scoring import hidden_of_pairs
 from jattn.attention.additive import init_additive
 from jattn.mechanism import (
     Attended,
@@ -91,7 +92,7 @@ def monotonic(
     of = readable(query, (key, state), value, mask, bias)
     key, state = of.key
     energy = monotonic_energies(params, of.query, key)
-    return over_queries(expected, state, energy, of, of.value)[0]
+    return attend_in_order(expected, state, energy, of, of.value)[0]
 
 
 @named_axes
@@ -119,7 +120,7 @@ def monotonic_step(
     """
     of = one_query(query, key, value, mask, bias)
     energy = monotonic_energies(params, of.query, of.key)
-    attended, state = over_queries(expected, state, energy, of, of.value)
+    attended, state = attend_in_order(expected, state, energy, of, of.value)
     return only(attended), state
 
 
@@ -129,11 +130,7 @@ def monotonic_energies(
     params: MonotonicParams, query: Float[Array, "t q"], key: Float[Array, "s k"]
 ) -> Float[Array, "t s"]:
     """Returns the energy of stopping for each pair; a score weight of zeros gives the offset."""
-    query_part = jnp.einsum("pq,tq->tp", params.query_weight, query)
-    key_part = jnp.einsum("pk,sk->sp", params.key_weight, key)
-    if params.bias is not None:
-        key_part = key_part + params.bias[None]
-    hidden = jnp.tanh(query_part[:, None] + key_part[None])
+    hidden = hidden_of_pairs(params, query, key)
     square = (params.score_weight**2).sum()
     direction = params.score_weight / jnp.sqrt(jnp.where(square == 0.0, 1.0, square))
     return params.gain * jnp.einsum("p,tsp->ts", direction, hidden) + params.offset

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from jattn.alignment.gaussian_window import windows
-from jattn.alignment.over_queries import KeyMask, one_query, only
+from jattn.alignment.in_order import KeyMask, one_query, only
 from jattn.alignment.softplus import softplus
 from jattn.attention.attend import Readable
 from jattn.mechanism import Attended, MaskLike, Size, at_least_float32, named_axes, readable

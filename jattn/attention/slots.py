@@ -12,6 +12,7 @@ from jattn._precision import at_least_float32
 from jattn.attention.over_queries import over_queries
 from jattn.masks.visible import only
 from jattn.normalizers import softmax
+from jattn.normalizers.both_axes import weights_of_shares
 
 
 class SlotAttended(NamedTuple):
@@ -58,8 +59,6 @@ def slot_attention(
     scores = named_value(jnp.einsum("tk,sk->ts", query * factor, key), "score/scores")
     kept = None if valid is None else jnp.broadcast_to(jnp.asarray(valid)[None], scores.shape)
     shares = named_value(over_queries(softmax)(scores, kept), "weight/shares")
-    parts = shares + epsilon if kept is None else jnp.where(kept, shares + epsilon, 0.0)
-    total = parts.sum(-1, keepdims=True)
-    weights = named_value(parts / jnp.where(total == 0.0, 1.0, total), "weight/weights")
+    weights = named_value(weights_of_shares(shares, kept, epsilon), "weight/weights")
     context = named_value(jnp.einsum("ts,sv->tv", weights, value), "decode/context")
     return SlotAttended(context, weights, shares)

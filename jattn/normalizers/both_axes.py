@@ -29,9 +29,17 @@ def slot_softmax(scores: Scores, mask: Allowed = None, *, epsilon: NotNegative =
         ValueError: if scores and mask disagree about an axis, or the mask is not boolean.
     """
     mask, scores = counted(scores, mask)
-    shares = jnp.where(mask, jnp.exp(_normalized(scores, mask, axis=0)) + epsilon, 0.0)
-    total = shares.sum(1, keepdims=True)
-    return shares / jnp.where(total == 0.0, 1.0, total)
+    return weights_of_shares(jnp.exp(_normalized(scores, mask, axis=0)), mask, epsilon)
+
+
+def weights_of_shares(
+    shares: Weights, mask: Bool[Array, "t s"] | None, epsilon: NotNegative
+) -> Weights:
+    """Returns the shares that queries have of each key, plus epsilon, over their sum in a row."""
+    parts = shares + epsilon
+    parts = parts if mask is None else jnp.where(mask, parts, 0.0)
+    total = parts.sum(1, keepdims=True)
+    return parts / jnp.where(total == 0.0, 1.0, total)
 
 
 @named_axes

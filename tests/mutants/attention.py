@@ -414,8 +414,8 @@ MUTANTS = (
     Mutant(
         "slots whose shares are taken over the keys",
         BOTH,
-        "_normalized(scores, mask, axis=0)) + epsilon",
-        "_normalized(scores, mask, axis=1)) + epsilon",
+        "_normalized(scores, mask, axis=0)), mask, epsilon",
+        "_normalized(scores, mask, axis=1)), mask, epsilon",
         VALUE,
         "slot_softmax",
     ),
@@ -611,9 +611,9 @@ MUTANTS = (
     ),
     Mutant(
         "an epsilon of padded keys",
-        "jattn.attention.slots",
-        "jnp.where(kept, shares + epsilon, 0.0)",
-        "shares + epsilon",
+        BOTH,
+        "parts if mask is None else jnp.where(mask, parts, 0.0)",
+        "parts",
         VALUE,
         "slot_attention",
     ),

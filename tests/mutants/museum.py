@@ -49,13 +49,13 @@ REPORTS = {
     ),
     "unread values left as they are": Report(
         "Dao-AILab/flash-attention#1745",
-        "values past the length of a cache are multiplied by a weight of 0 and not left out",
+        "values past the length of a cache have a weight of 0, by which they are multiplied",
         "0 times NaN is NaN: memory that was never written shows in the output",
     ),
     "unread keys left as they are": Report(
         "pytorch/pytorch#101967",
-        "the mask is added to scores that were computed from masked keys",
-        "a masked key of 1e10 changes nothing, a masked key of NaN makes the output NaN",
+        "scores are computed from all keys, and the mask is added to them",
+        "a masked key of 1e10 changes nothing, but one of NaN makes the output NaN",
     ),
     "scores in half precision": Report(
         "Stability-AI/stablediffusion#89",

@@ -17,7 +17,7 @@ KeyBias = Float[Array, " s"] | None
 Weigh = Callable[[Any, Any, KeyMask, KeyBias], tuple[Float[Array, " s"], Any]]
 
 
-def over_queries(
+def attend_in_order(
     weigh: Weigh, state: Any, query: Any, of: Readable, value: Float[Array, "s v"]
 ) -> tuple[Attended, Any]:
     """Returns contexts and weights of all queries in order, and the state after the last.
