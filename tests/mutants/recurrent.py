@@ -336,8 +336,8 @@ MUTANTS = (
     Mutant(
         "attention before the step",
         LUONG,
-        "read(hidden[None], state.position)",
-        "read(state.hidden[None], state.position)",
+        "read_one(read, hidden, state.position",
+        "read_one(read, state.hidden, state.position",
         EQUATIONS,
         given={"order": "luong feeding"},
     ),

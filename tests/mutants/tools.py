@@ -251,7 +251,7 @@ MUTANTS = (
     ),
     Mutant(
         "errors without a unit",
-        "jattn.__main__",
+        "jattn.descriptions",
         "unit = ROUNDING[dtype]",
         "unit = 1.0",
         "test_command.test_errors_are_in_units_of_rounding",
