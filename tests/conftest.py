@@ -6,12 +6,17 @@ The parameters are `mechanism`, each `call` of each mechanism, the `hardest` cal
 import functools
 import gc
 import os
+import sys
 from pathlib import Path
 
 import jax
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+# Planted mistakes import the package hundreds of times, and dozens of tests start processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 try:
     from compiled import representatives
