@@ -17,8 +17,7 @@ import numpy as np
 import jattn
 from experiments import both_themes, command
 from jattn.atomic import write_atomically
-from jattn.catalog import MECHANISMS, Mechanism
-from jattn.catalog.row import CaseCall, case
+from jattn.catalog import MECHANISMS, CaseCall, Mechanism, case
 from jattn.plots import save
 
 if TYPE_CHECKING:
