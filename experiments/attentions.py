@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 import jattn
+from jattn import alignment
 
 Attention = Callable[[Any, jattn.Memory], Callable[..., jattn.Attended]]
 
@@ -75,6 +76,11 @@ def local(mechanism: Callable[..., Any]) -> Callable[[Sizes], Attention]:
     )
 
 
+def in_order(step: Callable[..., Any], start: Callable[..., Any]) -> Callable[[Sizes], Attention]:
+    attention = jattn.read_in_order(step, start=start)
+    return lambda sizes: attention
+
+
 def init_general(rng: Key[Array, ""], sizes: Sizes) -> jattn.GeneralParams:
     return jattn.init_general(rng, query_size=sizes.query, key_size=sizes.key)
 
@@ -103,6 +109,12 @@ def init_multi_head(rng: Key[Array, ""], sizes: Sizes) -> jattn.MultiHeadParams:
         key_size=sizes.key,
         head_size=sizes.query // sizes.heads,
         output_size=sizes.key,
+    )
+
+
+def init_aligned(init: Callable[..., Any]) -> Callable[[Key[Array, ""], Sizes], Any]:
+    return lambda rng, sizes: init(
+        rng, query_size=sizes.query, key_size=sizes.key, units=sizes.score_units
     )
 
 
@@ -143,5 +155,17 @@ ATTENTIONS: dict[str, Mechanism] = {
     "location-based": Mechanism(plain(jattn.location_based_attention), init_location_based),
     "local-monotonic": Mechanism(local(jattn.local_monotonic_attention), init_local_monotonic),
     "local-predictive": Mechanism(local(jattn.local_predictive_attention), init_local_predictive),
+    "location-aware": Mechanism(
+        in_order(alignment.location_aware_step, alignment.location_aware_start),
+        init_aligned(alignment.init_location_aware),
+    ),
+    "coverage": Mechanism(
+        in_order(alignment.coverage_step, alignment.coverage_start),
+        init_aligned(alignment.init_coverage),
+    ),
+    "monotonic": Mechanism(
+        in_order(alignment.monotonic_step, alignment.monotonic_start),
+        init_aligned(alignment.init_monotonic),
+    ),
     "causal-window": Mechanism(lambda sizes: partial(read_recent, left=2 * sizes.half_width)),
 }

@@ -1,6 +1,7 @@
 """The main job in a few steps: its files, its learning and its mistakes."""
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 from experiments import dictionary as dictionaries
 from experiments.archive import DataError
 from experiments.pronunciation import __main__ as command
-from experiments.pronunciation import data, evaluation, report, train
+from experiments.pronunciation import alignments, data, evaluation, report, train
 from experiments.pronunciation.config import ATTENTIONS, Config
 from jattn import training
 
@@ -119,6 +120,25 @@ def test_a_run_of_no_steps_has_no_curve(tmp_path, monkeypatch):
     assert list(report.draw(tmp_path)) == [f"wrote {tmp_path / name}" for name in names]
 
 
+def test_mechanisms_are_compared_on_words_of_other_lengths(
+    dictionary, tmp_path, monkeypatch, capsys
+):
+    sizes = {"units": 8, "decoder_units": 8, "score_units": 4, "embedding_size": 4}
+    small = partial(Config, **sizes, batch_size=32, buckets=1)
+    monkeypatch.setattr(alignments, "Config", small)
+    options = ["--attentions", "monotonic", "--seeds", "2", "--steps", "2", "--longest", "6"]
+    options += ["--out", str(tmp_path)]
+    assert alignments.main(options) == 0
+    printed = capsys.readouterr().out
+    assert "monotonic, seed 1" in printed
+    assert "words, 7 letters and more" in printed
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert all(run["longer"]["count"] > 0 for run in record["runs"]["monotonic"])
+    monkeypatch.setattr(alignments, "run", None)  # What is finished is not trained again.
+    assert alignments.main([*options, "--resume"]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["tables"] == record["tables"]
+
+
 def test_weights_of_several_heads_are_averaged(dictionary):
     config = Config(attention="multi-head", units=8, decoder_units=8)
     params = jax.eval_shape(lambda: train.model.init(jax.random.key(0), config, 12))
@@ -155,6 +175,7 @@ def test_bad_options_and_files_exit_with_2_and_one_line(dictionary, tmp_path, ca
         return error
 
     assert "--batch-size is 0" in complaint("--batch-size", "0")
+    assert "--longest is 2: no word" in complaint(*SMALL, "--longest", "2")
     assert "--tested is 90,000, expected at most" in complaint(*SMALL, "--tested", "90000")
     assert "attention dot: the decoder has 16 units, expected 32" in complaint(
         *SMALL, "--attention", "dot"

@@ -8,7 +8,7 @@ from experiments.command import option
 # Those that fit sources of any length and decoders of any size, in the order of `--help`.
 ATTENTIONS = (
     "none", "dot", "scaled-dot-product", "general", "concat", "additive", "location-based",
-    "local-monotonic", "local-predictive", "multi-head",
+    "local-monotonic", "local-predictive", "multi-head", "location-aware", "coverage", "monotonic",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ class Config:
         "stem: words of one stem stay together; word: drawn at random, as in the literature",
         choices=("stem", "word"),
     )
+    longest: int = option(34, "letters of the longest word in training")
     embedding_size: int = option(64, "features of a letter and of a phone")
     units: int = option(128, "units of the encoder in each direction")
     layers: int = option(1, "layers of the encoder")

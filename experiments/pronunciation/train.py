@@ -2,8 +2,10 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +17,7 @@ from experiments.pronunciation import model
 from experiments.pronunciation.config import Config
 from experiments.pronunciation.data import spell, tokens_of
 from experiments.pronunciation.errors_table import errors_table
-from experiments.pronunciation.evaluation import errors, pronounce
+from experiments.pronunciation.evaluation import Pronounced, errors, pronounce
 from experiments.weights import load_config
 from jattn import training
 
@@ -47,6 +49,10 @@ def run(
     dictionary = read_dictionary()
     words = split(list(dictionary.pronunciations), config.split)
     check_count("tested", tested, len(words["test"]), "test words")
+    for part in ("train", "valid"):
+        words[part] = [word for word in words[part] if len(word) <= config.longest]
+        if not words[part]:
+            raise ValueError(f"--longest is {config.longest}: no word in training is that short")
     batches = examples(dictionary, words["train"], config)
     rng = jax.random.key(config.seed, impl="rbg")  # Much faster than the default on a CPU.
     init_rng, train_rng = jax.random.split(rng)
@@ -86,6 +92,7 @@ def run(
     figures = {
         "config": dataclasses.asdict(config),
         "test": wrong._asdict(),
+        "test_longer": errors_of_longer(pronounced, dictionary, config.longest),
         "test_words": len(pronounced),
         "standard_error": training.standard_error(wrong.words, len(pronounced)),
         "weights": sum(leaf.size for leaf in jax.tree.leaves(params)),
@@ -104,6 +111,23 @@ def run(
     )
     results.write(out / "results.json", record)
     return record
+
+
+def errors_of_longer(
+    pronounced: Sequence[Pronounced], dictionary: Dictionary, longest: int
+) -> dict[str, Any] | None:
+    """Returns the errors on words longer than those in training, None if there are no such words.
+
+    The other entries are those of the words that are not longer.
+    """
+    longer = [said for said in pronounced if len(said.word) > longest]
+    others = [said for said in pronounced if len(said.word) <= longest]
+    if not longer or not others:
+        return None
+    return {
+        "longer": errors(longer, dictionary)._asdict() | {"count": len(longer)},
+        "others": errors(others, dictionary)._asdict() | {"count": len(others)},
+    }
 
 
 def examples(dictionary: Dictionary, words: list[str], config: Config) -> training.BucketedBatches:
