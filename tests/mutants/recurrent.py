@@ -23,6 +23,8 @@ SAMPLES = "test_search.test_samples_are_of_the_distribution_that_temperature_top
 SHARDED = "test_sharding.test_a_mesh_of_one_device_has_shardings_too"
 REFUSED = "test_search.test_bad_arguments_are_named_with_the_function_that_was_called"
 UNROLL = "jattn.recurrent.unroll"
+GRU_STATES = "jattn.recurrent.gru_states"
+LSTM = "jattn.recurrent.lstm"
 STEPS = "jattn.recurrent.steps"
 STATES = "jattn.recurrent.states"
 RESET_AFTER = """\
@@ -179,7 +181,7 @@ MUTANTS = (
     ),
     Mutant(
         "outputs in the padding of a sequence",
-        UNROLL,
+        GRU_STATES,
         "        outputs = jnp.where(valid[:, None], outputs, 0.0)\n",
         "        pass\n",
         VALUE,
@@ -187,7 +189,7 @@ MUTANTS = (
     ),
     Mutant(
         "the padding reversed too",
-        UNROLL,
+        GRU_STATES,
         "    after_steps = states(",
         "    valid = valid[::-1] if reverse[0] and valid is not None else valid\n"
         "    after_steps = states(",
@@ -195,10 +197,43 @@ MUTANTS = (
         "gru",
     ),
     Mutant(
+        "gates of an LSTM in the order input, output, candidate, forget",
+        LSTM,
+        "for gate in (0, 1, 3))",
+        "for gate in (0, 3, 1))",
+        VALUE,
+        "lstm_cell",
+    ),
+    Mutant(
+        "an LSTM whose output is not squashed",
+        LSTM,
+        "LSTMState(output * jnp.tanh(cell), cell)",
+        "LSTMState(output * cell, cell)",
+        VALUE,
+        "lstm_cell",
+    ),
+    Mutant(
+        "a memory cell that is squashed",
+        LSTM,
+        "LSTMState(output * jnp.tanh(cell), cell)",
+        "LSTMState(output * jnp.tanh(cell), jnp.tanh(cell))",
+        VALUE,
+        "lstm",
+        call=0,
+    ),
+    Mutant(
+        "padding that moves the memory cell",
+        UNROLL,
+        "jnp.where(valid, new, old), new, state)",
+        "jnp.where(valid | (new is not output_of(state)), new, old), new, state)",
+        VALUE,
+        "lstm",
+    ),
+    Mutant(
         "padding that moves the state of a cell of one's own",
         UNROLL,
-        "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
-        "return new, jnp.where(valid, new, 0.0)",
+        "return kept, jnp.where(valid, output_of(new), 0.0)",
+        "return new, jnp.where(valid, output_of(new), 0.0)",
         OWN_CELL,
     ),
     Mutant(
@@ -211,8 +246,8 @@ MUTANTS = (
     Mutant(
         "outputs in the padding of a cell of one's own",
         UNROLL,
-        "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
-        "return jnp.where(valid, new, hidden), new",
+        "return kept, jnp.where(valid, output_of(new), 0.0)",
+        "return kept, output_of(new)",
         OWN_CELL,
     ),
     Mutant(
@@ -328,8 +363,8 @@ MUTANTS = (
     Mutant(
         "logits past the target",
         BAHDANAU,
-        "rows, 0.0)",
-        "rows, rows)",
+        "zero_padding(rows, length)[0]",
+        "rows",
         TARGETS,
         given={"order": "luong", "kind": "general"},
     ),
