@@ -208,6 +208,8 @@ from jattn.recurrent.stacked import stacked as stacked
 from jattn.recurrent.stacked import stacked_gru as stacked_gru
 from jattn.recurrent.unroll import Unrolled as Unrolled
 from jattn.recurrent.unroll import unroll as unroll
+from jattn.recurrent.zoneout import ZoneoutState as ZoneoutState
+from jattn.recurrent.zoneout import zoneout as zoneout
 from jattn.search.beam import SearchResult as SearchResult
 from jattn.search.sampling import sample as sample
 from jattn.search.searches import beam_search as beam_search

@@ -1,6 +1,6 @@
 """Mistakes planted in cells, unrolling, encoder, decoders, searches and sampling."""
 
-from mutants.mutant import OWN_CELL, VALUE, Mutant
+from mutants.mutant import LAW, OWN_CELL, VALUE, Mutant
 
 CELLS = "jattn.recurrent.cells"
 PADDING = "jattn.recurrent.padding"
@@ -222,10 +222,42 @@ MUTANTS = (
         call=0,
     ),
     Mutant(
+        "zoneout that keeps what it should replace",
+        "jattn.recurrent.zoneout",
+        "rate * old + (1.0 - rate) * new",
+        "(1.0 - rate) * old + rate * new",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
+        "draws of zoneout that replace what they should keep",
+        "jattn.recurrent.zoneout",
+        "old.shape), old, new)",
+        "old.shape), new, old)",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
+        "a bias of Haiku's forget gate as it is",
+        "jattn.convert.lstm",
+        "    bias[FORGET] += 1\n",
+        "    bias[FORGET] += 0\n",
+        "test_convert.test_an_lstm_computes_the_same_in_the_equations_of_its_library",
+        given={"library": "haiku"},
+    ),
+    Mutant(
+        "gates of ONNX in the order of PyTorch",
+        "jattn.convert.lstm",
+        'joined(array, "iofg", LSTM)',
+        'joined(array, "ifgo", LSTM)',
+        "test_convert.test_an_lstm_computes_the_same_in_the_equations_of_its_library",
+        given={"library": "onnx"},
+    ),
+    Mutant(
         "padding that moves the memory cell",
         UNROLL,
         "jnp.where(valid, new, old), new, state)",
-        "jnp.where(valid | (new is not output_of(state)), new, old), new, state)",
+        "jnp.where(valid, new, old) if old is output_of(state) else new, new, state)",
         VALUE,
         "lstm",
     ),
@@ -286,8 +318,8 @@ MUTANTS = (
     Mutant(
         "dropout of the first layer's inputs",
         STACKED,
-        "        if index and dropout_rate:\n",
-        "        if dropout_rate:\n",
+        "        if index and rates[0]:\n",
+        "        if rates[0]:\n",
         "test_recurrent.test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key",
     ),
     Mutant(
