@@ -230,6 +230,14 @@ MUTANTS = (
         "zoneout_at_its_ends_is_the_cell_or_nothing",
     ),
     Mutant(
+        "zoneout whose output is the cell's own",
+        "jattn.recurrent.zoneout",
+        "            return jax.tree.map(mean, rates, old, new)\n",
+        "            return jax.tree.map(mean, rates, old, new)._replace(hidden=new.hidden)\n",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
         "draws of zoneout that replace what they should keep",
         "jattn.recurrent.zoneout",
         "old.shape), old, new)",
