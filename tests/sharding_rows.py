@@ -153,7 +153,9 @@ def recurrent_rows() -> Iterator[Row]:
     lstm = lambda params, inputs, valid: jattn.bidirectional(
         jattn.lstm_cell, params, inputs, valid=valid
     )
-    yield mapped("bidirectional lstm", lstm, both_lstm, inputs, VALID, axes=".bb")
+    yield mapped(
+        "bidirectional lstm", lstm, both_lstm, inputs, VALID, axes=".bb", adds_up_in_loops=True
+    )
     yield mapped("bidirectional_gru", bidirectional, both, inputs, VALID, axes=".bb")
     yield mapped("stacked_gru", stacked, layers, inputs, LENGTHS, SEEDS, axes=".bbb")
     yield mapped("attentive_gru", tag, tagger, draw_tokens(BATCH, S), VALID, axes=".bb")

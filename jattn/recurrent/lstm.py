@@ -128,4 +128,5 @@ def lstm(
         (length, valid),
         (hidden_scale,),
         reverse=(reverse,),
+        known=cell is lstm_cell,
     )[0]

@@ -97,7 +97,7 @@ def directions(
 
     Args:
         function: the public function's name, for error messages.
-        known: whether the parameters are a GRU's and their sizes have been checked.
+        known: whether it is known that the cell returns a state of the form of its own.
     """
     initial = tuple(
         varying_as(
