@@ -46,9 +46,9 @@ def named_axes(function: Function) -> Function:
 
     Axes come from the annotations (`Float[Array, "t q"]`), also those of a NamedTuple's fields
     (`params.query_weight`). A digit is a fixed size, `q+k` the sum of two named ones, and `*b` in
-    front any number of axes. Only shapes and dtypes are read, so under `jax.jit` the check costs
-    nothing after tracing. Options are checked by their annotations too (`check_options`), and so
-    are classes of parameters and unknown arguments.
+    front, or `*i` at the end, any number of axes. Only shapes and dtypes are read, so under
+    `jax.jit` the check costs nothing after tracing. Options are checked by their annotations too
+    (`check_options`), and so are classes of parameters and unknown arguments.
     """
     return _checked(function, fields=True)
 
@@ -209,6 +209,8 @@ def _fits(axes: tuple[str, ...], shape: tuple, sizes: dict, path: str) -> bool:
         return True
     if axes and axes[0].startswith("*") and len(shape) >= len(axes) - 1:
         axes, shape = axes[1:], shape[len(shape) - len(axes) + 1 :]
+    elif axes and axes[-1].startswith("*") and len(shape) >= len(axes) - 1:
+        axes, shape = axes[:-1], shape[: len(axes) - 1]
     if len(axes) != len(shape):
         return False
     for axis, size in zip(axes, shape, strict=True):

@@ -14,6 +14,7 @@ OTHERS |= {"training"}
 NAMESPACES = {"alignment", "biases", "images", "linear"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
+PARTS |= {"bidirectional", "stacked", "unroll"}
 REGENERATE = "run `python -m jattn list --markdown docs/mechanisms.md`"
 
 

@@ -147,6 +147,15 @@ def recurrent_rows() -> Iterator[Row]:
     yield mapped(
         "gru of one's own cell", of_own_cell, one, inputs, VALID, axes=".bb", adds_up_in_loops=True
     )
+    both_lstm = params_of(
+        jattn.init_bidirectional, init_cell=jattn.init_lstm, input_size=D, units=UNITS
+    )
+    lstm = lambda params, inputs, valid: jattn.bidirectional(
+        jattn.lstm_cell, params, inputs, valid=valid
+    )
+    yield mapped(
+        "bidirectional lstm", lstm, both_lstm, inputs, VALID, axes=".bb", adds_up_in_loops=True
+    )
     yield mapped("bidirectional_gru", bidirectional, both, inputs, VALID, axes=".bb")
     yield mapped("stacked_gru", stacked, layers, inputs, LENGTHS, SEEDS, axes=".bbb")
     yield mapped("attentive_gru", tag, tagger, draw_tokens(BATCH, S), VALID, axes=".bb")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jattn
-from jattn import BidirectionalGRUParams, GRUParams, MultiHeadParams, convert
+from jattn import BidirectionalGRUParams, GRUParams, LSTMParams, MultiHeadParams, convert
 from jattn.testing import assert_close
 
 INPUTS, N = 3, 5
@@ -169,6 +169,123 @@ def test_layers_of_torch(both):
         same_bits(weights[name.replace("_l0", "_l2")], array)
 
 
+def lstm_gates(sums, order, c, forget_bias=0.0):
+    """The next output from the gates' arguments, which stand in the order of the letters."""
+    gates = dict(zip(order, np.split(sums, 4), strict=True))
+    forget = sigmoid(gates["f"] + forget_bias)
+    c = forget * c + sigmoid(gates["i"]) * np.tanh(gates["g"])
+    return sigmoid(gates["o"]) * np.tanh(c), c
+
+
+def flax_lstm_sums(forget):
+    def sums(w, x, h):
+        names = [("ii", "hi"), (forget, "hf"), ("ig", "hg"), ("io", "ho")]
+        parts = [x @ w[i]["kernel"] + h @ w[j]["kernel"] + w[j]["bias"] for i, j in names]
+        return np.concatenate(parts)
+
+    return sums
+
+
+def onnx_lstm_sums(w, x, h):
+    return w["W"][0] @ x + w["R"][0] @ h + sum(np.split(w["B"][0], 2))
+
+
+# The gates' arguments in the names of each library, their order, and what is added to forget.
+LSTMS = {
+    "torch": (
+        lambda w, x, h: (
+            (w["weight_ih_l0"] @ x + w["bias_ih_l0"]) + (w["weight_hh_l0"] @ h + w["bias_hh_l0"])
+        ),
+        "ifgo",
+        0,
+    ),
+    "keras": (
+        lambda w, x, h: x @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"],
+        "ifgo",
+        0,
+    ),
+    "linen": (flax_lstm_sums("if"), "ifgo", 0),
+    "nnx": (flax_lstm_sums("if_"), "ifgo", 0),
+    "equinox": (lambda w, x, h: w["weight_ih"] @ x + w["weight_hh"] @ h + w["bias"], "ifgo", 0),
+    "haiku": (
+        lambda w, x, h: np.concatenate([x, h]) @ w["linear"]["w"] + w["linear"]["b"],
+        "igfo",
+        1,
+    ),
+    "onnx": (onnx_lstm_sums, "iofg", 0),
+}
+
+
+def draw_lstm(inputs=INPUTS, seed=0):
+    normal: Any = np.random.default_rng(seed).standard_normal
+    return LSTMParams(*map(normal, ((4, N, inputs), (4, N, N), (4, N), (4, N))))
+
+
+@pytest.mark.parametrize("library", LSTMS)
+def test_an_lstm_computes_the_same_in_the_equations_of_its_library(library):
+    sums, order, forget_bias = LSTMS[library]
+    step = lambda w, x, state: lstm_gates(sums(w, x, state[0]), order, state[1], forget_bias)
+    x, h, c = np.random.default_rng(1).standard_normal((3, N))
+    x, state = x[:INPUTS], jattn.LSTMState(h, c)
+    to, read = named("lstm", "to", library), named("lstm", "from", library)
+    params = draw_lstm()
+    weights = to(params)
+    assert_close(step(weights, x, state), tuple(jattn.lstm_cell(params, state, x)), 1e-14)
+    theirs = redrawn(weights)
+    of_theirs = tuple(jattn.lstm_cell(read(theirs), state, x))
+    assert_close(of_theirs, step(theirs, x, state), 1e-14)
+    if library == "haiku":  # Adding 1 to a bias rounds.
+        assert_close(to(read(theirs)), theirs, 1e-15)
+    else:
+        same_bits(to(read(theirs)), theirs)
+    if library in ("torch", "onnx"):
+        same_bits(read(weights), params)
+
+
+def test_layers_and_directions_of_an_lstm_of_torch():
+    layers = tuple(
+        jattn.BidirectionalParams(draw_lstm(size, 2 * k), draw_lstm(size, 2 * k + 1))
+        for k, size in enumerate((INPUTS, 2 * N))
+    )
+    weights = convert.stacked_lstm_to_torch(layers)
+    assert len(weights) == 16
+    same_bits(convert.stacked_lstm_from_torch(weights), layers)
+    first = convert.bidirectional_lstm_to_torch(layers[0])
+    same_bits({name: weights[name] for name in first}, first)
+    same_bits(convert.bidirectional_lstm_from_torch(first), layers[0])
+    cell = {f"a.{name}": x for name, x in convert.lstm_cell_to_torch(layers[0].forward).items()}
+    same_bits(convert.lstm_cell_from_torch(cell, prefix="a."), layers[0].forward)
+    stack = (draw_lstm(), draw_lstm(N, 1))
+    same_bits(convert.stacked_lstm_from_torch(convert.stacked_lstm_to_torch(stack)), stack)
+
+
+def test_biases_that_an_lstm_lacks_are_zero():
+    for library, bias in (("torch", "bias_ih_l0"), ("keras", "bias"), ("equinox", "bias")):
+        weights = named("lstm", "to", library)(draw_lstm())
+        del weights[bias]
+        assert not named("lstm", "from", library)(weights).input_bias.any()
+    weights = convert.lstm_to_onnx(draw_lstm())
+    del weights["B"]
+    assert not convert.lstm_from_onnx(weights).hidden_bias.any()
+
+
+def test_real_modules_of_flax_and_torch_compute_the_same_lstm():
+    """Flax's state is the memory cell and the output, PyTorch's the output and the memory cell."""
+    x, h, c = np.random.default_rng(2).standard_normal((3, N)).astype("float32")
+    x, params = x[:INPUTS], jax.tree.map(np.float32, draw_lstm())
+    expected = jattn.lstm_cell(params, jattn.LSTMState(h, c), x)
+    linen = pytest.importorskip("flax.linen")
+    weights = {"params": convert.lstm_to_linen(params)}
+    (cell, hidden), _ = linen.LSTMCell(N).apply(weights, (c, h), x)
+    assert_close((hidden, cell), tuple(expected), 1e-6)
+    torch = pytest.importorskip("torch")
+    module = torch.nn.LSTMCell(INPUTS, N)
+    state = {name: torch.tensor(x) for name, x in convert.lstm_cell_to_torch(params).items()}
+    module.load_state_dict(state)
+    found = module(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
+    assert_close(tuple(part.detach().numpy() for part in found), tuple(expected), 1e-6)
+
+
 H, E, D, K = 2, 3, 6, 5  # Sizes that every library can hold; D is H * E.
 T, S = 7, 4
 
@@ -326,6 +443,15 @@ REFUSALS = {
     ),
     "bidirectional_gru_to_keras: input_weight has shape (3, 5, 4), expected (3, n, i) with n=5": (
         lambda: convert.bidirectional_gru_to_keras(BOTH._replace(backward=draw_gru("", 4)))
+    ),
+    "lstm_to_keras: params is a GRUParams, expected LSTMParams": (
+        lambda: convert.lstm_to_keras(draw_gru())  # type: ignore[arg-type]
+    ),
+    "lstm_from_haiku: linear/w has shape (3, 20), expected rows of 5 units too": (
+        lambda: convert.lstm_from_haiku({"linear": {"w": np.ones((3, 20)), "b": np.ones(20)}})
+    ),
+    "bidirectional_lstm_to_torch: params is a BidirectionalGRUParams, expected Bidirectional": (
+        lambda: convert.bidirectional_lstm_to_torch(BOTH)  # type: ignore[arg-type]
     ),
     "bidirectional_gru_from_linen: has forward_rnn, expected forward_rnn/cell, backward_rnn/cell": (
         lambda: convert.bidirectional_gru_from_linen({"forward_rnn": {"cell": {}}})

@@ -12,7 +12,7 @@ from compiled import assert_same_bits
 import jattn
 from jattn import alignment, masks, testing
 from jattn.oracle.attention.additive import additive_attention as additive_oracle
-from jattn.oracle.recurrent import cells
+from jattn.oracle.recurrent import cells, lstm
 
 N, WORDS = 6, 11
 RNG = np.random.default_rng(0)
@@ -126,10 +126,11 @@ POSITIONAL: dict[str, Any] = {
 }
 
 
-def decoder(order, kind) -> Any:
+def decoder(order, kind, **given) -> Any:
     """The parameters and the functions of one decoder: start, step, decode."""
     own, attend = reading(kind)
     sizes = {"words": WORDS, "embedding_size": 5, "units": N, "value_size": N, "summary_size": N}
+    sizes |= given
     if order == "bahdanau":
         params = drawn(jattn.init_bahdanau_decoder, **sizes, attention=own)
         decode = partial(jattn.bahdanau_decode, attention=attend)
@@ -204,6 +205,57 @@ def test_R3_a_target_is_decoded_by_the_equations_of_the_paper(order):
     testing.assert_close(decoded, (np.array(logits), np.array(weights)), 1e-13)
 
 
+OF_LSTM = {"cell": jattn.lstm_cell}
+
+
+@pytest.mark.parametrize("order", ["bahdanau", "luong", "luong feeding"])
+def test_R3_decoders_with_an_lstm_are_decoded_by_the_equations_of_the_paper(order):
+    """As above; the memory cell starts at zero and is part of the state that a step returns."""
+    params, attend, start, step, decode = decoder(order, "additive", init_cell=jattn.init_lstm)
+    exact: Any = jax.tree.map(np.asarray, params)
+    values, summary = np.asarray(MEMORY.values)[:LENGTH], np.asarray(MEMORY.summary)
+    affine = lambda part, inputs: part.weight @ inputs + part.bias
+    read = lambda state: additive_oracle(exact.attention, state[None], values, values)[0][0][0]
+    state = jattn.LSTMState(np.tanh(affine(exact.start, summary)), np.zeros(N))
+    attentional, logits = np.zeros(N), []
+    for token in TARGET:
+        embedded = exact.embedding.weight[token]
+        if order == "bahdanau":
+            inputs = np.concatenate([embedded, read(state.hidden)])
+            state, _ = lstm.lstm_cell(exact.cell, state, inputs)
+            logits.append(affine(exact.readout, np.concatenate([state.hidden, inputs])))
+        else:
+            fed = [attentional] if order == "luong feeding" else []
+            state, _ = lstm.lstm_cell(exact.cell, state, np.concatenate([embedded, *fed]))
+            both = np.concatenate([read(state.hidden), state.hidden])
+            attentional = np.tanh(affine(exact.combine, both))
+            logits.append(affine(exact.readout, attentional))
+    decoded = jax.jit(partial(decode, **OF_LSTM))(params, MEMORY, TARGET)
+    testing.assert_close(decoded.logits, np.array(logits), 1e-13)
+    reader = attend(params.attention, MEMORY)
+    after = start(params, MEMORY, reader)
+    for token in TARGET:
+        last, after = step(params, after, token, reader, **OF_LSTM)
+    testing.assert_close(last, logits[-1], 1e-13)
+    testing.assert_close(after.hidden, state, 1e-13)
+
+
+def test_an_encoder_of_lstms_gives_its_hidden_states():
+    sizes: dict[str, Any] = {"words": WORDS, "embedding_size": 5, "units": 3}
+    params = drawn(jattn.init_encoder, init_cell=jattn.init_lstm, bidirectional=True, **sizes)
+    memory = jattn.encode(params, SOURCE, length=LENGTH, **OF_LSTM)
+    forward, backward = params.layers[0]
+    rows = jattn.embedding(params.embedding, SOURCE)
+    one = jattn.lstm(forward, rows, length=LENGTH)
+    other = jattn.lstm(backward, rows, length=LENGTH, reverse=True)
+    expected = jnp.concatenate([one.outputs, other.outputs], axis=1)
+    testing.assert_close(memory.values, expected, 1e-14)
+    summary = jnp.concatenate([one.final.hidden, other.final.hidden])
+    testing.assert_close(memory.summary, summary, 1e-14)
+    with pytest.raises(ValueError, match=r"params.* is a LSTMParams, expected GRUParams"):
+        jattn.encode(params, SOURCE)  # The cell was not given.
+
+
 def test_decoders_have_the_sizes_that_were_asked_for():
     sizes: dict[str, Any] = {"words": 11, "embedding_size": 2, "units": 3}
     sizes |= {"value_size": 5, "summary_size": 7}
@@ -263,8 +315,9 @@ def test_a_mechanism_with_memory_reads_as_its_whole_pass():
 
 
 def test_a_search_carries_what_each_hypothesis_attended_to():
-    """Beams are reordered with their coverage: the best is what its own decoding gives."""
-    params, attend, start, step, decode = decoder("bahdanau", "coverage")
+    """Beams are reordered with their coverage and memory cells: each is its own decoding."""
+    params, attend, start, step, decode = decoder("bahdanau", "coverage", init_cell=jattn.init_lstm)
+    step, decode = partial(step, **OF_LSTM), partial(decode, **OF_LSTM)
     read = attend(params.attention, MEMORY)
 
     def probabilities(state, token):

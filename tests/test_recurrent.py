@@ -1,7 +1,7 @@
 """What is particular to recurrence: sides of the reset gate, padding, empty sequences, dropout."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import jattn
 from jattn import testing
 from jattn.oracle.recurrent import stacked as oracle
 from jattn.oracle.recurrent.cells import reset_before_gru_cell as oracle_cell
+from jattn.oracle.recurrent.lstm import lstm_cell as oracle_lstm_cell
 
 CELLS = [jattn.gru_cell, jattn.reset_before_gru_cell]
 S, INPUT_SIZE, N = 7, 3, 5
@@ -486,3 +487,173 @@ def test_D1_weights_in_half_precision_are_those_of_float32_rounded(dtype):
     init = partial(jattn.init_gru, jax.random.key(0), input_size=3, units=4)
     single, half = init(dtype="float32"), init(dtype=dtype)
     assert_same_bits(half, jax.tree.map(lambda leaf: leaf.astype(dtype), single))
+
+
+def draw_lstm(inputs=INPUT_SIZE, units=N):
+    return jattn.LSTMParams(
+        draw(4, units, inputs), draw(4, units, units), draw(4, units), draw(4, units)
+    )
+
+
+def test_R3_an_lstm_is_what_is_computed_by_hand():
+    """One unit with sigmoid(±ln 3) = 3/4, 1/4 and tanh(ln 2) = 3/5; the memory cell holds ln 2.
+
+    Input gate 1/4, forget gate 3/4, candidate 3/5 and output gate 1/2:
+    cell' = 3/4 ln 2 + 1/4 · 3/5.
+    """
+    two, three = np.log(2.0), np.log(3.0)
+    zeros = np.zeros((4, 1, 1))
+    params = jattn.LSTMParams(
+        np.array([-three, 0.0, two, 0.0])[:, None, None],
+        np.array([0.0, three, 0.0, 0.0])[:, None, None],
+        zeros[..., 0],
+        zeros[..., 0],
+    )
+    state = jattn.LSTMState(jnp.array([1.0]), jnp.array([two]))
+    found = jattn.lstm_cell(params, state, jnp.array([1.0]))
+    cell = np.array([3 / 4 * two + 1 / 4 * 3 / 5])
+    testing.assert_close(tuple(found), (np.tanh(cell) / 2, cell), 1e-15)
+
+
+def test_G1_G2_layers_of_an_lstm_in_both_directions_match_their_oracle():
+    layers = (
+        jattn.BidirectionalParams(draw_lstm(2, 3), draw_lstm(2, 3)),
+        draw_lstm(6, 2),
+    )
+    state = lambda *shape: jattn.LSTMState(draw(*shape), draw(*shape))
+    initial = (state(2, 3), state(2))
+    options = {"valid": np.array([True, False, True])}
+    ours = lambda layers, inputs, initial: jattn.stacked(
+        jattn.lstm_cell, layers, inputs, initial=initial, **options
+    )
+    theirs = lambda layers, inputs, initial: oracle.stacked(
+        oracle_lstm_cell, layers, inputs, initial=initial, **options
+    )
+    found = testing.first_order(ours, theirs, (layers, draw(3, 2), initial), tolerance=1e-12)
+    report = testing.Report("stacked", tuple(found))
+    assert report.passed, str(report)
+
+
+def test_a_gru_is_unrolled_as_any_other_cell():
+    scale, both = draw(N), jattn.BidirectionalGRUParams(PARAMS, draw_gru())
+    for cell in CELLS:
+        options: Any = {"length": 4, "reverse": True, "hidden_scale": scale}
+        expected = tuple(jattn.gru(PARAMS, INPUTS[0], cell=cell, **options))
+        assert_same_bits(tuple(jattn.unroll(cell, PARAMS, INPUTS[0], **options)), expected)
+        assert_same_bits(
+            tuple(jattn.bidirectional(cell, both, INPUTS[0], length=3)),
+            tuple(jattn.bidirectional_gru(both, INPUTS[0], length=3, cell=cell)),
+        )
+    layers = (both, draw_gru(2 * N))
+    options = {"length": 4, "rng": jax.random.key(0), "recurrent_dropout_rate": 0.5}
+    expected = jattn.stacked_gru(layers, INPUTS[0], dropout_rate=0.5, **options)
+    found = jattn.stacked(jattn.gru_cell, layers, INPUTS[0], dropout_rate=0.5, **options)
+    assert_same_bits(found, expected)
+
+
+class Counter(NamedTuple):
+    """Parameters without a `zero_state`."""
+
+    weight: Any
+
+
+def test_a_cell_of_images_has_a_state_of_images():
+    """Inputs may have any number of axes; the sum of what was read is the state."""
+    add = lambda params, state, image: state + params.weight * image
+    images, dirty = draw(4, 2, 3), np.array([True, False, True, True])
+    start = np.zeros((2, 3))
+    held: Any = np.where(dirty[:, None, None], images, np.nan)
+    outputs, final = jattn.unroll(add, Counter(2.0), held, initial=start, valid=dirty)
+    testing.assert_close(final, 2 * images[dirty].sum(0), 1e-14)
+    testing.assert_close(outputs[dirty], 2 * np.cumsum(images[dirty], 0), 1e-14)
+    assert not np.any(outputs[1])
+
+
+def test_K1_recurrent_dropout_of_an_lstm_scales_the_products_alone():
+    params, scale = draw_lstm(), np.array([0.0, 2.0, 2.0, 0.0, 2.0])
+    state = jattn.LSTMState(draw(N), draw(N))
+    found = jattn.lstm(params, INPUTS[0, :1], initial=state, hidden_scale=scale).final
+    dropped = state._replace(hidden=state.hidden * scale)
+    testing.assert_close(found, jattn.lstm_cell(params, dropped, INPUTS[0, 0]), 1e-15)
+
+
+def test_cells_and_states_of_another_kind_are_refused_by_name():
+    params, inputs = draw_lstm(), INPUTS[0]
+    other: Any = lambda params, state, inputs: state.hidden
+    calls: dict[str, Any] = {
+        r"unroll: cell returns \(\(5,\), 'float64'\), expected LSTMState\(hidden=": lambda: (
+            jattn.unroll(other, params, inputs)
+        ),
+        "unroll: initial is None and Counter has no method zero_state": lambda: jattn.unroll(
+            other, Counter(1.0), inputs
+        ),
+        "unroll: Counter has no hidden_weight, expected one to scale": lambda: jattn.unroll(
+            lambda params, state, inputs: state, Counter(1.0), inputs,
+            initial=inputs[0], hidden_scale=np.ones(INPUT_SIZE),
+        ),
+        r"lstm_cell: inputs has shape \(2,\), expected \(i\)": lambda: jattn.unroll(
+            jattn.lstm_cell, params, inputs[:, :2]
+        ),
+        "lstm: initial is a tuple, expected LSTMState": lambda: jattn.lstm(
+            params, inputs, initial=(INITIAL[0], INITIAL[0])  # type: ignore[arg-type]
+        ),
+        "bidirectional: params is a LSTMParams, expected Bidirectional": lambda: (
+            jattn.bidirectional(jattn.lstm_cell, params, inputs)
+        ),
+        r"stacked: layers\[0\]: params is a LSTMParams, expected GRUParams": lambda: jattn.stacked(
+            jattn.gru_cell, (params,), inputs
+        ),
+        "zoneout: rate is 1.5, expected numbers from 0 to 1": lambda: jattn.zoneout(
+            jattn.gru_cell, 1.5
+        ),
+        "zoneout: rate is a LSTMState, expected a number or a ": lambda: jattn.gru(
+            PARAMS, inputs, cell=jattn.zoneout(jattn.gru_cell, jattn.LSTMState(0.1, 0.1))
+        ),
+    }  # fmt: skip
+    for message, call in calls.items():
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call()
+
+
+def test_initial_weights_of_an_lstm_open_the_forget_gate():
+    params = jattn.init_lstm(jax.random.key(0), input_size=3, units=4, dtype="float32")
+    assert params.input_bias.tolist() == [[0.0] * 4, [1.0] * 4, [0.0] * 4, [0.0] * 4]
+    closed = jattn.init_lstm(jax.random.key(0), input_size=3, units=4, forget_bias=0.0)
+    assert not np.any(closed.input_bias)
+    assert {leaf.dtype for leaf in params} == {np.dtype(np.float32)}
+
+
+def test_K1_zoneout_keeps_each_unit_at_its_rate_and_takes_the_mean_without_a_key():
+    params, state = draw_lstm(), jattn.LSTMState(draw(N), draw(N))
+    rates = jattn.LSTMState(0.25, 0.75)
+    cell = jattn.zoneout(jattn.lstm_cell, rates)
+    new = jattn.lstm_cell(params, state, INPUTS[0, 0])
+    mean = jax.tree.map(lambda rate, old, new: rate * old + (1 - rate) * new, rates, state, new)
+    testing.assert_close(cell(params, state, INPUTS[0, 0]), mean, 1e-15)
+
+    @jax.jit
+    def once(rng):
+        start = jattn.ZoneoutState(state, rng)
+        return cell(params, start, INPUTS[0, 0]).state
+
+    drawn = jax.vmap(once)(jax.random.split(jax.random.key(0), 2000))
+    for part, old, after, rate in zip(drawn, state, new, rates, strict=True):
+        kept = np.asarray(part) == np.asarray(old)
+        assert np.all(kept | np.isclose(part, after, rtol=1e-12))
+        assert np.all(np.abs(kept.mean(0) - rate) < 4 * np.sqrt(rate * (1 - rate) / 2000))
+    both = [np.asarray(part) == np.asarray(old) for part, old in zip(drawn, state, strict=True)]
+    assert 0.1 < np.mean(both[0] & both[1]) < 0.27
+
+
+def test_K1_zoneout_falls_anew_at_each_valid_step():
+    units = 64
+    start = jattn.ZoneoutState(jnp.zeros(units), jax.random.key(0))
+    cell = jattn.zoneout(lambda params, state, inputs: state + 1.0, 0.5)
+    valid = np.array([True, False, True, True])
+    run = jattn.unroll(cell, None, np.zeros((4, 1)), initial=start, valid=valid)
+    steps = np.diff(np.asarray(run.outputs)[valid], axis=0, prepend=0.0)
+    assert set(steps.flat) == {0.0, 1.0}
+    assert len({tuple(row) for row in steps}) == 3
+    testing.assert_close(run.final.state, run.outputs[-1], 0.0)
+    again = jattn.unroll(cell, None, np.zeros((3, 1)), initial=start)
+    testing.assert_close(again.outputs, np.asarray(run.outputs)[valid], 0.0)

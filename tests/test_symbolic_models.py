@@ -83,7 +83,10 @@ def layered_gru(rows):
     layer: Any = layers[0]
     last = {"length": rows.shape[1] - 1, "cell": cell}
     by_cell = lambda rows: jattn.gru(layer.forward, rows, **last)
-    return jax.vmap(one)(rows), jax.vmap(by_cell)(rows)
+    sizes: dict[str, Any] = {"input_size": 4, "units": 3, "layers": 1, "bidirectional": True}
+    both = jattn.init_stacked(KEY, init_cell=jattn.init_lstm, **sizes)
+    by_lstm = lambda rows: jattn.stacked(jattn.lstm_cell, both, rows, length=rows.shape[0] - 1)
+    return jax.vmap(one)(rows), jax.vmap(by_cell)(rows), jax.vmap(by_lstm)(rows)
 
 
 def translated(tokens, target_tokens, length):

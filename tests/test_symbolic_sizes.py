@@ -69,7 +69,12 @@ def test_a_mechanism(mechanism):
     def axes(name: str, rank: int) -> list[str]:
         if name == "params":
             return []
-        return ["b", *next(form.axes for form in forms[name] if len(form.axes) == rank - 1)]
+        # A state's parts are the fields of its argument.
+        parts = [forms[path] for path in forms if path.partition(".")[0] == name]
+        return [
+            "b",
+            *next(form.axes for part in parts for form in part if len(form.axes) == rank - 1),
+        ]
 
     def element(sizes: Mapping[str, int], seed: int) -> Arguments:
         sizes = {axis: size for axis, size in sizes.items() if axis != "b"}

@@ -9,7 +9,7 @@ from experiments.differences.measures import (
     what_poison_reaches,
 )
 from jattn import GRUParams
-from jattn.oracle.recurrent.unroll import gru as oracle
+from jattn.oracle.recurrent.gru import gru as oracle
 
 STEPS, INPUTS, UNITS = 7, 3, 5
 LENGTH = 4  # Of the steps, where there is padding.

@@ -997,6 +997,26 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"Taylor": NO_SCAN},
     ),
     Mechanism(
+        jattn.lstm_cell,
+        family="recurrent",
+        paper="Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; Gers et al. 2000",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.lstm,
+        family="recurrent",
+        paper="Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+        cost="s (i n + n²)",
+        cases=(
+            case(),
+            case(initial=DRAWN, length=3, hidden_scale=DRAWN),
+            case(initial=DRAWN, valid=HOLES, reverse=True),
+        ),
+        sizes=RECURRENT | {"n": 3},
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
         jattn.bidirectional_gru,
         family="recurrent",
         paper="Schuster & Paliwal 1997, doi:10.1109/78.650093",

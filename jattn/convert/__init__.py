@@ -1,4 +1,4 @@
-"""Conversion of GRU and multi-head attention weights to and from other libraries.
+"""Conversion of GRU, LSTM and multi-head attention weights to and from other libraries.
 
 `<part>_to_<library>(params)` returns a dict of NumPy arrays under the library's own names.
 `<part>_from_<library>(weights)` reads such a dict. The libraries are not imported. Parameters that
@@ -27,6 +27,18 @@ from jattn.convert.linen import gru_from_linen as gru_from_linen
 from jattn.convert.linen import gru_to_linen as gru_to_linen
 from jattn.convert.linen import multi_head_from_linen as multi_head_from_linen
 from jattn.convert.linen import multi_head_to_linen as multi_head_to_linen
+from jattn.convert.lstm import lstm_from_equinox as lstm_from_equinox
+from jattn.convert.lstm import lstm_from_haiku as lstm_from_haiku
+from jattn.convert.lstm import lstm_from_keras as lstm_from_keras
+from jattn.convert.lstm import lstm_from_linen as lstm_from_linen
+from jattn.convert.lstm import lstm_from_nnx as lstm_from_nnx
+from jattn.convert.lstm import lstm_from_onnx as lstm_from_onnx
+from jattn.convert.lstm import lstm_to_equinox as lstm_to_equinox
+from jattn.convert.lstm import lstm_to_haiku as lstm_to_haiku
+from jattn.convert.lstm import lstm_to_keras as lstm_to_keras
+from jattn.convert.lstm import lstm_to_linen as lstm_to_linen
+from jattn.convert.lstm import lstm_to_nnx as lstm_to_nnx
+from jattn.convert.lstm import lstm_to_onnx as lstm_to_onnx
 from jattn.convert.nnx import bidirectional_gru_from_nnx as bidirectional_gru_from_nnx
 from jattn.convert.nnx import bidirectional_gru_to_nnx as bidirectional_gru_to_nnx
 from jattn.convert.nnx import gru_from_nnx as gru_from_nnx
@@ -49,5 +61,13 @@ from jattn.convert.torch_gru import gru_from_torch as gru_from_torch
 from jattn.convert.torch_gru import gru_to_torch as gru_to_torch
 from jattn.convert.torch_gru import stacked_gru_from_torch as stacked_gru_from_torch
 from jattn.convert.torch_gru import stacked_gru_to_torch as stacked_gru_to_torch
+from jattn.convert.torch_lstm import bidirectional_lstm_from_torch as bidirectional_lstm_from_torch
+from jattn.convert.torch_lstm import bidirectional_lstm_to_torch as bidirectional_lstm_to_torch
+from jattn.convert.torch_lstm import lstm_cell_from_torch as lstm_cell_from_torch
+from jattn.convert.torch_lstm import lstm_cell_to_torch as lstm_cell_to_torch
+from jattn.convert.torch_lstm import lstm_from_torch as lstm_from_torch
+from jattn.convert.torch_lstm import lstm_to_torch as lstm_to_torch
+from jattn.convert.torch_lstm import stacked_lstm_from_torch as stacked_lstm_from_torch
+from jattn.convert.torch_lstm import stacked_lstm_to_torch as stacked_lstm_to_torch
 from jattn.convert.torch_multi_head import multi_head_from_torch as multi_head_from_torch
 from jattn.convert.torch_multi_head import multi_head_to_torch as multi_head_to_torch

@@ -1,54 +1,65 @@
-"""Shared parts of all GRU conversions: gate order, biases, and reset conventions."""
+"""Shared parts of all conversions of cells: gate order, biases, and reset conventions."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jattn.convert.named import Array, Sizes, Weights, mapping, taken
-from jattn.recurrent.bidirectional import BidirectionalGRUParams
+from jattn.recurrent.bidirectional import BidirectionalGRUParams, BidirectionalParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell, reset_before_gru_cell
+from jattn.recurrent.lstm import LSTMParams
 from jattn.recurrent.stacked import Layer
 
+AXES = {"input_weight": "n i", "hidden_weight": "n n", "input_bias": "n", "hidden_bias": "n"}
+
+
+class Kind(NamedTuple):
+    """A kind of cell: the classes of its parameters, and jattn's order of its gates."""
+
+    params: Any
+    both: Any
+    order: str
+
+
 JATTN_ORDER = "rzn"  # Reset, update, candidate, in the letters of most libraries.
-AXES = {
-    "input_weight": "3 n i",
-    "hidden_weight": "3 n n",
-    "input_bias": "3 n",
-    "hidden_bias": "3 n",
-}
+GRU = Kind(GRUParams, BidirectionalGRUParams, JATTN_ORDER)
+LSTM = Kind(LSTMParams, BidirectionalParams, "ifgo")  # Input, forget, candidate, output.
 WHEN: dict[Cell, str] = {gru_cell: "after the product", reset_before_gru_cell: "before the product"}
 
 
-def joined(array: Array, order: str) -> Array:
+def joined(array: Array, order: str, kind: Kind = GRU) -> Array:
     """Returns jattn's gates `3 n ...` as `3*n ...`, in the order of the letters of `order`."""
-    return array[[JATTN_ORDER.index(gate) for gate in order]].reshape(-1, *array.shape[2:])
+    return array[[kind.order.index(gate) for gate in order]].reshape(-1, *array.shape[2:])
 
 
-def parted(array: Array, order: str) -> Array:
+def parted(array: Array, order: str, kind: Kind = GRU) -> Array:
     """Returns gates `3*n ...` in the order of `order` as jattn's `3 n ...`."""
-    return array.reshape(3, -1, *array.shape[1:])[[order.index(gate) for gate in JATTN_ORDER]]
+    gates = array.reshape(len(order), -1, *array.shape[1:])
+    return gates[[order.index(gate) for gate in kind.order]]
 
 
-def gru_arrays(function: str, params: Any, sizes: Sizes | None = None) -> GRUParams:
-    """Returns the parameters as NumPy arrays, after checking their shapes.
+def gru_arrays(function: str, params: Any, sizes: Sizes | None = None, kind: Kind = GRU) -> Any:
+    """Returns the parameters of a GRU, or of another kind, as NumPy arrays.
 
     Raises:
-        ValueError: if `params` is not a GRUParams, or two of its arrays disagree about a size.
+        ValueError: if `params` is of another class, or two of its arrays disagree about a size.
     """
-    if not isinstance(params, GRUParams):
-        raise ValueError(f"{function}: params is a {type(params).__name__}, expected GRUParams")
-    return GRUParams(**taken(function, params._asdict(), AXES, sizes=sizes))
+    if not isinstance(params, kind.params):
+        name, expected = type(params).__name__, kind.params.__name__
+        raise ValueError(f"{function}: params is a {name}, expected {expected}")
+    axes = {name: f"{len(kind.order)} {form}" for name, form in AXES.items()}
+    return kind.params(**taken(function, params._asdict(), axes, sizes=sizes))
 
 
-def bidirectional_arrays(function: str, params: Any) -> tuple[GRUParams, GRUParams]:
+def bidirectional_arrays(function: str, params: Any, kind: Kind = GRU) -> tuple[Any, Any]:
     """Returns both directions as NumPy arrays, after checking that their sizes agree."""
-    if not isinstance(params, BidirectionalGRUParams):
-        name = type(params).__name__
-        raise ValueError(f"{function}: params is a {name}, expected BidirectionalGRUParams")
+    if not isinstance(params, kind.both):
+        name, expected = type(params).__name__, kind.both.__name__
+        raise ValueError(f"{function}: params is a {name}, expected {expected}")
     sizes: Sizes = {}
-    forward = gru_arrays(function, params.forward, sizes)
-    return forward, gru_arrays(function, params.backward, sizes)
+    forward = gru_arrays(function, params.forward, sizes, kind)
+    return forward, gru_arrays(function, params.backward, sizes, kind)
 
 
 def check_cell(function: str, cell: Cell, *held: Cell, library: str) -> None:

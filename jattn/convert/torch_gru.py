@@ -7,28 +7,14 @@ other entries of the state dict are ignored.
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from jattn.convert.gates import (
-    JATTN_ORDER,
-    bidirectional_arrays,
-    check_cell,
-    gru_arrays,
-    joined,
-    parted,
-)
-from jattn.convert.named import Sizes, Weights, nested, taken, without_prefix
+from jattn.convert.gates import GRU, check_cell
+from jattn.convert.named import Weights, without_prefix
+from jattn.convert.torch_layers import layers_from_torch, layers_to_torch, stack_from_torch
 from jattn.recurrent.bidirectional import BidirectionalGRUParams
 from jattn.recurrent.cells import Cell, GRUParams, gru_cell
 from jattn.recurrent.stacked import Layer
 
 LIBRARY = "torch.nn.GRU"
-NAMES = {
-    "input_weight": "weight_ih",
-    "hidden_weight": "weight_hh",
-    "input_bias": "bias_ih",
-    "hidden_bias": "bias_hh",
-}
 
 
 def gru_cell_to_torch(params: GRUParams, *, cell: Cell = gru_cell) -> Weights:
@@ -114,66 +100,17 @@ def stacked_gru_from_torch(
         ValueError: as `gru_cell_from_torch` does.
     """
     function = "stacked_gru_from_torch"
-    weights = dict(without_prefix(function, weights, prefix))
-    ways = ["", "_reverse"] if any(str(name).endswith("_reverse") for name in weights) else [""]
-    layers = 1
-    while f"weight_ih_l{layers}" in weights:
-        layers += 1
-    suffixes = [
-        (f"_l{layer}{way}", f"{len(ways)}*n" if layer else "i")
-        for layer in range(layers)
-        for way in ways
-    ]
-    read = _from(function, weights, suffixes, cell)
-    if len(ways) == 1:
-        return tuple(read)
-    return tuple(BidirectionalGRUParams(*read[i : i + 2]) for i in range(0, len(read), 2))
+    check_cell(function, cell, gru_cell, library=LIBRARY)
+    return stack_from_torch(function, without_prefix(function, weights, prefix), GRU)
 
 
 def _to(function: str, layers: Sequence[Layer], cell: Cell) -> Weights:
     check_cell(function, cell, gru_cell, library=LIBRARY)
-    if not isinstance(layers, Sequence) or not layers:
-        raise ValueError(f"{function}: layers is {layers!r}, expected at least one layer")
-    arrays, sizes, kind = {}, Sizes(), type(layers[0])
-    for index, layer in enumerate(layers):
-        if type(layer) is not kind:
-            raise ValueError(
-                f"{function}: layers[{index}] is a {type(layer).__name__} and layers[0] a "
-                f"{kind.__name__}; {LIBRARY} has the same directions in every layer"
-            )
-        both = function.startswith("bidirectional") or isinstance(layer, BidirectionalGRUParams)
-        ways = bidirectional_arrays(function, layer) if both else (gru_arrays(function, layer),)
-        size = f"{len(ways)}*n" if index else "i"
-        for way, params in enumerate(ways):
-            suffix = f"_l{index}{'_reverse' * way}"
-            named = {
-                NAMES[name] + suffix: joined(array, JATTN_ORDER)
-                for name, array in params._asdict().items()
-            }
-            arrays |= taken(function, named, _axes(suffix, size), sizes=sizes)
-    return nested(arrays)
+    return layers_to_torch(function, layers, GRU, LIBRARY)
 
 
 def _from(
     function: str, weights: Weights, suffixes: Sequence[tuple[str, str]], cell: Cell
 ) -> list[GRUParams]:
-    """Reads one GRU for each suffix of the names and its input's axis."""
     check_cell(function, cell, gru_cell, library=LIBRARY)
-    axes: dict[str, str] = {}
-    for suffix, size in suffixes:
-        axes |= _axes(suffix, size)
-    sizes: Sizes = {}
-    biases = [name for name in axes if name.startswith("bias")]
-    arrays = taken(function, weights, axes, optional=biases, sizes=sizes)
-    zeros = np.zeros(3 * sizes["n"], arrays[f"weight_hh{suffixes[0][0]}"].dtype)
-    return [
-        GRUParams(
-            *(parted(arrays.get(name + suffix, zeros), JATTN_ORDER) for name in NAMES.values())
-        )
-        for suffix, _ in suffixes
-    ]
-
-
-def _axes(suffix: str, size: str) -> dict[str, str]:
-    forms = (f"3*n {size}", "3*n n", "3*n", "3*n")
-    return {name + suffix: form for name, form in zip(NAMES.values(), forms, strict=True)}
+    return layers_from_torch(function, weights, suffixes, GRU)

@@ -1,1 +1,1 @@
-"""GRU cells, unrolling over time, encoder, decoders, greedy and beam search."""
+"""Recurrent cells, unrolling over time, encoder, decoders, greedy and beam search."""

@@ -13,7 +13,8 @@ from jattn._varying import scan
 from jattn.layers import affine, dropout, embedding
 from jattn.recurrent.cells import Cell, reset_before_gru_cell
 from jattn.recurrent.decoder_params import BahdanauDecoderParams
-from jattn.recurrent.padding import valid_steps
+from jattn.recurrent.outputs import output_of, state_with
+from jattn.recurrent.padding import zero_padding
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
 from jattn.recurrent.reading_in_order import first_state, read_one
 from jattn.recurrent.tokens import check_token, valid_tokens
@@ -22,10 +23,11 @@ from jattn.recurrent.tokens import check_token, valid_tokens
 class BahdanauState(NamedTuple):
     """The state between two steps, and the attention weights of the previous step.
 
+    `hidden` is the state of the cell: an array for a GRU, an `LSTMState` for an LSTM.
     `alignment` is the state of attention with memory, from `read_in_order`; () for other attention.
     """
 
-    hidden: Float[Array, " n"]
+    hidden: Any
     position: Int[Array, ""]
     weights: Float[Array, "*h s"]
     alignment: Any = ()
@@ -43,6 +45,7 @@ class DecoderOutput(NamedTuple):
 def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) -> BahdanauState:
     """Returns the state before the first step: hidden = tanh(start(memory.summary)).
 
+    This is the output of the cell's state; other parts, such as an LSTM's memory cell, are zero.
     In the paper, s_0 reads the backward state alone; here the weights of `start` decide.
 
     Args:
@@ -55,7 +58,8 @@ def bahdanau_start(params: BahdanauDecoderParams, memory: Memory, read: Reader) 
     hidden = jnp.tanh(affine(params.start, memory.summary))
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     weights = jnp.zeros(shape.shape, shape.dtype)
-    return BahdanauState(hidden, jnp.asarray(0), weights, first_state(read, hidden))
+    state = state_with(params.cell, hidden)
+    return BahdanauState(state, jnp.asarray(0), weights, first_state(read, hidden))
 
 
 @named_arguments
@@ -81,7 +85,8 @@ def bahdanau_step(
     Args:
         token: the previous token of the target.
         read: the result of `attention(params.attention, memory)`.
-        cell: `reset_before_gru_cell`, the paper's, or a function with its arguments.
+        cell: `reset_before_gru_cell`, the paper's, or another cell, whose parameters are
+            `params.cell`.
 
     Raises:
         ValueError: if an argument is of another type, two arguments disagree about the size of an
@@ -90,7 +95,7 @@ def bahdanau_step(
     check_token("bahdanau_step", token, len(params.embedding.weight))
     embedded = embedding(params.embedding, token)
     state, context = _advance(params, state, embedded, read, cell)
-    return _read_out(params, state.hidden, embedded, context), state
+    return _read_out(params, output_of(state.hidden), embedded, context), state
 
 
 @named_arguments
@@ -138,7 +143,7 @@ def bahdanau_decode(
 
     def step(state, embedded):
         state, context = _advance(params, state, embedded, read, cell)
-        return state, (state.hidden, context, state.weights)
+        return state, (output_of(state.hidden), context, state.weights)
 
     start = bahdanau_start(params, memory, read)
     _, (hidden, context, weights) = scan(step, start, embedded)
@@ -152,17 +157,12 @@ def decoder_output(
     length: int | Int[Array, ""] | None,
 ) -> DecoderOutput:
     """Returns logits and weights, zero past `length`."""
-    valid = valid_steps(logits.shape[0], length, None)
-    if valid is not None:
-        logits, weights = (
-            jnp.where(valid.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0.0)
-            for rows in (logits, weights)
-        )
-    return DecoderOutput(logits, weights)
+    return DecoderOutput(*(zero_padding(rows, length)[0] for rows in (logits, weights)))
 
 
 def _advance(params, state, embedded, read, cell):
-    context, weights, alignment = read_one(read, state.hidden, state.position, state.alignment)
+    query = output_of(state.hidden)
+    context, weights, alignment = read_one(read, query, state.position, state.alignment)
     hidden = cell(params.cell, state.hidden, jnp.concatenate([embedded, context]))
     return BahdanauState(hidden, state.position + 1, weights, alignment), context
 

@@ -1,6 +1,6 @@
-"""A GRU in both directions: Schuster & Paliwal (1997), https://doi.org/10.1109/78.650093."""
+"""Cells in both directions: Schuster & Paliwal (1997), https://doi.org/10.1109/78.650093."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,16 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
-from jattn.recurrent.cells import Cell, GRUParams, gru_cell, init_gru
+from jattn.recurrent.cells import Cell, GRUParams, InitCell, gru_cell, init_gru
 from jattn.recurrent.padding import check_steps
 from jattn.recurrent.unroll import directions
+
+
+class BidirectionalParams(NamedTuple):
+    """The parameters of one cell for each direction, of the same sizes."""
+
+    forward: Any
+    backward: Any
 
 
 class BidirectionalGRUParams(NamedTuple):
@@ -23,10 +30,38 @@ class BidirectionalGRUParams(NamedTuple):
 
 
 class BidirectionalOutput(NamedTuple):
-    """The states of both directions after each step, concatenated, and the last state of each."""
+    """The outputs of both directions after each step, concatenated, and the last state of each.
+
+    `final` has two rows, [2 n] for a GRU; the arrays of any other state have them too.
+    """
 
     outputs: Float[Array, "s n+n"]
-    final: Float[Array, "2 n"]
+    final: Any
+
+
+@named_axes
+def init_bidirectional(
+    rng: Key[Array, ""],
+    *,
+    init_cell: InitCell,
+    input_size: Count,
+    units: Count,
+    dtype: DTypeLike = float,
+) -> BidirectionalParams | BidirectionalGRUParams:
+    """Draws both directions by `init_cell`; `units` is the size of one direction.
+
+    Two GRUs are BidirectionalGRUParams.
+
+    Raises:
+        ValueError: if a size is negative or `dtype` is not a floating-point dtype.
+    """
+    both = [
+        init_cell(key, input_size=input_size, units=units, dtype=dtype)
+        for key in jax.random.split(rng)
+    ]
+    if isinstance(both[0], GRUParams):
+        return BidirectionalGRUParams(*both)
+    return BidirectionalParams(*both)
 
 
 @named_axes
@@ -38,11 +73,39 @@ def init_bidirectional_gru(
     Raises:
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
     """
-    forward, backward = jax.random.split(rng)
-    return BidirectionalGRUParams(
-        init_gru(forward, input_size=input_size, units=units, dtype=dtype),
-        init_gru(backward, input_size=input_size, units=units, dtype=dtype),
-    )
+    sizes = {"input_size": input_size, "units": units, "dtype": dtype}
+    return BidirectionalGRUParams(*init_bidirectional(rng, init_cell=init_gru, **sizes))
+
+
+@named_axes
+@at_least_float32
+def bidirectional(
+    cell: Cell,
+    params: Any,
+    inputs: Float[Array, "s *i"],
+    *,
+    initial: Any = None,
+    length: int | Int[Array, ""] | None = None,
+    valid: Bool[Array, " s"] | None = None,
+    hidden_scale: Float[Array, "2 n"] | None = None,
+) -> BidirectionalOutput:
+    """Reads a sequence forwards and backwards by any cell, as `bidirectional_gru` does by a GRU.
+
+    Args:
+        cell: as in `unroll`.
+        params: BidirectionalParams, or BidirectionalGRUParams.
+        initial: the states before the first step, in the form of `final`: two rows in each array.
+        length, valid: as in `gru`.
+        hidden_scale: as in `unroll`, forward then backward.
+
+    Raises:
+        ValueError: as `unroll` does.
+    """
+    if not hasattr(params, "forward") or not hasattr(params, "backward"):
+        kind = type(params).__name__
+        raise ValueError(f"bidirectional: params is a {kind}, expected BidirectionalParams")
+    padding = (length, valid)
+    return _both("bidirectional", cell, params, inputs, initial, padding, hidden_scale, known=False)
 
 
 @named_axes
@@ -76,19 +139,27 @@ def bidirectional_gru(
         ValueError: if two arguments disagree about the size of an axis, length is negative or
             more than the number of inputs, or both length and valid are given.
     """
-    check_steps("bidirectional_gru", length, valid, "inputs", inputs)
+    padding = (length, valid)
+    return _both(
+        "bidirectional_gru", cell, params, inputs, initial, padding, hidden_scale, known=True
+    )
 
-    none = (None, None)
+
+def _both(function, cell, params, inputs, initial, padding, hidden_scale, *, known):
+    check_steps(function, *padding, "inputs", inputs)
+    rows = lambda tree: [jax.tree.map(lambda leaf, row=row: leaf[row], tree) for row in (0, 1)]
     forward, backward = directions(
-        params,
+        function,
+        cell,
+        (params.forward, params.backward),
         inputs,
-        none if initial is None else tuple(initial),
-        (length, valid),
-        none if hidden_scale is None else tuple(hidden_scale),
+        rows(initial),
+        padding,
+        rows(hidden_scale),
         reverse=(False, True),
-        cell=cell,
+        known=known,
     )
     return BidirectionalOutput(
         jnp.concatenate([forward.outputs, backward.outputs], axis=-1),
-        jnp.stack([forward.final, backward.final]),
+        jax.tree.map(lambda *both: jnp.stack(both), forward.final, backward.final),
     )

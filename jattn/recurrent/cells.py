@@ -1,7 +1,7 @@
 """GRU cells that reset after the product or before it: Cho et al. (2014), arXiv:1406.1078."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,15 @@ class GRUParams(NamedTuple):
     input_bias: Float[Array, "3 n"]
     hidden_bias: Float[Array, "3 n"]
 
+    def zero_state(self) -> Float[Array, " n"]:
+        """Returns the state before the first step."""
+        return jnp.zeros_like(self.hidden_bias[0])
 
-Cell = Callable[[GRUParams, Float[Array, " n"], Float[Array, " i"]], Float[Array, " n"]]
+
+# A function of parameters, state and inputs that returns the next state.
+Cell = Callable[[Any, Any, Any], Any]
+# A function with the arguments of `init_gru`.
+InitCell = Callable[..., Any]
 
 
 @named_axes
@@ -37,14 +44,20 @@ def init_gru(
     Raises:
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
     """
+    weights = recurrent_weights(rng, 3, input_size, units, dtype)
+    return GRUParams(*weights, jnp.zeros((3, units), dtype), jnp.zeros((3, units), dtype))
+
+
+def recurrent_weights(
+    rng: Key[Array, ""], gates: int, input_size: int, units: int, dtype: DTypeLike
+) -> tuple[Float[Array, "g n i"], Float[Array, "g n n"]]:
+    """Draws the input weights and the hidden weights of a cell's gates."""
     input_rng, hidden_rng = jax.random.split(rng)
     inner = inner_dtype(dtype)  # JAX factorizes no matrix in half precision.
-    input_weight = jax.random.normal(input_rng, (3, units, input_size), inner)
-    return GRUParams(
+    input_weight = jax.random.normal(input_rng, (gates, units, input_size), inner)
+    return (
         (input_weight * max(input_size, 1) ** -0.5).astype(dtype),
-        jax.random.orthogonal(hidden_rng, units, (3,), dtype=inner).astype(dtype),
-        jnp.zeros((3, units), dtype),
-        jnp.zeros((3, units), dtype),
+        jax.random.orthogonal(hidden_rng, units, (gates,), dtype=inner).astype(dtype),
     )
 
 
@@ -69,7 +82,7 @@ def gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    projected = _project(params, inputs)
+    projected = input_part(params, inputs)
     recurrent = jnp.einsum("m,gnm->gn", hidden, params.hidden_weight) + params.hidden_bias
     reset, update = jax.nn.sigmoid(projected[:2] + recurrent[:2])
     candidate = jnp.tanh(projected[2] + reset * recurrent[2])
@@ -93,7 +106,10 @@ def reset_before_gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    projected, (weight, bias) = _project(params, inputs), (params.hidden_weight, params.hidden_bias)
+    projected, (weight, bias) = (
+        input_part(params, inputs),
+        (params.hidden_weight, params.hidden_bias),
+    )
     recurrent = jnp.einsum("m,gnm->gn", hidden, weight[:2]) + bias[:2]
     reset, update = jax.nn.sigmoid(projected[:2] + recurrent)
     product = jnp.einsum("m,nm->n", reset * hidden, weight[2])
@@ -101,6 +117,7 @@ def reset_before_gru_cell(
     return (1.0 - update) * candidate + update * hidden
 
 
-def _project(params: GRUParams, inputs: Float[Array, " i"]) -> Float[Array, "3 n"]:
+def input_part(params: Any, inputs: Float[Array, " i"]) -> Float[Array, "g n"]:
+    """Returns the part of the gates' arguments that depends on the inputs."""
     # With the vector first, `jax.vmap` transposes nothing.
     return jnp.einsum("i,gni->gn", inputs, params.input_weight) + params.input_bias

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn.layers import AffineParams, EmbeddingParams, init_affine, init_embedding
-from jattn.recurrent.cells import GRUParams, init_gru
+from jattn.recurrent.cells import InitCell, init_gru
 
 
 class BahdanauDecoderParams(NamedTuple):
@@ -17,7 +17,7 @@ class BahdanauDecoderParams(NamedTuple):
 
     embedding: EmbeddingParams
     start: AffineParams
-    cell: GRUParams
+    cell: Any
     readout: AffineParams
     attention: Any = None
 
@@ -27,7 +27,7 @@ class LuongDecoderParams(NamedTuple):
 
     embedding: EmbeddingParams
     start: AffineParams
-    cell: GRUParams
+    cell: Any
     combine: AffineParams
     readout: AffineParams
     attention: Any = None
@@ -43,15 +43,17 @@ def init_bahdanau_decoder(
     value_size: Count,
     summary_size: Count,
     attention: Any = None,
+    init_cell: InitCell = init_gru,
     dtype: DTypeLike = float,
 ) -> BahdanauDecoderParams:
-    """Draws each part as `init_embedding`, `init_affine` and `init_gru` do.
+    """Draws each part as `init_embedding`, `init_affine` and `init_cell` do.
 
     Args:
         words: size of the vocabulary.
         value_size: features of the memory's values, or of the context that the mechanism returns.
         summary_size: features of the memory's summary.
         attention: the mechanism's parameters, drawn by the caller; None if it has none.
+        init_cell: draws the cell's parameters: `init_gru`, `init_lstm` or a function like these.
 
     Raises:
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
@@ -61,7 +63,7 @@ def init_bahdanau_decoder(
     return BahdanauDecoderParams(
         init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
         init_affine(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
-        init_gru(keys[2], input_size=embedding_size + value_size, units=units, dtype=dtype),
+        init_cell(keys[2], input_size=embedding_size + value_size, units=units, dtype=dtype),
         init_affine(keys[3], input_size=read_size, output_size=words, dtype=dtype),
         attention,
     )
@@ -79,9 +81,10 @@ def init_luong_decoder(
     attentional_size: Count | None = None,
     input_feeding: bool = False,
     attention: Any = None,
+    init_cell: InitCell = init_gru,
     dtype: DTypeLike = float,
 ) -> LuongDecoderParams:
-    """Draws each part as `init_embedding`, `init_affine` and `init_gru` do.
+    """Draws each part as `init_embedding`, `init_affine` and `init_cell` do.
 
     Args:
         words: size of the vocabulary.
@@ -90,6 +93,7 @@ def init_luong_decoder(
         attentional_size: features of the attentional vector, `units` by default.
         input_feeding: whether the cell also reads the attentional vector, as in `luong_step`.
         attention: the mechanism's parameters, drawn by the caller; None if it has none.
+        init_cell: draws the cell's parameters: `init_gru`, `init_lstm` or a function like these.
 
     Raises:
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
@@ -100,7 +104,7 @@ def init_luong_decoder(
     return LuongDecoderParams(
         init_embedding(keys[0], words=words, size=embedding_size, dtype=dtype),
         init_affine(keys[1], input_size=summary_size, output_size=units, dtype=dtype),
-        init_gru(keys[2], input_size=cell_inputs, units=units, dtype=dtype),
+        init_cell(keys[2], input_size=cell_inputs, units=units, dtype=dtype),
         init_affine(keys[3], input_size=value_size + units, output_size=size, dtype=dtype),
         init_affine(keys[4], input_size=size, output_size=words, dtype=dtype),
         attention,

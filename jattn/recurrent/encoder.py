@@ -1,6 +1,6 @@
-"""An encoder of embedding and GRU layers, and a tagger with self-attention on top of it."""
+"""An encoder of embedding and recurrent layers, and a tagger with self-attention on top of it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.typing import DTypeLike
@@ -18,18 +18,19 @@ from jattn.layers import (
     init_affine,
     init_embedding,
 )
-from jattn.recurrent.cells import Cell, gru_cell
+from jattn.recurrent.cells import Cell, InitCell, gru_cell, init_gru
+from jattn.recurrent.outputs import output_of
 from jattn.recurrent.padding import valid_steps, zero_padding
 from jattn.recurrent.reading import Memory
-from jattn.recurrent.stacked import Layer, init_stacked_gru, stacked_gru
+from jattn.recurrent.stacked import init_stacked, stacked
 from jattn.recurrent.tokens import valid_tokens
 
 
 class EncoderParams(NamedTuple):
-    """An embedding of the tokens and GRU layers on top of it."""
+    """An embedding of the tokens and the layers of a cell on top of it."""
 
     embedding: EmbeddingParams
-    layers: tuple[Layer, ...]
+    layers: tuple[Any, ...]
 
 
 class AttentiveGRUParams(NamedTuple):
@@ -56,14 +57,16 @@ def init_encoder(
     units: Count,
     layers: Size = 1,
     bidirectional: bool = False,
+    init_cell: InitCell = init_gru,
     dtype: DTypeLike = float,
 ) -> EncoderParams:
-    """Draws the embedding as `init_embedding` and the layers as `init_stacked_gru` does.
+    """Draws the embedding as `init_embedding` and the layers as `init_stacked` does.
 
     Args:
         words: size of the vocabulary.
         units: the size of each layer's state, in one direction.
         bidirectional: whether each layer reads in both directions.
+        init_cell: draws a layer's parameters: `init_gru`, `init_lstm` or a function like these.
 
     Raises:
         ValueError: if a size is negative, `layers` is not at least 1, or `dtype` is not a
@@ -72,8 +75,9 @@ def init_encoder(
     embedding_rng, layers_rng = jax.random.split(rng)
     return EncoderParams(
         init_embedding(embedding_rng, words=words, size=embedding_size, dtype=dtype),
-        init_stacked_gru(
+        init_stacked(
             layers_rng,
+            init_cell=init_cell,
             input_size=embedding_size,
             units=units,
             layers=layers,
@@ -96,34 +100,35 @@ def encode(
     recurrent_dropout_rate: float = 0.0,
     rng: Key[Array, ""] | None = None,
 ) -> Memory:
-    """Embeds the tokens and runs the GRU layers over them.
+    """Embeds the tokens and runs the layers over them.
 
-    The memory's values are the outputs of the last layer. Its summary is the final state of that
-    layer, forward then backward where it has both. Bahdanau et al. (2015) call the values
-    annotations.
+    The memory's values are the outputs of the last layer. Its summary is the output of the final
+    state of that layer, forward then backward where it has both. Bahdanau et al. (2015) call the
+    values annotations.
 
     Args:
         length: number of valid tokens, which come first; all tokens by default. Tokens that are
             not valid may be any number.
         valid: True for each valid token, as in `gru`. Excludes `length`.
-        cell, dropout_rate, recurrent_dropout_rate, rng: as in `stacked_gru`.
+        cell: any cell, whose parameters the layers are.
+        dropout_rate, recurrent_dropout_rate, rng: as in `stacked`.
 
     Raises:
-        ValueError: if a valid token is not a row of the embedding, and as `stacked_gru` does.
+        ValueError: if a valid token is not a row of the embedding, and as `stacked` does.
     """
     words = len(params.embedding.weight)
     tokens = valid_tokens("encode", tokens, words, length, valid, axis="s")
-    outputs, final = stacked_gru(
+    outputs, final = stacked(
+        cell,
         params.layers,
         embedding(params.embedding, tokens),
         length=length,
         valid=valid,
-        cell=cell,
         dropout_rate=dropout_rate,
         recurrent_dropout_rate=recurrent_dropout_rate,
         rng=rng,
     )
-    return Memory(outputs, final[-1].reshape(-1), length, valid)
+    return Memory(outputs, output_of(final[-1]).reshape(-1), length, valid)
 
 
 @named_axes

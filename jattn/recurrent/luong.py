@@ -14,19 +14,21 @@ from jattn.layers import affine, dropout, embedding
 from jattn.recurrent.bahdanau import DecoderOutput, decoder_output
 from jattn.recurrent.cells import Cell, gru_cell
 from jattn.recurrent.decoder_params import LuongDecoderParams
+from jattn.recurrent.outputs import output_of, state_with
 from jattn.recurrent.reading import Attention, Memory, Reader, by_addition
 from jattn.recurrent.reading_in_order import first_state, read_one
 from jattn.recurrent.tokens import check_token, valid_tokens
-from jattn.recurrent.unroll import gru
+from jattn.recurrent.unroll import unroll
 
 
 class LuongState(NamedTuple):
     """The state between two steps, and the previous step's attentional vector and weights.
 
+    `hidden` is the state of the cell: an array for a GRU, an `LSTMState` for an LSTM.
     `alignment` is the state of attention with memory, from `read_in_order`; () for other attention.
     """
 
-    hidden: Float[Array, " n"]
+    hidden: Any
     attentional: Float[Array, " a"]
     position: Int[Array, ""]
     weights: Float[Array, "*h s"]
@@ -38,6 +40,7 @@ class LuongState(NamedTuple):
 def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> LuongState:
     """Returns the state before the first step: hidden = tanh(start(memory.summary)), others zero.
 
+    This is the output of the cell's state; other parts, such as an LSTM's memory cell, are zero.
     The paper copies the encoder's last state; the layer `start` allows for other sizes.
 
     Args:
@@ -51,7 +54,8 @@ def luong_start(params: LuongDecoderParams, memory: Memory, read: Reader) -> Luo
     shape = jax.eval_shape(lambda query: read(query, 0).weights[..., 0, :], hidden[None])
     attentional = jnp.zeros(len(params.combine.weight), hidden.dtype)
     weights = jnp.zeros(shape.shape, shape.dtype)
-    return LuongState(hidden, attentional, jnp.asarray(0), weights, first_state(read, hidden))
+    state = state_with(params.cell, hidden)
+    return LuongState(state, attentional, jnp.asarray(0), weights, first_state(read, hidden))
 
 
 @named_arguments
@@ -79,7 +83,7 @@ def luong_step(
         token: the previous token of the target.
         read: the result of `attention(params.attention, memory)`.
         input_feeding: whether the cell also reads the attentional vector of the step before.
-        cell: `gru_cell`, `reset_before_gru_cell` or a function with their arguments.
+        cell: `gru_cell` or another cell, whose parameters are `params.cell`.
 
     Raises:
         ValueError: if an argument is of another type, two arguments disagree about the size of an
@@ -137,7 +141,7 @@ def luong_decode(
 
     embedded = drop(0, embedding(params.embedding, tokens))
     if not input_feeding:
-        hidden = gru(params.cell, embedded, initial=start.hidden, cell=cell).outputs
+        hidden = unroll(cell, params.cell, embedded, initial=start.hidden).outputs
         hidden = drop(1, hidden)
         context, weights = read(hidden, 0)
         attentional = drop(2, _combine(params, context, hidden))
@@ -154,10 +158,11 @@ def luong_decode(
 
 def _advance(params, state, embedded, read, input_feeding, cell):
     inputs = jnp.concatenate([embedded, state.attentional]) if input_feeding else embedded
-    hidden = cell(params.cell, state.hidden, inputs)
+    new = cell(params.cell, state.hidden, inputs)
+    hidden = output_of(new)
     context, weights, alignment = read_one(read, hidden, state.position, state.alignment)
     attentional = _combine(params, context, hidden)
-    return LuongState(hidden, attentional, state.position + 1, weights, alignment)
+    return LuongState(new, attentional, state.position + 1, weights, alignment)
 
 
 def _combine(params, context, hidden):

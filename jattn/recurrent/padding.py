@@ -34,10 +34,12 @@ def valid_steps(
 
 
 def zero_padding(
-    array: Float[Array, "s n"],
+    array: Float[Array, "s *n"],
     length: int | Int[Array, ""] | None,
     valid: Bool[Array, " s"] | None = None,
-) -> tuple[Float[Array, "s n"], Bool[Array, " s"] | None]:
+) -> tuple[Float[Array, "s *n"], Bool[Array, " s"] | None]:
     """Returns the array, zero at steps that are not valid, and the valid steps; None if all are."""
     valid = valid_steps(array.shape[0], length, valid)
-    return (array if valid is None else jnp.where(valid[:, None], array, 0.0)), valid
+    if valid is None:
+        return array, None
+    return jnp.where(valid.reshape(-1, *(1,) * (array.ndim - 1)), array, 0.0), valid

@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(
         "gates read in jattn's order",
         "jattn.convert.gates",
-        "[[order.index(gate) for gate in JATTN_ORDER]]",
-        "",
+        "gates[[order.index(gate) for gate in kind.order]]",
+        "gates",
         BOTH,
         given={"library": "keras"},
     ),
@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         "the backward direction of torch as the forward one",
-        "jattn.convert.torch_gru",
+        "jattn.convert.torch_layers",
         "suffix = f\"_l{index}{'_reverse' * way}\"",
         "suffix = f\"_l{index}{'_reverse' * (1 - way)}\"",
         BOTH,

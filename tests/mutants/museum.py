@@ -297,6 +297,21 @@ REPORTS = {
         "weights of a GRU are copied to another library without reordering the gates",
         "outputs are close but not equal, while the same code is right for an LSTM",
     ),
+    "gates of ONNX in the order of PyTorch": Report(
+        "CrispStrobe/CrispASR#106",
+        "the gates of an LSTM of ONNX are read in the order of PyTorch",
+        "all speakers of a recording become one",
+    ),
+    "zoneout whose output is the cell's own": Report(
+        "rwth-i6/returnn#1313",
+        "zoneout changes the state that a step passes on, and not the output of the step",
+        "the output and the state of a step differ, which no equation of the paper allows",
+    ),
+    "padding that moves the state of a cell of one's own": Report(
+        "keras-team/keras#1300",
+        "a masked step has inputs of zero, from which the cell computes a new state as from any",
+        "the biases move the state, and by how much depends on the amount of padding",
+    ),
     "both directions forwards": Report(
         "stanfordmlgroup/nlc#8",
         "both directions of a bidirectional network get their inputs in the same order",

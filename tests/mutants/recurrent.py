@@ -1,6 +1,6 @@
 """Mistakes planted in cells, unrolling, encoder, decoders, searches and sampling."""
 
-from mutants.mutant import OWN_CELL, VALUE, Mutant
+from mutants.mutant import LAW, OWN_CELL, VALUE, Mutant
 
 CELLS = "jattn.recurrent.cells"
 PADDING = "jattn.recurrent.padding"
@@ -23,6 +23,8 @@ SAMPLES = "test_search.test_samples_are_of_the_distribution_that_temperature_top
 SHARDED = "test_sharding.test_a_mesh_of_one_device_has_shardings_too"
 REFUSED = "test_search.test_bad_arguments_are_named_with_the_function_that_was_called"
 UNROLL = "jattn.recurrent.unroll"
+GRU_STATES = "jattn.recurrent.gru_states"
+LSTM = "jattn.recurrent.lstm"
 STEPS = "jattn.recurrent.steps"
 STATES = "jattn.recurrent.states"
 RESET_AFTER = """\
@@ -179,7 +181,7 @@ MUTANTS = (
     ),
     Mutant(
         "outputs in the padding of a sequence",
-        UNROLL,
+        GRU_STATES,
         "        outputs = jnp.where(valid[:, None], outputs, 0.0)\n",
         "        pass\n",
         VALUE,
@@ -187,7 +189,7 @@ MUTANTS = (
     ),
     Mutant(
         "the padding reversed too",
-        UNROLL,
+        GRU_STATES,
         "    after_steps = states(",
         "    valid = valid[::-1] if reverse[0] and valid is not None else valid\n"
         "    after_steps = states(",
@@ -195,10 +197,83 @@ MUTANTS = (
         "gru",
     ),
     Mutant(
+        "gates of an LSTM in the order input, output, candidate, forget",
+        LSTM,
+        "for gate in (0, 1, 3))",
+        "for gate in (0, 3, 1))",
+        VALUE,
+        "lstm_cell",
+    ),
+    Mutant(
+        "an LSTM whose output is not squashed",
+        LSTM,
+        "LSTMState(output * jnp.tanh(cell), cell)",
+        "LSTMState(output * cell, cell)",
+        VALUE,
+        "lstm_cell",
+    ),
+    Mutant(
+        "a memory cell that is squashed",
+        LSTM,
+        "LSTMState(output * jnp.tanh(cell), cell)",
+        "LSTMState(output * jnp.tanh(cell), jnp.tanh(cell))",
+        VALUE,
+        "lstm",
+        call=0,
+    ),
+    Mutant(
+        "zoneout that keeps what it should replace",
+        "jattn.recurrent.zoneout",
+        "rate * old + (1.0 - rate) * new",
+        "(1.0 - rate) * old + rate * new",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
+        "zoneout whose output is the cell's own",
+        "jattn.recurrent.zoneout",
+        "            return jax.tree.map(mean, rates, old, new)\n",
+        "            return jax.tree.map(mean, rates, old, new)._replace(hidden=new.hidden)\n",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
+        "draws of zoneout that replace what they should keep",
+        "jattn.recurrent.zoneout",
+        "old.shape), old, new)",
+        "old.shape), new, old)",
+        LAW,
+        "zoneout_at_its_ends_is_the_cell_or_nothing",
+    ),
+    Mutant(
+        "a bias of Haiku's forget gate as it is",
+        "jattn.convert.lstm",
+        "    bias[FORGET] += 1\n",
+        "    bias[FORGET] += 0\n",
+        "test_convert.test_an_lstm_computes_the_same_in_the_equations_of_its_library",
+        given={"library": "haiku"},
+    ),
+    Mutant(
+        "gates of ONNX in the order of PyTorch",
+        "jattn.convert.lstm",
+        'joined(array, "iofg", LSTM)',
+        'joined(array, "ifgo", LSTM)',
+        "test_convert.test_an_lstm_computes_the_same_in_the_equations_of_its_library",
+        given={"library": "onnx"},
+    ),
+    Mutant(
+        "padding that moves the memory cell",
+        UNROLL,
+        "jnp.where(valid, new, old), new, state)",
+        "jnp.where(valid, new, old) if old is output_of(state) else new, new, state)",
+        VALUE,
+        "lstm",
+    ),
+    Mutant(
         "padding that moves the state of a cell of one's own",
         UNROLL,
-        "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
-        "return new, jnp.where(valid, new, 0.0)",
+        "return kept, jnp.where(valid, output_of(new), 0.0)",
+        "return new, jnp.where(valid, output_of(new), 0.0)",
         OWN_CELL,
     ),
     Mutant(
@@ -211,8 +286,8 @@ MUTANTS = (
     Mutant(
         "outputs in the padding of a cell of one's own",
         UNROLL,
-        "return jnp.where(valid, new, hidden), jnp.where(valid, new, 0.0)",
-        "return jnp.where(valid, new, hidden), new",
+        "return kept, jnp.where(valid, output_of(new), 0.0)",
+        "return kept, output_of(new)",
         OWN_CELL,
     ),
     Mutant(
@@ -251,8 +326,8 @@ MUTANTS = (
     Mutant(
         "dropout of the first layer's inputs",
         STACKED,
-        "        if index and dropout_rate:\n",
-        "        if dropout_rate:\n",
+        "        if index and rates[0]:\n",
+        "        if rates[0]:\n",
         "test_recurrent.test_K1_no_dropout_is_bitwise_no_dropout_and_a_rate_needs_a_key",
     ),
     Mutant(
@@ -328,8 +403,8 @@ MUTANTS = (
     Mutant(
         "logits past the target",
         BAHDANAU,
-        "rows, 0.0)",
-        "rows, rows)",
+        "zero_padding(rows, length)[0]",
+        "rows",
         TARGETS,
         given={"order": "luong", "kind": "general"},
     ),

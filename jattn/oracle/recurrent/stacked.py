@@ -1,18 +1,23 @@
-"""GRUs in layers in NumPy: the gradient passes down the layers."""
+"""Cells in layers in NumPy: the gradient passes down the layers."""
 
-from jattn.oracle.recurrent.bidirectional import bidirectional_gru
+from jattn.oracle.recurrent.bidirectional import bidirectional
 from jattn.oracle.recurrent.cells import gru_cell
-from jattn.oracle.recurrent.unroll import gru
+from jattn.oracle.recurrent.unroll import unroll
 
 
-def stacked_gru(
+def stacked_gru(layers, inputs, *, cell=gru_cell, **options):
+    """Returns ((outputs, final), pullback), as `jax.vjp` does, without dropout."""
+    return stacked(cell, layers, inputs, **options)
+
+
+def stacked(
+    cell,
     layers,
     inputs,
     *,
     initial=None,
     length=None,
     valid=None,
-    cell=gru_cell,
     dropout_rate=0.0,
     recurrent_dropout_rate=0.0,
     rng=None,
@@ -23,14 +28,12 @@ def stacked_gru(
     dinputs of the upper one, and the final state of each layer has a cotangent of its own.
     """
     if dropout_rate or recurrent_dropout_rate or rng is not None:
-        raise ValueError("stacked_gru: the oracle draws nothing, so it has no dropout")
+        raise ValueError("stacked: the oracle draws nothing, so it has no dropout")
     final, pullbacks = [], []
     for index, layer in enumerate(layers):
-        run = bidirectional_gru if hasattr(layer, "forward") else gru
+        run = bidirectional if hasattr(layer, "forward") else unroll
         start = None if initial is None else initial[index]
-        (inputs, last), back = run(
-            layer, inputs, initial=start, length=length, valid=valid, cell=cell
-        )
+        (inputs, last), back = run(cell, layer, inputs, initial=start, length=length, valid=valid)
         final.append(last)
         pullbacks.append(back)
 
