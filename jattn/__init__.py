@@ -159,6 +159,8 @@ from jattn.positions import sinusoidal_positions as sinusoidal_positions
 from jattn.positions import xpos as xpos
 from jattn.positions import yarn_attention_factor as yarn_attention_factor
 from jattn.positions import yarn_frequencies as yarn_frequencies
+from jattn.recurrent.attention_gru import attention_gru_cell as attention_gru_cell
+from jattn.recurrent.attention_gru import attention_update_gru_cell as attention_update_gru_cell
 from jattn.recurrent.bahdanau import BahdanauState as BahdanauState
 from jattn.recurrent.bahdanau import DecoderOutput as DecoderOutput
 from jattn.recurrent.bahdanau import bahdanau_decode as bahdanau_decode
@@ -172,6 +174,9 @@ from jattn.recurrent.cells import GRUParams as GRUParams
 from jattn.recurrent.cells import gru_cell as gru_cell
 from jattn.recurrent.cells import init_gru as init_gru
 from jattn.recurrent.cells import reset_before_gru_cell as reset_before_gru_cell
+from jattn.recurrent.convolutional_gru import ConvolutionalGRUParams as ConvolutionalGRUParams
+from jattn.recurrent.convolutional_gru import convolutional_gru_cell as convolutional_gru_cell
+from jattn.recurrent.convolutional_gru import init_convolutional_gru as init_convolutional_gru
 from jattn.recurrent.decoder_params import BahdanauDecoderParams as BahdanauDecoderParams
 from jattn.recurrent.decoder_params import LuongDecoderParams as LuongDecoderParams
 from jattn.recurrent.decoder_params import init_bahdanau_decoder as init_bahdanau_decoder
@@ -183,6 +188,9 @@ from jattn.recurrent.encoder import attentive_gru as attentive_gru
 from jattn.recurrent.encoder import encode as encode
 from jattn.recurrent.encoder import init_attentive_gru as init_attentive_gru
 from jattn.recurrent.encoder import init_encoder as init_encoder
+from jattn.recurrent.layer_norm_gru import LayerNormGRUParams as LayerNormGRUParams
+from jattn.recurrent.layer_norm_gru import init_layer_norm_gru as init_layer_norm_gru
+from jattn.recurrent.layer_norm_gru import layer_norm_gru_cell as layer_norm_gru_cell
 from jattn.recurrent.linear_steps import ScannedOutput as ScannedOutput
 from jattn.recurrent.luong import LuongState as LuongState
 from jattn.recurrent.luong import luong_decode as luong_decode

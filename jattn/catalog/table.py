@@ -30,6 +30,7 @@ OF_ALL_QUERIES = "weights of a query depend on the scores of others"
 NEAR_ONE = "the logarithm of a sum near one has the rounding of the sum"
 FAR_APART = "a sum of a column is lost among scores that are 1e10 apart"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
+NO_LOG_SIGMOID = "jax.experimental.jet raises at jax.nn.log_sigmoid"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 # Mechanisms with memory between queries.
 IN_ORDER = {
@@ -70,6 +71,7 @@ UNROLLED = (case(), case(initial=DRAWN, length=3, chunk_size=2))
 
 # Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
+ODD_KERNEL = "a kernel has an odd size"
 HOLES = np.array([False, True, False, True])  # Steps that are valid.
 
 # Members of a set that are no padding, the one of `t` members and the other of `s`.
@@ -1022,7 +1024,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         family="recurrent",
         paper="Feng et al. 2024, arXiv:2410.01201",
         cost="s n (i + log s)",
-        cases=(case(initial=DRAWN, length=3), case(initial=DRAWN, valid=HOLES, positive=True)),
+        cases=(case(), case(initial=DRAWN, valid=HOLES, positive=True)),
         sizes=RECURRENT,
     ),
     Mechanism(
@@ -1032,14 +1034,16 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cost="i n",
         cases=(case(), case(positive=True)),
         sizes=RECURRENT,
+        exceptions={"Taylor": NO_LOG_SIGMOID},
     ),
     Mechanism(
         jattn.min_lstm,
         family="recurrent",
         paper="Feng et al. 2024, arXiv:2410.01201",
         cost="s n (i + log s)",
-        cases=(case(initial=DRAWN, length=3), case(initial=DRAWN, valid=HOLES, positive=True)),
+        cases=(case(), case(initial=DRAWN, valid=HOLES, positive=True)),
         sizes=RECURRENT,
+        exceptions={"Taylor": NO_LOG_SIGMOID},
     ),
     Mechanism(
         jattn.sru_cell,
@@ -1058,11 +1062,42 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Lei et al. 2018, arXiv:1709.02755v5",
         cost="s i n",
         cases=(
-            case(initial=DRAWN, valid=HOLES, skip_scale=1.5),
+            case(skip_scale=1.5),
             case(initial=DRAWN, length=3, **{"params.state_weight": None}),
+            case(initial=DRAWN, valid=HOLES),
         ),
         sizes=RECURRENT,
         exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.layer_norm_gru_cell,
+        family="recurrent",
+        paper="Ba et al. 2016, arXiv:1607.06450",
+        cost="i n + n²",
+        cases=(case(epsilon=0.25),),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.convolutional_gru_cell,
+        family="recurrent",
+        paper="Ballas et al. 2016, arXiv:1511.06432",
+        cost="y x l m (i n + n²)",
+        sizes=RECURRENT | {"y": 4, "x": 6, "l": 3, "m": 7},
+        exceptions={"E1 l": ODD_KERNEL, "E1 m": ODD_KERNEL},
+    ),
+    Mechanism(
+        jattn.attention_gru_cell,
+        family="recurrent",
+        paper="Xiong et al. 2016, arXiv:1603.01417, 3.2.1",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.attention_update_gru_cell,
+        family="recurrent",
+        paper="Zhou et al. 2019, arXiv:1809.03672",
+        cost="i n + n²",
+        sizes=RECURRENT,
     ),
     Mechanism(
         jattn.linear.delta_rule,
