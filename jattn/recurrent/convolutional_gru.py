@@ -92,5 +92,7 @@ def _convolved(
     gates, units, rows, columns, channels = kernels.shape
     padding = [(rows // 2, rows // 2), (columns // 2, columns // 2)]
     flat = kernels.reshape(gates * units, rows, columns, channels)
+    if 0 in (*image.shape, units):  # XLA's convolutions on a CPU end the process.
+        return jnp.zeros((*image.shape[:2], gates * units), image.dtype)
     layout = ("NHWC", "OHWI", "NHWC")
     return lax.conv_general_dilated(image[None], flat, (1, 1), padding, dimension_numbers=layout)[0]

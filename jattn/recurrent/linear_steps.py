@@ -24,16 +24,15 @@ def linear_steps(
 ) -> tuple[Float[Array, "s n"], Float[Array, " n"]]:
     """Computes state[s] = kept[s] ∘ state[s - 1] + added[s] for all steps, and the last state.
 
-    The initial state is the first term of the scan: no special case has values of its own. Steps
-    that are not valid keep the state.
+    The initial state is a part of what the first step adds: the scan is the same with one and
+    without. Steps that are not valid keep the state.
     """
     if valid is not None:
         kept, added = jnp.where(valid[:, None], kept, 1.0), jnp.where(valid[:, None], added, 0.0)
-    first = varying_as(initial, (kept, added))[None]
-    states = recurrence(
-        jnp.concatenate([jnp.ones_like(first), kept]), jnp.concatenate([first, added])
-    )
-    return states[1:], states[-1]
+    is_first = (jnp.arange(kept.shape[0]) == 0)[:, None]
+    states = recurrence(kept, added + jnp.where(is_first, kept * initial[None], 0.0))
+    start = varying_as(initial, states)[None]
+    return states, jnp.concatenate([start, states])[-1]
 
 
 def valid_outputs(
