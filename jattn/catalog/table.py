@@ -67,6 +67,9 @@ SELF_PADDED = pattern("#..", "...", "#.#")
 
 # A number of steps that chunks do not divide.
 LINEAR = {"t": 5, "k": 3, "v": 2, "n": 7}
+STABILIZED = case(
+    initial=DRAWN, initial_key_sum=DRAWN, initial_maximum=DRAWN, length=3, chunk_size=2
+)
 UNROLLED = (case(), case(initial=DRAWN, length=3, chunk_size=2))
 
 # Sizes that differ from three gates and two directions, which are axes too.
@@ -1221,5 +1224,25 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=UNROLLED,
         sizes=LINEAR,
         exceptions={"Taylor": NO_SCAN, "E1 n": "a query has at least one key"},
+    ),
+    Mechanism(
+        jattn.linear.mlstm,
+        family="linear",
+        paper="Beck et al. 2024, arXiv:2405.04517",
+        cost="t k v",
+        cases=(case(), STABILIZED),
+        sizes=LINEAR,
+        positive=("forget",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.performer,
+        family="linear",
+        paper="Choromanski et al. 2021, arXiv:2009.14794",
+        cost="t m (k + v)",
+        cases=(case(), STABILIZED),
+        sizes=LINEAR | {"m": 4},
+        positive=("initial_key_sum",),
+        exceptions={"Taylor": NO_SCAN},
     ),
 )
