@@ -208,11 +208,11 @@ from jattn.recurrent.reading import Memory as Memory
 from jattn.recurrent.reading import read_by as read_by
 from jattn.recurrent.reading_in_order import StatefulReader as StatefulReader
 from jattn.recurrent.reading_in_order import read_in_order as read_in_order
-from jattn.recurrent.sru import SRUParams as SRUParams
-from jattn.recurrent.sru import SRUState as SRUState
-from jattn.recurrent.sru import init_sru as init_sru
 from jattn.recurrent.sru import sru as sru
 from jattn.recurrent.sru import sru_cell as sru_cell
+from jattn.recurrent.sru_params import SRUParams as SRUParams
+from jattn.recurrent.sru_params import SRUState as SRUState
+from jattn.recurrent.sru_params import init_sru as init_sru
 from jattn.recurrent.stacked import StackedOutput as StackedOutput
 from jattn.recurrent.stacked import init_stacked_gru as init_stacked_gru
 from jattn.recurrent.stacked import stacked_gru as stacked_gru

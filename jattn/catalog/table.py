@@ -1065,9 +1065,9 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Lei et al. 2018, arXiv:1709.02755v5",
         cost="s i n",
         cases=(
-            case(skip_scale=1.5),
+            case(),
             case(initial=DRAWN, length=3, **{"params.state_weight": None}),
-            case(initial=DRAWN, valid=HOLES),
+            case(initial=DRAWN, valid=HOLES, skip_scale=1.5),
         ),
         sizes=RECURRENT,
         exceptions={"Taylor": NO_SCAN},

@@ -68,10 +68,9 @@ def performer(
         output[t]     = Σ_s weights[t, s] value[s]
 
     The mean of a product over directions from a standard normal is exp(query · key / √k), the
-    numerator of softmax. The paper names directions and features ω_i and φ. A query's features are
-    divided by their largest, which cancels. Those of keys are divided by the largest so far, the
-    same for all keys and features that are summed: `maximum` is its logarithm. One divisor for
-    each key would weigh the keys by it. There is no ε. Operations: t m (k + v).
+    numerator of softmax. The paper names directions and features ω_i and φ, and has no scale of 1/√k
+    in φ. A query's features are divided by their largest, which cancels, and those of keys by the
+    largest so far, whose logarithm is `maximum`. There is no ε. Operations: t m (k + v).
 
     Args:
         directions: drawn by `init_performer`, and not to be trained.
