@@ -32,8 +32,7 @@ def init_performer(
 ) -> Float[Array, "m k"]:
     """Draws directions with the lengths of normal vectors, orthogonal in blocks of `key_size`.
 
-    Each direction by itself is a vector of independent normals of variance 1, so products of
-    features have the mean that the softmax has. The paper also draws them anew during training.
+    Each by itself is a vector of independent normals. The paper also draws anew during training.
 
     Raises:
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
@@ -68,9 +67,9 @@ def performer(
         output[t]     = Σ_s weights[t, s] value[s]
 
     The mean of a product over directions from a standard normal is exp(query · key / √k), the
-    numerator of softmax. The paper names directions and features ω_i and φ, and has no scale of 1/√k
-    in φ. A query's features are divided by their largest, which cancels, and those of keys by the
-    largest so far, whose logarithm is `maximum`. There is no ε. Operations: t m (k + v).
+    numerator of softmax. The paper names directions and features ω_i and φ. A query's features are
+    divided by their largest, which cancels, and those of keys by the largest so far, whose
+    logarithm is `maximum`. There is no ε. Operations: t m (k + v).
 
     Args:
         directions: drawn by `init_performer`, and not to be trained.
