@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.dtypes import canonicalize_dtype
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
@@ -38,7 +39,7 @@ def init_performer(
         ValueError: if a size is negative or `dtype` is not a floating-point dtype.
     """
     of_blocks, of_lengths = jax.random.split(rng)
-    inner = inner_dtype(dtype)  # JAX factorizes no matrix in half precision.
+    inner = inner_dtype(canonicalize_dtype(dtype))  # JAX factorizes no matrix in half precision.
     blocks = -(-features // max(key_size, 1))
     rows = jax.random.orthogonal(of_blocks, key_size, (blocks,), dtype=inner)
     rows = rows.reshape(blocks * key_size, key_size)[:features]

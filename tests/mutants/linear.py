@@ -133,6 +133,7 @@ MUTANTS = (
         "totals",
         VALUE,
         "mlstm",
+        call=0,
     ),
     Mutant(
         "a maximum that does not fade",
