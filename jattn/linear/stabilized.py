@@ -1,5 +1,6 @@
 """Sums of exponentials over steps, kept as a product with the exponential of a running maximum."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -46,7 +47,7 @@ def sums_and_totals(
     length: Length | Int[Array, ""] | None,
     chunk_size: Size | None,
 ) -> tuple[Float[Array, "t v"], Float[Array, " t"], Float[Array, "k v"], Float[Array, " k"]]:
-    """Runs the delta rule on values and on a column of ones at once.
+    """Runs the delta rule on values, and on ones.
 
     Args:
         starts: the state and the sum of keys before the first step, and a factor of both.
@@ -55,12 +56,11 @@ def sums_and_totals(
         Sums and totals that the queries read, and the last state and sum of keys.
     """
     state, key_sum, factor = starts
-    initial = None
-    if state is not None or key_sum is not None:
-        state = jnp.zeros((key.shape[1], value.shape[1]), key.dtype) if state is None else state
-        key_sum = jnp.zeros_like(state, shape=key.shape[1:]) if key_sum is None else key_sum
-        initial = factor * jnp.concatenate([state, key_sum[:, None]], 1)
-    options: dict[str, Any] = {"initial": initial, "length": length, "chunk_size": chunk_size}
-    both = jnp.concatenate([value, jnp.ones_like(value, shape=(key.shape[0], 1))], 1)
-    found, last = delta_rule(query, key, both, decay=decay[:, None], **options)
-    return found[:, :-1], found[:, -1], last[:, :-1], last[:, -1]
+    state = None if state is None else factor * state
+    key_sum = None if key_sum is None else factor * key_sum[:, None]
+    options: dict[str, Any] = {"decay": decay[:, None], "length": length, "chunk_size": chunk_size}
+    rule = partial(delta_rule, query, key, **options)
+    sums, last = rule(value, initial=state)
+    # Apart from the values: a function of these alone is linear, and has a transpose.
+    totals, last_key_sum = rule(jnp.ones_like(value, shape=(key.shape[0], 1)), initial=key_sum)
+    return sums, totals[:, 0], last, last_key_sum[:, 0]

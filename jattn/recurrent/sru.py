@@ -30,7 +30,7 @@ def sru_cell(
 
     Args:
         state: of which the cell is read alone.
-        skip_scale: multiplies the highway's input; √3 with biases of zero in the paper.
+        skip_scale: multiplies the highway's input; √3 in the paper if biases start at zero.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, or inputs have another
