@@ -42,9 +42,9 @@ def init_performer(
     inner = inner_dtype(canonicalize_dtype(dtype))  # JAX factorizes no matrix in half precision.
     blocks = -(-features // max(key_size, 1))
     rows = jax.random.orthogonal(of_blocks, key_size, (blocks,), dtype=inner)
-    rows = rows.reshape(blocks * key_size, key_size)[:features]
-    normal = jax.random.normal(of_lengths, rows.shape, inner)
-    return (rows * jnp.sqrt((normal**2).sum(1, keepdims=True))).astype(dtype)
+    rows = rows.reshape(-1, key_size)[:features] if key_size else jnp.zeros((features, 0), inner)
+    lengths = jnp.linalg.norm(jax.random.normal(of_lengths, rows.shape, inner), axis=1)
+    return (rows * lengths[:, None]).astype(dtype)
 
 
 @named_axes
@@ -90,24 +90,25 @@ def performer(
     if length is not None:
         largest = jnp.where(jnp.arange(key.shape[0]) < length, largest, LOWEST)
     maxima, before = running_maximum(jnp.zeros_like(largest), largest, start)
-    features = jnp.exp(
-        of_query - jax.lax.stop_gradient(of_query.max(1, keepdims=True, initial=LOWEST))
-    )
+    tops = jax.lax.stop_gradient(of_query.max(1, keepdims=True, initial=LOWEST))
+    # Cut first: the exponential of a padded key might overflow.
+    (of_key,) = without_padding("performer", length, of_key - maxima[:, None])
     sums, totals, state, key_sum = sums_and_totals(
-        *without_padding("performer", length, features, jnp.exp(of_key - maxima[:, None])),
+        jnp.exp(of_query - tops),
+        jnp.exp(of_key),
         value,
         jnp.exp(before - maxima),
         (initial, initial_key_sum, jnp.exp(start - jax.lax.stop_gradient(start))),
         length=length,
         chunk_size=chunk_size,
     )
-    outputs = sums / jnp.where(totals == 0.0, 1.0, totals)[:, None]
-    return PerformerOutput(outputs, state, key_sum, last_of(maxima, start))
+    divisor = jnp.where(totals == 0.0, 1.0, totals)[:, None]
+    return PerformerOutput(sums / divisor, state, key_sum, last_of(maxima, start))
 
 
 def _logarithms(directions: Float[Array, "m k"], x: Float[Array, "t k"]) -> Float[Array, "t m"]:
     """Returns the logarithms of features."""
     count, size = directions.shape
     scaled = x * max(size, 1) ** -0.25
-    squares = (scaled**2).sum(1, keepdims=True)
-    return jnp.einsum("tk,mk->tm", scaled, directions) - squares / 2 - math.log(max(count, 1)) / 2
+    less = (scaled**2).sum(1, keepdims=True) / 2 + math.log(max(count, 1)) / 2
+    return jnp.einsum("tk,mk->tm", scaled, directions) - less

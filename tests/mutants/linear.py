@@ -163,7 +163,7 @@ MUTANTS = (
     Mutant(
         "features that are not divided by the root of their number",
         "jattn.linear.performer",
-        " - math.log(max(count, 1)) / 2",
+        " + math.log(max(count, 1)) / 2",
         "",
         LAW,
         "the_mean_of_random_features_is_the_softmax_kernel",

@@ -367,11 +367,6 @@ REPORTS = {
         "a mean of the error rates of sequences in place of all errors over all tokens",
         "short references count as much as long ones",
     ),
-    "a divisor of each key's features": Report(
-        "google-research/google-research#753",
-        "random features of keys are divided by a maximum that is taken for each key",
-        "each key is weighed by its own divisor: long keys count less than softmax gives them",
-    ),
     "a product that is not scaled": Report(
         "hao-ai-lab/FastVideo#870",
         "merging LoRA weights does not multiply the product by alpha / rank",

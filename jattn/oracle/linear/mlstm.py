@@ -53,8 +53,9 @@ def mlstm(
     floors = np.ones(steps)
     floors[:valid] = np.exp(-after)
     totals = found[:, -1]
-    by_total = np.abs(totals.real) > floors
-    signs = np.where(totals.real < 0, -1, 1)
+    sizes = np.real(totals)
+    by_total = np.abs(sizes) > floors
+    signs = np.where(sizes < 0, -1, 1)
     divisors = np.where(by_total, signs * totals, floors)
     outputs = found[:, :-1] / divisors[:, None]
 

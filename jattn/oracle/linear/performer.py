@@ -41,9 +41,8 @@ def performer(
 
     of_query, of_key = logarithms(query), logarithms(key)
     largest = of_key.real.max(1, initial=-1e30)
-    given = initial_maximum
-    if initial_maximum is None:
-        given = largest[0] if steps else 0.0
+    first = largest[0] if steps else 0.0
+    given = first if initial_maximum is None else initial_maximum
     maxima = np.maximum.accumulate([np.real(given), *largest[:valid]])
     query_features, key_features = np.zeros((2, steps, count), kind)
     for step in range(valid):

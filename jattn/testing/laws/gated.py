@@ -138,7 +138,7 @@ def kernels_of_one_entry_are_a_gru_at_each_place():
     gru = jattn.init_gru(jax.random.key(0), input_size=3, units=2)
     parts = (gru.input_weight, gru.hidden_weight)
     kernels = [weight[:, :, None, None] for weight in parts]
-    params = jattn.ConvolutionalGRUParams(*kernels, gru.input_bias)
+    params = jattn.ConvolutionalGRUParams(kernels[0], kernels[1], gru.input_bias)
     hidden, image = (jnp.asarray(RNG.standard_normal((4, 5, size))) for size in (2, 3))
     at_each = jax.vmap(jax.vmap(jattn.reset_before_gru_cell, (None, 0, 0)), (None, 0, 0))
     yield jattn.convolutional_gru_cell(params, hidden, image), at_each(gru, hidden, image)
@@ -165,7 +165,7 @@ def attention_of_zero_keeps_a_state():
     yield jattn.attention_gru_cell(gru, START, INPUTS[0], jnp.asarray(0.0)), START
     still = [jnp.asarray(weight).at[1].set(0.0) for weight in gru[:2]]
     bias = jnp.asarray(gru.input_bias).at[1].set(-np.log(3.0))
-    fixed = jattn.GRUParams(*still, bias, gru.hidden_bias)
+    fixed = jattn.GRUParams(still[0], still[1], bias, gru.hidden_bias)
     yield (
         jattn.attention_gru_cell(fixed, START, INPUTS[0], jnp.asarray(0.75)),
         jattn.gru_cell(fixed, START, INPUTS[0]),

@@ -199,12 +199,12 @@ def gates_of_an_mlstm_may_be_of_any_size():
 @law
 def an_mlstm_takes_its_start_in_any_scale():
     """mlstm: a state and sum of keys that are divided by exp(m) come with the maximum m."""
-    start = {"initial": jnp.ones((K, VALUE.shape[1])), "initial_key_sum": jnp.ones(K)}
+    start: Any = {"initial": jnp.ones((K, VALUE.shape[1])), "initial_key_sum": jnp.ones(K)}
     expected = linear.mlstm(*STEPS, GATES, FORGET, **start).outputs
     for maximum in (-2.0, 5.0):
-        scaled = {name: rows * np.exp(-maximum) for name, rows in start.items()}
-        maximum = jnp.asarray(maximum)
-        found = linear.mlstm(*STEPS, GATES, FORGET, **scaled, initial_maximum=maximum)
+        scaled: Any = {name: rows * np.exp(-maximum) for name, rows in start.items()}
+        scaled["initial_maximum"] = jnp.asarray(maximum)
+        found = linear.mlstm(*STEPS, GATES, FORGET, **scaled)
         yield found.outputs, expected
 
 
