@@ -58,16 +58,16 @@ def check(
 
 
 def test_a_mechanism(mechanism):
-    """All rows of the catalog, mapped over a batch of all arguments except the parameters."""
+    """All rows of the catalog, mapped over a batch of all arguments that are arrays."""
     row, call = mechanism, mechanism.hardest()
     options = call.case.options
     fixed = [name for name, option in options.items() if isinstance(option, np.ndarray)]
     names = [*call._drawn_names, *fixed, *row.draw]
-    batched = [None if name == "params" else 0 for name in names]
     forms = forms_of_arguments(row.function)
+    batched = [0 if name in forms else None for name in names]
 
     def axes(name: str, rank: int) -> list[str]:
-        if name == "params":
+        if name not in forms:
             return []
         # A state's parts are the fields of its argument.
         parts = [forms[path] for path in forms if path.partition(".")[0] == name]

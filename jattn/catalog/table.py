@@ -30,6 +30,7 @@ OF_ALL_QUERIES = "weights of a query depend on the scores of others"
 NEAR_ONE = "the logarithm of a sum near one has the rounding of the sum"
 FAR_APART = "a sum of a column is lost among scores that are 1e10 apart"
 NO_RELU = "jax.experimental.jet raises at jax.nn.relu"
+NO_LOG_SIGMOID = "jax.experimental.jet raises at jax.nn.log_sigmoid"
 NO_SCAN = "jax.experimental.jet raises at jax.lax.scan"
 # Mechanisms with memory between queries.
 IN_ORDER = {
@@ -66,10 +67,14 @@ SELF_PADDED = pattern("#..", "...", "#.#")
 
 # A number of steps that chunks do not divide.
 LINEAR = {"t": 5, "k": 3, "v": 2, "n": 7}
+STABILIZED = case(
+    initial=DRAWN, initial_key_sum=DRAWN, initial_maximum=DRAWN, length=3, chunk_size=2
+)
 UNROLLED = (case(), case(initial=DRAWN, length=3, chunk_size=2))
 
 # Sizes that differ from three gates and two directions, which are axes too.
 RECURRENT = {"s": 4, "i": 2, "n": 5}
+ODD_KERNEL = "a kernel has an odd size"
 HOLES = np.array([False, True, False, True])  # Steps that are valid.
 
 # Members of a set that are no padding, the one of `t` members and the other of `s`.
@@ -1030,6 +1035,94 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"Taylor": NO_SCAN},
     ),
     Mechanism(
+        jattn.min_gru_cell,
+        family="recurrent",
+        paper="Feng et al. 2024, arXiv:2410.01201",
+        cost="i n",
+        cases=(case(), case(positive=True)),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.min_gru,
+        family="recurrent",
+        paper="Feng et al. 2024, arXiv:2410.01201",
+        cost="s n (i + log s)",
+        cases=(case(), case(initial=DRAWN, valid=HOLES, positive=True)),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.min_lstm_cell,
+        family="recurrent",
+        paper="Feng et al. 2024, arXiv:2410.01201",
+        cost="i n",
+        cases=(case(), case(positive=True)),
+        sizes=RECURRENT,
+        exceptions={"Taylor": NO_LOG_SIGMOID},
+    ),
+    Mechanism(
+        jattn.min_lstm,
+        family="recurrent",
+        paper="Feng et al. 2024, arXiv:2410.01201",
+        cost="s n (i + log s)",
+        cases=(case(), case(initial=DRAWN, valid=HOLES, positive=True)),
+        sizes=RECURRENT,
+        exceptions={"Taylor": NO_LOG_SIGMOID},
+    ),
+    Mechanism(
+        jattn.sru_cell,
+        family="recurrent",
+        paper="Lei et al. 2018, arXiv:1709.02755v5",
+        cost="i n",
+        cases=(
+            case(skip_scale=1.5),
+            case({"i": 5}, **{"params.state_weight": None, "params.skip_weight": None}),
+        ),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.sru,
+        family="recurrent",
+        paper="Lei et al. 2018, arXiv:1709.02755v5",
+        cost="s i n",
+        cases=(
+            case(),
+            case(initial=DRAWN, length=3, **{"params.state_weight": None}),
+            case(initial=DRAWN, valid=HOLES, skip_scale=1.5),
+        ),
+        sizes=RECURRENT,
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.layer_norm_gru_cell,
+        family="recurrent",
+        paper="Ba et al. 2016, arXiv:1607.06450",
+        cost="i n + n²",
+        cases=(case(epsilon=0.25),),
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.convolutional_gru_cell,
+        family="recurrent",
+        paper="Ballas et al. 2016, arXiv:1511.06432",
+        cost="y x l m (i n + n²)",
+        sizes=RECURRENT | {"y": 4, "x": 6, "l": 3, "m": 7},
+        exceptions={"E1 l": ODD_KERNEL, "E1 m": ODD_KERNEL},
+    ),
+    Mechanism(
+        jattn.attention_gru_cell,
+        family="recurrent",
+        paper="Xiong et al. 2016, arXiv:1603.01417, 3.2.1",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
+        jattn.attention_update_gru_cell,
+        family="recurrent",
+        paper="Zhou et al. 2019, arXiv:1809.03672",
+        cost="i n + n²",
+        sizes=RECURRENT,
+    ),
+    Mechanism(
         jattn.linear.delta_rule,
         family="linear",
         paper="Yang et al. 2024, arXiv:2406.06484",
@@ -1151,5 +1244,25 @@ MECHANISMS: tuple[Mechanism, ...] = (
         cases=UNROLLED,
         sizes=LINEAR,
         exceptions={"Taylor": NO_SCAN, "E1 n": "a query has at least one key"},
+    ),
+    Mechanism(
+        jattn.linear.mlstm,
+        family="linear",
+        paper="Beck et al. 2024, arXiv:2405.04517",
+        cost="t k v",
+        cases=(case(), STABILIZED),
+        sizes=LINEAR,
+        positive=("forget",),
+        exceptions={"Taylor": NO_SCAN},
+    ),
+    Mechanism(
+        jattn.linear.performer,
+        family="linear",
+        paper="Choromanski et al. 2021, arXiv:2009.14794",
+        cost="t m (k + v)",
+        cases=(case(), STABILIZED),
+        sizes=LINEAR | {"m": 4},
+        positive=("initial_key_sum",),
+        exceptions={"Taylor": NO_SCAN},
     ),
 )

@@ -1,6 +1,6 @@
 """Mistakes planted in linear recurrences."""
 
-from mutants.mutant import VALUE, Mutant
+from mutants.mutant import LAW, VALUE, Mutant
 
 PADDING = "test_linear.test_padded_steps_change_nothing"
 
@@ -117,5 +117,63 @@ MUTANTS = (
         "((0, 0), (0, each - 1), (0, 0))",
         VALUE,
         "delta_product",
+    ),
+    Mutant(
+        "a denominator of one that is not scaled",
+        "jattn.linear.mlstm",
+        "floor, sizes = jnp.exp(-maxima), jnp.abs(totals)",
+        "floor, sizes = jnp.ones_like(maxima), jnp.abs(totals)",
+        LAW,
+        "an_mlstm_is_its_definition",
+    ),
+    Mutant(
+        "a denominator with its sign",
+        "jattn.linear.mlstm",
+        "jnp.abs(totals)",
+        "totals",
+        VALUE,
+        "mlstm",
+        call=0,
+    ),
+    Mutant(
+        "a maximum that does not fade",
+        "jattn.linear.stabilized",
+        "jnp.maximum(left[1] + right[0], right[1])",
+        "jnp.maximum(left[1], right[1])",
+        VALUE,
+        "mlstm",
+        call=0,
+    ),
+    Mutant(
+        "a start that is not scaled by its maximum",
+        "jattn.linear.mlstm",
+        "jnp.exp(given - start)",
+        "jnp.ones_like(start)",
+        LAW,
+        "an_mlstm_takes_its_start_in_any_scale",
+    ),
+    Mutant(
+        "a divisor of each key's features",
+        "jattn.linear.performer",
+        "    maxima, before = running_maximum(jnp.zeros_like(largest), largest, start)\n",
+        "    maxima, before = largest, largest\n",
+        LAW,
+        "a_performer_is_attention",
+    ),
+    Mutant(
+        "features that are not divided by the root of their number",
+        "jattn.linear.performer",
+        " + math.log(max(count, 1)) / 2",
+        "",
+        LAW,
+        "the_mean_of_random_features_is_the_softmax_kernel",
+    ),
+    Mutant(
+        "features of queries and keys over the root of their size",
+        "jattn.linear.performer",
+        "max(size, 1) ** -0.25",
+        "max(size, 1) ** -0.5",
+        VALUE,
+        "performer",
     ),
 )

@@ -387,6 +387,18 @@ REPORTS = {
         "merging LoRA weights does not multiply the product by alpha / rank",
         "the merged model differs from the one that was trained unless alpha equals rank",
     ),
+    "an initial state that passes through the candidate's function": Report(
+        "lucidrains/minGRU-pytorch#9",
+        "the parallel form of the minimal GRU passes the initial state through the function that "
+        "makes candidates positive; the form by steps uses it as it is",
+        "with an initial state the two forms differ by up to 0.3 in the thread's example",
+    ),
+    "attention that opens the gate of the old state": Report(
+        "alibaba/ai-matrix#103",
+        "the gate that keeps the old state is multiplied by 1 - attention, in place of the gate of "
+        "the candidate by attention",
+        "an input with a weight of zero still changes the state, as a GRU without attention would",
+    ),
     "a product scaled by alpha alone": Report(
         "Blaizzy/mlx-vlm#845",
         "LoRA products are multiplied by alpha and not by alpha / rank",

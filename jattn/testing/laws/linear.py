@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -165,3 +166,99 @@ def one_replacement_is_the_delta_rule():
     query, key, value = STEPS
     product = linear.delta_product(query, key[:, None], value[:, None], STRENGTH[:, None])
     yield product.outputs, linear.delta_net(*STEPS, STRENGTH).outputs
+
+
+# Logarithms of gates, whose exponentials are small, near one and large.
+GATES: Any = np.array([-3.0, 0.5, 2.0, -0.5, 4.0, 0.0, 1.0])
+FORGET: Any = RNG.uniform(0.5, 1, S)
+
+
+@law
+def an_mlstm_is_its_definition():
+    """mlstm: no maximum is in the sums with exponentials as they are, over at least one."""
+    query, key, value = STEPS
+    state, key_sum, outputs = np.zeros((K, VALUE.shape[1])), np.zeros(K), []
+    for step in range(S):
+        gate = np.exp(GATES[step])
+        state = FORGET[step] * state + gate * np.outer(key[step], value[step])
+        key_sum = FORGET[step] * key_sum + gate * key[step]
+        outputs.append(query[step] @ state / max(abs(query[step] @ key_sum), 1.0))
+    for chunk_size in (1, 3, S):
+        found = linear.mlstm(*STEPS, GATES, FORGET, chunk_size=chunk_size)
+        yield found.outputs, np.stack(outputs)
+        yield jnp.exp(found.maximum) * found.state, state
+
+
+@law
+def gates_of_an_mlstm_may_be_of_any_size():
+    """mlstm: gates times exp(1000) and times exp(2000) give the same ratios, which are finite."""
+    with_gates = lambda more: linear.mlstm(*STEPS, GATES + more, FORGET).outputs
+    yield with_gates(1000.0), with_gates(2000.0)
+
+
+@law
+def an_mlstm_takes_its_start_in_any_scale():
+    """mlstm: a state and sum of keys that are divided by exp(m) come with the maximum m."""
+    start: Any = {"initial": jnp.ones((K, VALUE.shape[1])), "initial_key_sum": jnp.ones(K)}
+    expected = linear.mlstm(*STEPS, GATES, FORGET, **start).outputs
+    for maximum in (-2.0, 5.0):
+        scaled: Any = {name: rows * np.exp(-maximum) for name, rows in start.items()}
+        scaled["initial_maximum"] = jnp.asarray(maximum)
+        found = linear.mlstm(*STEPS, GATES, FORGET, **scaled)
+        yield found.outputs, expected
+
+
+def features_of(directions, x):
+    """Returns the features of one vector, which are the sum of one key."""
+    found = linear.performer(directions, x[None], x[None], jnp.ones((1, 1)))
+    return jnp.exp(found.maximum) * found.key_sum
+
+
+@law
+def the_mean_of_random_features_is_the_softmax_kernel():
+    """performer: products of features, summed over a grid of normal weights, are exp(q k / √d)."""
+    line = np.linspace(-12.0, 12.0, 65)
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    weights = np.exp(-(grid**2).sum(1) / 2) / (2 * np.pi) * (line[1] - line[0]) ** 2
+    for query, key in zip(STEPS[0][:3, :2], KEY[:3, :2], strict=True):
+        product = features_of(grid, query) * features_of(grid, key)
+        yield len(grid) * (weights @ product), jnp.exp(query @ key / np.sqrt(2.0))
+
+
+@law
+def opposite_directions_give_a_hyperbolic_cosine():
+    """performer: features of w and -w have the product cosh(w · (q + k)), over squares."""
+    direction, (query, key) = RNG.standard_normal((1, K)), (STEPS[0][0], KEY[0])
+    both = np.concatenate([direction, -direction])
+    scaled = (query + key) / K**0.25
+    squares = (query @ query + key @ key) / np.sqrt(K) / 2
+    yield (
+        features_of(both, query) @ features_of(both, key),
+        jnp.exp(-squares) * jnp.cosh(direction[0] @ scaled),
+    )
+
+
+@law
+def a_performer_is_attention():
+    """performer: it is a causal softmax of the logarithms of products of features."""
+    directions = linear.init_performer(jax.random.key(0), key_size=K, features=6)
+    features = [jax.vmap(functools.partial(features_of, directions))(x) for x in STEPS[:2]]
+    weights = jattn.softmax(jnp.log(features[0] @ features[1].T), masks.causal())
+    yield linear.performer(directions, *STEPS).outputs, weights @ VALUE
+
+
+@law
+def a_performer_takes_keys_of_any_length():
+    """performer: keys that are 40 times as long have finite weights, that of one step is one."""
+    directions = linear.init_performer(jax.random.key(0), key_size=K, features=6)
+    outputs = linear.performer(directions, STEPS[0], 40.0 * KEY, jnp.ones((S, 1))).outputs
+    yield outputs, jnp.ones((S, 1))
+
+
+@law
+def directions_of_a_block_are_orthogonal():
+    """init_performer: of a block of directions, each two are orthogonal; of two blocks not."""
+    directions = linear.init_performer(jax.random.key(0), key_size=K, features=2 * K)
+    for block in (directions[:K], directions[K:]):
+        products = block @ block.T
+        yield products, jnp.diag(jnp.diag(products))

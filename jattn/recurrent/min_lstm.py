@@ -1,0 +1,107 @@
+"""The minimal LSTM, whose gates read the input alone: Feng et al. (2024), arXiv:2410.01201, 3.2."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jattn._axes import named_axes
+from jattn._options import Count
+from jattn._precision import at_least_float32
+from jattn.recurrent.linear_steps import ScannedOutput, linear_steps, valid_outputs
+from jattn.recurrent.min_gru import at_least_zero
+from jattn.recurrent.padding import check_steps, zero_padding
+
+
+class MinLSTMParams(NamedTuple):
+    """Maps of inputs to `n` units, stacked in the order forget, input, candidate."""
+
+    input_weight: Float[Array, "3 n i"]
+    bias: Float[Array, "3 n"]
+
+
+@named_axes
+def init_min_lstm(
+    rng: Key[Array, ""], *, input_size: Count, units: Count, dtype: DTypeLike = float
+) -> MinLSTMParams:
+    """Draws weights from a normal with variance 1 / input_size; biases start at zero.
+
+    Raises:
+        ValueError: if a size is negative or `dtype` is not a floating-point dtype.
+    """
+    weight = jax.random.normal(rng, (3, units, input_size), dtype) * max(input_size, 1) ** -0.5
+    return MinLSTMParams(weight, jnp.zeros((3, units), dtype))
+
+
+@named_axes
+@at_least_float32
+def min_lstm_cell(
+    params: MinLSTMParams,
+    hidden: Float[Array, " n"],
+    inputs: Float[Array, " i"],
+    *,
+    positive: bool = False,
+) -> Float[Array, " n"]:
+    """Mixes a candidate into the state, by the shares of two gates in their sum.
+
+        forget    = sigmoid(input_weight[0] inputs + bias[0])
+        input     = sigmoid(input_weight[1] inputs + bias[1])
+        candidate = input_weight[2] inputs + bias[2]
+        new       = (forget ∘ hidden + input ∘ candidate) / (forget + input)
+
+    The paper names these f_t, i_t and, for the shares, f'_t and i'_t. The shares are computed as
+    sigmoids of the difference of log forget and log input: there is no division, and gates that
+    both underflow have shares too.
+
+    Args:
+        positive: passes the candidate through the paper's g, as in `min_gru_cell`.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis.
+    """
+    kept, added = _shares(params, inputs[None], positive)
+    return kept[0] * hidden + added[0]
+
+
+@named_axes
+@at_least_float32
+def min_lstm(
+    params: MinLSTMParams,
+    inputs: Float[Array, "s i"],
+    *,
+    initial: Float[Array, " n"] | None = None,
+    length: int | Int[Array, ""] | None = None,
+    valid: Bool[Array, " s"] | None = None,
+    positive: bool = False,
+) -> ScannedOutput:
+    """Runs `min_lstm_cell` over a sequence, all steps at once by an associative scan.
+
+    The scan is that of `min_gru`. Operations: s n (i + log s).
+
+    Args:
+        initial: the state before the first step, zero by default.
+        length: number of valid steps, which come first; all steps by default, as in `gru`.
+        valid: True for each valid step, as in `gru`. Excludes `length`.
+        positive: as in `min_lstm_cell`.
+
+    Raises:
+        ValueError: if two arguments disagree about the size of an axis, length is negative or
+            more than the number of inputs, or both length and valid are given.
+    """
+    check_steps("min_lstm", length, valid, "inputs", inputs)
+    inputs, usable = zero_padding(inputs, length, valid)
+    kept, added = _shares(params, inputs, positive)
+    start = jnp.zeros_like(params.bias[0]) if initial is None else initial
+    states, final = linear_steps(start, kept, added, usable)
+    return ScannedOutput(valid_outputs(states, usable), final)
+
+
+def _shares(params, inputs, positive):
+    """Returns the share that is kept, and the share of the candidate times it."""
+    mapped = jnp.einsum("si,gni->gsn", inputs, params.input_weight) + params.bias[:, None]
+    logs = jax.nn.log_sigmoid(mapped[:2])
+    candidate = at_least_zero(mapped[2]) if positive else mapped[2]
+    # Not 1 - kept: where kept rounds to 1, the other share still has its digits.
+    return jax.nn.sigmoid(logs[0] - logs[1]), jax.nn.sigmoid(logs[1] - logs[0]) * candidate
