@@ -13,6 +13,12 @@ leaves, which batch under `jax.vmap`. Positions count from 0. `Mask` takes a rul
 
 from jattn.masks.algebra import Mask as Mask
 from jattn.masks.algebra import dense as dense
+from jattn.masks.big_bird import big_bird as big_bird
+from jattn.masks.diffusion import block_diffusion as block_diffusion
+from jattn.masks.grids import axial as axial
+from jattn.masks.grids import grid_windows as grid_windows
+from jattn.masks.neighbourhoods import grid_neighbourhood as grid_neighbourhood
+from jattn.masks.neighbourhoods import neighbourhood as neighbourhood
 from jattn.masks.patterns import blocks as blocks
 from jattn.masks.patterns import causal as causal
 from jattn.masks.patterns import dilated as dilated
@@ -21,3 +27,9 @@ from jattn.masks.patterns import lengths as lengths
 from jattn.masks.patterns import prefix as prefix
 from jattn.masks.patterns import segments as segments
 from jattn.masks.patterns import window as window
+from jattn.masks.sparse import block_window as block_window
+from jattn.masks.sparse import fixed as fixed
+from jattn.masks.sparse import global_positions as global_positions
+from jattn.masks.sparse import longformer as longformer
+from jattn.masks.sparse import streaming as streaming
+from jattn.masks.sparse import strided as strided

@@ -12,7 +12,7 @@ from jattn.testing.laws.law import LAWS
 
 # Imported when they are asked for: they draw parameters.
 MODULES = (
-    *("normalizers", "scores", "positions", "heads", "sets", "images", "recurrent"),
+    *("normalizers", "scores", "patterns", "positions", "heads", "sets", "images", "recurrent"),
     *("alignment", "linear"),
 )
 PAGE = """\
