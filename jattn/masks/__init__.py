@@ -4,6 +4,7 @@ True means that a query may attend to a key. A mask is a rule and its operands. 
 number of queries and keys: `.dense(t, s)` and `.at(queries, keys)` evaluate it at positions, so a
 block at a time is possible. Masks are pytrees: Python integers in them are static, and arrays are
 leaves, which batch under `jax.vmap`. Positions count from 0. `Mask` takes a rule of one's own.
+The patterns of papers are drawn in docs/patterns.md.
 
     >>> print(window(left=1, right=0).dense(3, 4).astype(int))
     [[1 0 0 0]

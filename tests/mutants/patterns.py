@@ -134,8 +134,8 @@ MUTANTS = (
     planted(
         "a cover of windows without their shift",
         COVERS,
-        "(first * size + shift) * row",
-        "(first * size) * row + shift",
+        "((last + 1) * size + shift) * row",
+        "(last + 1) * size * row",
         *("grid windows, shifted", SPANS),
     ),
     planted(
@@ -143,7 +143,7 @@ MUTANTS = (
         COVERS,
         "xp.where(first < length, xp.maximum(stop, of_noised), stop)",
         "stop",
-        *("block diffusion", SPANS),
+        *("block diffusion, smaller last", SPANS),
     ),
     planted(
         "a span of blocks that ends with the query's own",

@@ -108,7 +108,7 @@ def a_strided_pattern_does_not_depend_on_the_window_s_end():
 
 @law
 def a_summary_of_the_whole_block_is_causal():
-    """masks.fixed: a summary of a whole block is causal attention; all parts together are all keys."""
+    """masks.fixed: a summary of a whole block is causal attention, as all parts together are."""
     yield attend(masks.fixed(5, 5)), attend(masks.causal())
     parts = masks.fixed(6, 2) | masks.fixed(6, 2, part=1) | masks.fixed(6, 2, part=2)
     yield parts.dense(TOKENS, TOKENS), masks.causal().dense(TOKENS, TOKENS)
