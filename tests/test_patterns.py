@@ -1,4 +1,4 @@
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Patterns of papers against their definitions, pair by pair; what the engine skips of them."""
 
 import functools

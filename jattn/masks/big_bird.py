@@ -1,5 +1,7 @@
 """BigBird: Zaheer, Guruganesh, Dubey, Ainslie, Alberti et al. (2020), arXiv:2007.14062."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from jaxtyping import Array, Bool, Key
 
 from jattn._options import check_dtype
 from jattn.masks.algebra import OPERAND_AXES, Mask
-from jattn.masks.patterns import Integer, whole
+from jattn.masks.patterns import whole
 
 
 def big_bird(
@@ -16,10 +18,10 @@ def big_bird(
     length: int,
     *,
     block_size: int = 64,
-    side: Integer = 1,
-    first_blocks: Integer = 1,
-    last_blocks: Integer = 1,
-    random_blocks: Integer = 3,
+    side: int = 1,
+    first_blocks: int = 1,
+    last_blocks: int = 1,
+    random_blocks: int = 3,
 ) -> Mask:
     """Returns the mask of blocks near the query's, of global blocks and of some at random.
 
@@ -40,11 +42,11 @@ def big_bird(
         ValueError: if `rng` is no key, or a number is out of range.
     """
     check_dtype("masks.big_bird: rng", ["prng_key"], rng)
-    sizes = {"length": (length, 1), "block_size": (block_size, 1), "side": (side, 0)}
     counts = {"first_blocks": first_blocks, "last_blocks": last_blocks}
+    counts = {"side": side, **counts, "random_blocks": random_blocks}
+    sizes = {"length": (length, 1), "block_size": (block_size, 1)}
     sizes |= {name: (count, 0) for name, count in counts.items()}
-    sizes |= {"random_blocks": (random_blocks, 0)}
-    numbers = [whole("big_bird", name, x, least) for name, (x, least) in sizes.items()]
+    numbers: list[Any] = [whole("big_bird", name, x, least) for name, (x, least) in sizes.items()]
     for name, number in zip(sizes, numbers, strict=True):
         if not isinstance(number, int):
             expected = "an integer that is known before the run"

@@ -6,6 +6,7 @@ Lines are of Ho, Kalchbrenner, Weissenborn & Salimans (2019), axial attention, a
 
 import operator
 from collections.abc import Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -133,11 +134,10 @@ def coordinates(positions: Any, grid: tuple[int, ...]) -> list[Any]:
 def same_window(queries, keys, offset, axes, *numbers):
     grid, sizes, shifts = (numbers[i * axes : (i + 1) * axes] for i in range(3))
     places = coordinates(queries + offset, grid), coordinates(keys, grid)
-    seen = None
-    for query, key, size, shift in zip(*places, sizes, shifts, strict=True):
-        same = (query - shift) // size == (key - shift) // size
-        seen = same if seen is None else seen & same
-    return seen
+    axes_of = zip(*places, sizes, shifts, strict=True)
+    return reduce(
+        operator.and_, [(q - shift) // size == (k - shift) // size for q, k, size, shift in axes_of]
+    )
 
 
 OPERAND_AXES[same_window] = 0

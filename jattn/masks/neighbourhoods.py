@@ -4,6 +4,8 @@ Dilation is of Hassani & Shi (2022), arXiv:2209.15001. The causal form is of Has
 (2024), arXiv:2403.04690.
 """
 
+import operator
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -52,7 +54,7 @@ def neighbourhood(
     )
     dilation = whole("neighbourhood", "dilation", dilation, 1)
     offset = whole("neighbourhood", "offset", offset)
-    (is_causal,) = flags_of("neighbourhood", "is_causal", is_causal, 1)
+    flags_of("neighbourhood", "is_causal", is_causal, 1)
     _check_reach("neighbourhood", size, dilation, length)
     sizes = None, length if isinstance(length, int) else None
     if is_causal:
@@ -135,17 +137,16 @@ def nearest_of_group(queries, keys, size, dilation, length, offset):
 def nearest_in_grid(queries, keys, offset, axes, *numbers):
     grid, sizes, dilations, causal = (numbers[i * axes : (i + 1) * axes] for i in range(4))
     places = coordinates(queries + offset, grid), coordinates(keys, grid)
-    seen = None
+    seen = []
     for query, key, *of_axis in zip(*places, grid, sizes, dilations, causal, strict=True):
         length, size, dilation, is_causal = of_axis
         start, stop = ends(jnp, query, size, dilation, length)
         if is_causal:
             start, stop = query - (size - 1) * dilation, query + 1
-        inside = (key >= start) & (key < stop)
+        seen.append((key >= start) & (key < stop))
         if dilation > 1:
-            inside &= (key - query) % dilation == 0
-        seen = inside if seen is None else seen & inside
-    return seen
+            seen.append((key - query) % dilation == 0)
+    return reduce(operator.and_, seen)
 
 
 OPERAND_AXES |= dict.fromkeys((nearest_keys, nearest_of_group, nearest_in_grid), 0)

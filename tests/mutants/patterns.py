@@ -48,16 +48,16 @@ MUTANTS = (
     Mutant(
         "windows shifted the other way",
         GRIDS,
-        "(query - shift) // size == (key - shift) // size",
-        "(query + shift) // size == (key + shift) // size",
+        "(q - shift) // size == (k - shift) // size",
+        "(q + shift) // size == (k + shift) // size",
         LAW,
         "shifted_windows_are_rolled_partitioned_and_masked",
     ),
     planted(
         "wrapped regions that see each other",
         GRIDS,
-        "(query - shift) // size == (key - shift) // size",
-        "(query - shift) // size % 2 == (key - shift) // size % 2",
+        "(q - shift) // size == (k - shift) // size",
+        "(q - shift) // size % 2 == (k - shift) // size % 2",
         "grid windows, shifted",
     ),
     planted(
