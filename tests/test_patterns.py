@@ -363,6 +363,17 @@ def test_big_bird_depends_on_its_key_alone():
     assert (abs(fair - fair.mean()) < 0.12).all()
 
 
+def test_T1_each_element_of_a_batch_may_have_blocks_and_global_tokens_of_its_own():
+    draw = lambda rng: masks.big_bird(rng, 12, block_size=2, last_blocks=0, random_blocks=1)
+    blocks, flags = jax.vmap(draw)(jax.random.split(KEY, 3)), np.eye(3, 12, 5, dtype=bool)
+    mask = blocks & ~masks.global_positions(flags)
+    pairs = jax.vmap(lambda mask: mask.dense(12, 12))(mask)
+    assert (pairs[0] != pairs[1]).any()
+    inputs = RNG.standard_normal((3, 3, 12, 1, 2))
+    found = attention(*inputs, mask=mask)
+    testing.assert_close(found, attention(*inputs, mask=pairs[:, None]), 1e-12)
+
+
 MISTAKES = {
     "masks.neighbourhood: size is 0, expected at least 1": lambda: masks.neighbourhood(0, 5),
     "masks.neighbourhood: size is 6, expected at most 5 positions in all": (
