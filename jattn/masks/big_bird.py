@@ -48,9 +48,10 @@ def big_bird(
     sizes |= {name: (count, 0) for name, count in counts.items()}
     numbers: list[Any] = [whole("big_bird", name, x, least) for name, (x, least) in sizes.items()]
     for name, number in zip(sizes, numbers, strict=True):
-        if not isinstance(number, int):
+        if not isinstance(number, int | np.integer):
             expected = "an integer that is known before the run"
             raise ValueError(f"masks.big_bird: {name} is traced or an array, expected {expected}")
+    numbers = [int(x) for x in numbers]
     pairs, length, block_size = _blocks(rng, *numbers), *numbers[:2]
     if not isinstance(pairs, Tracer):
         pairs = np.asarray(pairs)  # Known to a plan also inside `jax.jit`.
