@@ -38,6 +38,8 @@ LEAVES = (
     | some.builds(masks.dilated, some.integers(1, 4), some.integers(-5, 5))
     | some.builds(masks.blocks, some.integers(1, 4), some.integers(-5, 5))
     | some.builds(masks.global_tokens, some.integers(0, 3), some.integers(-5, 5))
+    | some.builds(masks.block_window, some.integers(1, 4), small | some.none(), small)
+    | some.builds(masks.fixed, some.integers(2, 4), some.integers(1, 2), offset=small)
 )
 MASKS = some.recursive(
     LEAVES,

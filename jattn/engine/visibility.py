@@ -14,7 +14,7 @@ from jattn._sizes import are_known
 from jattn._varying import varying_as
 from jattn.engine.arguments import Call
 from jattn.engine.schedule import Axes, Loops, leaves_like, over_heads
-from jattn.masks.algebra import OPERAND_AXES, Mask, all_of
+from jattn.masks.algebra import Mask, all_of
 from jattn.masks.hulls import both, hull, hull_of_array
 from jattn.masks.patterns import causal, lengths, window
 from jattn.masks.reach import within_reach
@@ -79,15 +79,14 @@ def mask_of(call: Call, number: Any, length: Any = None) -> tuple[Mask | None, A
 
 def _axes_of(mask: Mask, lead: int) -> Any:
     """Returns the mask with `Axes` for its arrays; ids and pairs may have those of the batch."""
-    rank = OPERAND_AXES.get(mask.rule, 0)
 
-    def axes_of(x: Any) -> Any:
+    def axes_of(x: Any, rank: int | None) -> Any:
         if isinstance(x, Mask):
             return _axes_of(x, lead)
-        has_batch = rank > 0 and np.ndim(x) > rank
+        has_batch = bool(rank) and np.ndim(x) > rank
         return x if isinstance(x, int | None) else Axes((has_batch,) * lead, None)
 
-    return Mask(mask.rule, tuple(map(axes_of, mask.operands)), mask.sizes)
+    return Mask(mask.rule, tuple(map(axes_of, mask.operands, mask.operand_axes())), mask.sizes)
 
 
 def pairs_of_mask(mask: Mask, lead: tuple[int, ...], t: int, s: int) -> Bool[Array, "*#b 1 t s"]:

@@ -13,7 +13,8 @@ from jattn._options import Length, check_array, check_length, check_options, mas
 from jattn.masks.reach import numbers_like
 
 Sizes = tuple[int | None, int | None]
-OPERAND_AXES: dict[Callable[..., Any], int] = {}  # Of rules whose operands have a fixed rank.
+# Of rules whose operands have a fixed rank: one for all, or one for each.
+OPERAND_AXES: dict[Callable[..., Any], int | tuple[int, ...]] = {}
 _LEAF = "leaf"
 
 
@@ -74,8 +75,7 @@ class Mask:
         if self.rule is first_positions:
             check_length("masks.lengths: key_lengths", self.operands[0], s, "s")
             check_length("masks.lengths: query_lengths", self.operands[1], t, "t")
-        axes = OPERAND_AXES.get(self.rule)
-        for operand in self.operands:
+        for operand, axes in zip(self.operands, self.operand_axes(), strict=True):
             if isinstance(operand, Mask):
                 operand._check_operands(t, s, batch)
             elif axes is not None and operand is not None and np.ndim(operand) != axes:
@@ -88,6 +88,11 @@ class Mask:
                     f"mask has {kind} of shape {np.shape(operand)}, expected {expected}; a batch of"
                     " masks is mapped by jax.vmap"
                 )
+
+    def operand_axes(self) -> tuple[int | None, ...]:
+        """Returns the number of axes of each operand; None if the rule takes any number."""
+        axes = OPERAND_AXES.get(self.rule)
+        return axes if isinstance(axes, tuple) else (axes,) * len(self.operands)
 
     def __and__(self, other: "Mask | Array") -> "Mask":
         return _combine(all_of, self, other)

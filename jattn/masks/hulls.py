@@ -7,7 +7,8 @@ from jaxtyping import Array, Bool, Int
 
 from jattn.masks import patterns
 from jattn.masks.algebra import Mask, all_of, any_of, array_rule
-from jattn.masks.spans import Interval, interval
+from jattn.masks.big_bird import in_blocks
+from jattn.masks.spans import Interval, cover, interval
 
 ROWS = 16
 
@@ -27,8 +28,13 @@ def hull(mask: Mask, queries: Int[Array, " t"], s: int) -> Interval:
         return _segment(queries, *(jnp.asarray(ids) for ids in mask.operands))
     if mask.rule is array_rule:
         return hull_of_array(jnp.asarray(mask.operands[0])[queries])
-    exact = interval(mask, queries, s, jnp)
-    return Interval(jnp.zeros_like(queries), jnp.full_like(queries, s)) if exact is None else exact
+    if mask.rule is in_blocks:
+        pairs, size = mask.operands
+        blocks = hull_of_array(jnp.asarray(pairs))
+        return Interval(*(jnp.minimum(ends[queries // size] * size, s) for ends in blocks))
+    found = interval(mask, queries, s, jnp)
+    found = cover(mask, queries, queries, s, jnp) if found is None else found
+    return Interval(jnp.zeros_like(queries), jnp.full_like(queries, s)) if found is None else found
 
 
 def both(left: Interval, right: Interval) -> Interval:

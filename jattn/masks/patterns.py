@@ -22,7 +22,7 @@ def causal(offset: Integer = 0) -> Mask:
         offset: position of the first query. 0 is top-left, `s - t` is bottom-right, and the length
             of a cache is for queries that follow it.
     """
-    return Mask(up_to_query, (_whole("causal", "offset", offset),))
+    return Mask(up_to_query, (whole("causal", "offset", offset),))
 
 
 def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> Mask:
@@ -35,9 +35,9 @@ def window(left: Integer | None, right: Integer | None, offset: Integer = 0) -> 
     """
     sides: dict[str, Any] = {"left": left, "right": right}
     for name, side in sides.items():
-        sides[name] = None if side is None else _whole("window", name, side, 0)
+        sides[name] = None if side is None else whole("window", name, side, 0)
     limits = (None if isinstance(x, int) and x == FAR else x for x in sides.values())
-    return Mask(near_query, (*limits, _whole("window", "offset", offset)))
+    return Mask(near_query, (*limits, whole("window", "offset", offset)))
 
 
 def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
@@ -48,9 +48,9 @@ def lengths(key_lengths: Integer, query_lengths: Integer | None = None) -> Mask:
         query_lengths: number of queries before the padding; None for all of them.
     """
     key_lengths, query_lengths = as_number(key_lengths), as_number(query_lengths)
-    _whole("lengths", "key_lengths", key_lengths)
+    whole("lengths", "key_lengths", key_lengths)
     if query_lengths is not None:
-        _whole("lengths", "query_lengths", query_lengths)
+        whole("lengths", "query_lengths", query_lengths)
     return Mask(first_positions, (key_lengths, query_lengths))
 
 
@@ -72,7 +72,7 @@ def prefix(length: Integer) -> Mask:
 
     `prefix(n) | causal()` is the mask of a prefix language model.
     """
-    return Mask(before_length, (_whole("prefix", "length", length, 0),))
+    return Mask(before_length, (whole("prefix", "length", length, 0),))
 
 
 def dilated(step: Integer, offset: Integer = 0) -> Mask:
@@ -82,7 +82,7 @@ def dilated(step: Integer, offset: Integer = 0) -> Mask:
         step: distance of neighbouring keys, at least 1.
         offset: position of the first query.
     """
-    operands = _whole("dilated", "step", step, 1), _whole("dilated", "offset", offset)
+    operands = whole("dilated", "step", step, 1), whole("dilated", "offset", offset)
     return Mask(at_steps, operands)
 
 
@@ -93,7 +93,7 @@ def blocks(size: Integer, offset: Integer = 0) -> Mask:
         size: number of positions in a block, at least 1.
         offset: position of the first query.
     """
-    operands = _whole("blocks", "size", size, 1), _whole("blocks", "offset", offset)
+    operands = whole("blocks", "size", size, 1), whole("blocks", "offset", offset)
     return Mask(same_block, operands)
 
 
@@ -104,11 +104,11 @@ def global_tokens(count: Integer, offset: Integer = 0) -> Mask:
         count: number of these positions.
         offset: position of the first query.
     """
-    operands = _whole("global_tokens", "count", count, 0), _whole("global_tokens", "offset", offset)
+    operands = whole("global_tokens", "count", count, 0), whole("global_tokens", "offset", offset)
     return Mask(of_global_tokens, operands)
 
 
-def _whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integer:
+def whole(name: str, argument: str, value: Integer, least: int = -FAR) -> Integer:
     value = as_number(value)
     dtype = getattr(value, "dtype", type(value))
     if dtype is bool or not (dtype is int or jnp.issubdtype(dtype, jnp.integer)):

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jattn.masks import patterns
+from jattn.masks import neighbourhoods, patterns, sparse
 from jattn.masks.algebra import Mask, all_of, any_of, array_rule, first_positions
+from jattn.masks.big_bird import in_blocks
+from jattn.masks.covers import COVERS
 from jattn.masks.reach import FAR, numbers_like
 from jattn.masks.shifted import Shifted
 
@@ -43,6 +45,29 @@ def interval(mask: Mask, queries: Any, s: int, xp: ModuleType) -> Interval | Non
     return Interval(xp.clip(start, 0, s), xp.clip(stop, 0, s))
 
 
+def cover(mask: Mask, first: Any, last: Any, s: int, xp: ModuleType) -> Interval | None:
+    """Returns an interval that holds every key of the queries from first to last, or None.
+
+    It may hold other keys too. Conjunctions and disjunctions are left to the caller.
+    """
+    if isinstance(mask.rule, Shifted):
+        first_query, first_key, *leaves = numbers_like(first, mask.operands)
+        whole, end = mask.rule.structure.unflatten(leaves), min(s, FAR)
+        keys = cover(whole, first + first_query, last + first_query, end + first_key, xp)
+        return keys and Interval(*(xp.clip(x - first_key, 0, end) for x in keys))
+    if mask.rule in COVERS:
+        operands = numbers_like(first, mask.operands)
+        return Interval(
+            *(xp.clip(x, 0, s) for x in COVERS[mask.rule](xp, first, last, s, *operands))
+        )
+    ends = [interval(mask, queries, s, xp) for queries in (first, last)]
+    # Intervals are monotonic in the query, so the first and last query bound the whole range.
+    if ends[0] is None or ends[1] is None:
+        return None
+    start = xp.minimum(ends[0].start, ends[1].start)
+    return Interval(start, xp.maximum(ends[0].stop, ends[1].stop))
+
+
 def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> Interval:
     """Returns a span of keys for each block of queries that holds every key of its queries.
 
@@ -64,19 +89,13 @@ def spans(mask: Mask | None, starts: np.ndarray, stops: np.ndarray, s: int) -> I
         )
     if not is_known(mask):
         return everything
-    if mask.rule in (patterns.same_segment, array_rule):
+    if mask.rule in (patterns.same_segment, array_rule, in_blocks):
         seen = [_seen_by(mask, start, stop) for start, stop in zip(starts, stops, strict=True)]
         first = np.array([keys[0] if keys.size else 0 for keys in seen], starts.dtype)
         after = np.array([keys[-1] + 1 if keys.size else 0 for keys in seen], starts.dtype)
-        return _tidy(first, after)
-    if mask.rule not in _INTERVALS:
-        return everything
-    # Intervals are monotonic in the query, so the first and last query bound the whole block.
-    first = interval(mask, starts, s, np)
-    last = interval(mask, np.maximum(stops - 1, starts), s, np)
-    assert first is not None
-    assert last is not None
-    return _tidy(np.minimum(first.start, last.start), np.maximum(first.stop, last.stop))
+        return _tidy(first, np.minimum(after, s))
+    keys = cover(mask, starts, np.maximum(stops - 1, starts), s, np)
+    return everything if keys is None else _tidy(*keys)
 
 
 def _tidy(start: np.ndarray, stop: np.ndarray) -> Interval:
@@ -96,12 +115,21 @@ def _seen_by(mask: Mask, start: int, stop: int) -> np.ndarray:
     if mask.rule is array_rule:
         pairs = mask.operands[0][..., start:stop, :]
         return np.flatnonzero(pairs.any(tuple(range(pairs.ndim - 1))))
+    if mask.rule is in_blocks:
+        pairs, size = mask.operands
+        pairs = pairs[..., start // size : -(-stop // size), :]
+        return _positions(np.flatnonzero(pairs.any(tuple(range(pairs.ndim - 1)))), size)
     query_ids, key_ids = mask.operands
     batch = np.broadcast_shapes(query_ids.shape[:-1], key_ids.shape[:-1])
     rows = [np.broadcast_to(x, (*batch, x.shape[-1])) for x in (query_ids, key_ids)]
     elements = zip(*(x.reshape(-1, x.shape[-1]) for x in rows), strict=True)
     seen = [np.isin(keys, queries[start:stop]) for queries, keys in elements]
     return np.flatnonzero(np.any(seen, axis=0))
+
+
+def _positions(blocks: np.ndarray, size: int) -> np.ndarray:
+    """Returns the positions of blocks in ascending order."""
+    return (blocks[:, None] * size + np.arange(size)).reshape(-1)
 
 
 def _causal(xp, queries, s, offset):
@@ -132,11 +160,26 @@ def _blocks(xp, queries, s, size, offset):
     return start, xp.minimum(start, s) + size
 
 
+def _block_window(xp, queries, s, size, left, right, offset):
+    block = (queries + offset) // size
+    start = xp.zeros_like(queries) if left is None else xp.maximum(block - left, 0) * size
+    if right is None:
+        return start, xp.full_like(queries, s)
+    # Blocks beyond the reach of positions would overflow once they are multiplied.
+    return start, (xp.minimum(block + right, FAR // size - 1) + 1) * size
+
+
+def _nearest(xp, queries, s, size, length, offset):
+    return neighbourhoods.ends(xp, queries + offset, size, 1, length)
+
+
 _INTERVALS = {
     patterns.up_to_query: _causal,
     patterns.near_query: _window,
     first_positions: _lengths,
     patterns.before_length: _prefix,
     patterns.same_block: _blocks,
+    sparse.near_block: _block_window,
+    neighbourhoods.nearest_keys: _nearest,
     patterns.existing: lambda xp, queries, s, count: (xp.zeros_like(queries), count),
 }

@@ -14,6 +14,8 @@ from jattn.testing.laws.law import LAWS
 MODULES = (
     *("normalizers", "scores", "positions", "heads", "sets", "images", "recurrent"),
     *("gated", "alignment", "linear"),
+    *("normalizers", "scores", "patterns", "positions", "heads", "sets", "images", "recurrent"),
+    *("alignment", "linear"),
 )
 PAGE = """\
 # Laws and closed forms
