@@ -13,7 +13,7 @@ from jattn.testing.laws.law import LAWS
 # Imported when they are asked for: they draw parameters.
 MODULES = (
     *("normalizers", "scores", "positions", "heads", "sets", "images", "recurrent"),
-    *("alignment", "linear"),
+    *("alignment", "linear", "selectors"),
 )
 PAGE = """\
 # Laws and closed forms
