@@ -125,9 +125,7 @@ def test_sizes_of_blocks_that_do_not_fit_are_refused(options, message):
         selectors.native_blocks(rows, rows, **sizes)
     branches = np.ones((8, 3, 3))
     with pytest.raises(ValueError, match=f"^native_sparse_attention: {message}"):
-        jattn.native_sparse_attention(
-            rows[:, None], branches, branches, branches, window=2, **sizes
-        )
+        jattn.native_sparse_attention(*(branches,) * 4, window=2, **sizes)
 
 
 def test_pooling_and_buckets_of_a_wrong_size_are_refused():

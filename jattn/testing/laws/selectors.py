@@ -106,15 +106,17 @@ def a_token_without_others_attends_to_itself():
 
 @law
 def one_cluster_hides_nothing():
-    """selectors.routing: one centroid gives the mask, and tokens may be scaled and shifted."""
+    """selectors.routing: one centroid gives the mask; tokens may be scaled and shifted one by one."""
     centroids = RNG.standard_normal((3, K))
     yield selectors.routing(QUERY, KEY, centroids[:1]), np.ones((T, S))
     yield (
         selectors.routing(QUERY, KEY, centroids[:1], mask=masks.causal()),
         masks.causal().dense(T, S),
     )
-    chosen = selectors.routing(QUERY, KEY, centroids, count=2)
-    yield selectors.routing(5.0 * QUERY - 3.0, 0.5 * KEY + 7.0, centroids, count=2), chosen
+    moved = QUERY * (1.0 + np.arange(T)[:, None]) - 3.0, KEY / (1.0 + np.arange(S)[:, None]) + 7.0
+    for count in (None, 2):
+        chosen = selectors.routing(QUERY, KEY, centroids, count=count)
+        yield selectors.routing(*moved, centroids, count=count), chosen
 
 
 @law
