@@ -55,6 +55,11 @@ def linformer_attention(
     The paper names the projections E and F, and their size k. A projected key mixes all keys, so a
     causal mask is impossible, and the length of the sequence is fixed. Cost: n (s + t) (k + v).
 
+        >>> half = jnp.asarray([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
+        >>> rows = jnp.ones((4, 1))
+        >>> linformer_attention(rows, rows, rows, half).weights[0]
+        Array([0.5, 0.5], dtype=float32)
+
     Args:
         projection: of keys; all heads, and all layers, may share it.
         value_projection: of values; the projection of keys if None, as the paper's key-value

@@ -55,6 +55,13 @@ def native_sparse_attention(
     and share the choice of blocks. All branches are causal. A query without any key in a branch
     gets zero from it.
 
+        >>> query, rows, gates = jnp.ones((4, 1, 2)), jnp.ones((4, 3, 2)), jnp.ones((4, 1, 3))
+        >>> sizes = {"block_size": 2, "count": 2, "local": 1, "window": 1}
+        >>> native_sparse_attention(query, rows, rows, gates, **sizes).context[:, 0, 0]
+        Array([2., 3., 3., 3.], dtype=float32)
+
+    Its first query sees no whole block of compressed keys.
+
     Args:
         key: [s 3 k], those of compression, selection and window.
         gates: of the same branches, from 0 to 1 in the paper: the sigmoid of a map of the inputs.

@@ -41,6 +41,10 @@ def nystrom_attention(
     converged. Landmarks mix tokens, so a causal mask is impossible. The paper's code adds a
     depthwise convolution of the values, which is another layer. Cost: m (t + s) (k + v) + n m³.
 
+        >>> rows = jnp.ones((4, 1))
+        >>> nystrom_attention(rows, rows, jnp.eye(4), landmarks=1).context[0]
+        Array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+
     Args:
         landmarks: number m of segments, whose sizes differ by one at most. Segments without a token
             are left out.

@@ -362,19 +362,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
         exceptions={"S5": BY_POSITION, "S6": NOT_ONE, "C2 value": "branches have values each"},
     ),
     Mechanism(
-        jattn.selectors.indexer_loss,
-        family="selector",
-        conditioning=CANCELLING,  # Equal distributions have logarithms that cancel.
-        paper="DeepSeek-AI 2025, arXiv:2512.02556, 2.1",
-        cost="h t s",
-        cases=(case(), case(mask=RAGGED)),
-        sizes={"h": 4},
-        positive=("weights",),
-        exceptions={"S6": NOT_ONE, "X1": "a divergence is no weight"},
-    ),
-    Mechanism(
         jattn.selectors.indexer_scores,
-        family="selector",
+        family="score",
         paper="DeepSeek-AI 2025, arXiv:2512.02556, 2.1, eq. 1",
         cost="h t s k",
         sizes={"h": 4},
@@ -506,6 +495,22 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="Tachibana et al. 2018, arXiv:1710.08969",
         cost="t s",
         cases=(case(), case(width=0.3, query_length=2, key_length=4)),
+    ),
+    Mechanism(
+        jattn.selectors.indexer_loss,
+        family="alignment",
+        paper="DeepSeek-AI 2025, arXiv:2512.02556, 2.1",
+        cost="h t s",
+        cases=(case(), case(mask=RAGGED)),
+        sizes={"h": 4},
+        positive=("weights",),
+        exceptions={
+            "S6": NOT_ONE,
+            "X1": "a divergence is no weight",
+            "X1 far": "a divergence of scores that are 1e308 apart is as large",
+            "N1": "a divergence of similar distributions is a small difference of logarithms",
+            "N1 float64": "and so in float64",
+        },
     ),
     Mechanism(
         jattn.alignment.monotonic_alignment_search,

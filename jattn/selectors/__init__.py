@@ -4,11 +4,6 @@ The mask goes to any function that takes one, of a paper or of the engine. A cho
 constant: nothing flows back through it, and gradients are those of attention under a fixed mask. A
 key that `mask` hides is never chosen, and a query with fewer keys than a selector may choose gets
 all that it may attend to.
-
-    >>> import jax.numpy as jnp
-    >>> print(top_k(jnp.asarray([[1.0, 3.0, 2.0], [5.0, 5.0, 5.0]]), count=2).astype(int))
-    [[0 1 1]
-     [1 1 0]]
 """
 
 from jattn.selectors.indexer import indexer_loss as indexer_loss

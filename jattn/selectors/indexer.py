@@ -23,6 +23,10 @@ def indexer_scores(
     changes the loss and not the choice. A choice is `top_k(scores, mask, count=...)`. Padding has
     scores too, which the mask of that call hides.
 
+        >>> keys = jnp.asarray([[3.0, -5.0], [1.0, 0.0]])
+        >>> print(indexer_scores(jnp.eye(2)[None], jnp.ones((1, 2)), keys))
+        [[3. 1.]]
+
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
@@ -44,6 +48,9 @@ def indexer_loss(
     The paper names the target p and sums over the queries; others take their mean. Its attention is
     not trained by this loss: pass `jax.lax.stop_gradient(weights)`. After the first stage of its
     training, `mask` is the choice of `top_k`, to which target and softmax are confined.
+
+        >>> print(jnp.exp(indexer_loss(jnp.zeros((1, 4)), jnp.eye(1, 4)[None])).round(3))
+        [4.]
 
     Args:
         scores: of `indexer_scores`.

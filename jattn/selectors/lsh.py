@@ -46,6 +46,12 @@ def lsh(
     is left to it, such as the first one under a causal mask. Of equal projections the first one
     gives the bucket. Several rounds choose the union of their buckets.
 
+        >>> tokens = jnp.asarray([[1.0, 2.0], [3.0, 5.0], [-1.0, 0.0]])
+        >>> print(lsh(tokens, jnp.ones((1, 2, 1))).astype(int))
+        [[0 1 0]
+         [1 0 0]
+         [0 0 1]]
+
     The paper sorts tokens by bucket and attends in chunks of equal size, and so also cuts large
     buckets. Here a bucket is whole. Cost: r s (k f + s).
 

@@ -30,6 +30,12 @@ def moba(
     The query's own block is always chosen and is one of the `count`. Other blocks are those before
     it. Keys after the query's position are hidden. Of equal scores the first block is chosen.
 
+        >>> print(moba(jnp.eye(4, 2), jnp.eye(4, 2), block_size=2, count=1).astype(int))
+        [[1 0 0 0]
+         [1 1 0 0]
+         [0 0 1 0]
+         [0 0 1 1]]
+
     Cost: t s k, since means are taken of the keys that each query may attend to. The paper's
     means, of whole blocks, are the same without `mask`.
 

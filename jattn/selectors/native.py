@@ -85,6 +85,13 @@ def native_blocks(
     among the `count`. Of equal importance the first block is chosen. All heads of a query share
     the choice. Cost: (h t k + t s) s / stride.
 
+        >>> rows = jnp.ones((4, 1))
+        >>> print(native_blocks(rows, rows, block_size=1, count=2, local=1).astype(int))
+        [[1 0 0 0]
+         [1 1 0 0]
+         [1 0 1 0]
+         [1 0 0 1]]
+
     Args:
         block_size: number of keys in a selected block, the paper's l'.
         count: number of blocks, the paper's n. A query with fewer gets all of them.

@@ -30,6 +30,12 @@ def routing(
     largest dot product with centroids of equal length is the smallest distance. A vector whose
     features are all equal becomes zero. Of equal affinities the first is taken.
 
+        >>> tokens = jnp.asarray([[1.0, 2.0], [3.0, 5.0], [1.0, 0.0]])
+        >>> print(routing(tokens, tokens, jnp.asarray([[1.0, -1.0], [-1.0, 1.0]])).astype(int))
+        [[1 1 0]
+         [1 1 0]
+         [0 0 1]]
+
     Args:
         centroids: the paper's μ, which it moves to the running means of their members.
         count: None puts each query and key into its nearest cluster. A number lets each cluster

@@ -23,6 +23,10 @@ def top_k(
     Of equal scores the first is chosen. Attention with this mask and softmax is attention with
     `top_k_softmax`, if the scores are its own. They may be others, such as `indexer_scores`.
 
+        >>> print(top_k(jnp.asarray([[1.0, 3.0, 2.0], [5.0, 5.0, 5.0]]), count=2).astype(int))
+        [[0 1 1]
+         [1 1 0]]
+
     Args:
         scores: of any kind. A score of -inf is never chosen.
         mask: True where a query may attend to a key.

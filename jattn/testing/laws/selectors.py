@@ -106,7 +106,7 @@ def a_token_without_others_attends_to_itself():
 
 @law
 def one_cluster_hides_nothing():
-    """selectors.routing: one centroid gives the mask; tokens may be scaled and shifted one by one."""
+    """selectors.routing: one centroid gives the mask; each token may be scaled and shifted."""
     centroids = RNG.standard_normal((3, K))
     yield selectors.routing(QUERY, KEY, centroids[:1]), np.ones((T, S))
     yield (
