@@ -7,6 +7,7 @@ from jattn import biases as biases
 from jattn import images as images
 from jattn import linear as linear
 from jattn import masks as masks
+from jattn import selectors as selectors
 from jattn.attention.additive import AdditiveParams as AdditiveParams
 from jattn.attention.additive import additive_attention as additive_attention
 from jattn.attention.additive import init_additive as init_additive
@@ -61,6 +62,9 @@ from jattn.attention.latent import latent_attention as latent_attention
 from jattn.attention.latent import latent_memory as latent_memory
 from jattn.attention.latent_params import LatentParams as LatentParams
 from jattn.attention.latent_params import init_latent as init_latent
+from jattn.attention.linformer import LinformerAttended as LinformerAttended
+from jattn.attention.linformer import init_linformer as init_linformer
+from jattn.attention.linformer import linformer_attention as linformer_attention
 from jattn.attention.local import LocalPredictiveParams as LocalPredictiveParams
 from jattn.attention.local import init_local_predictive as init_local_predictive
 from jattn.attention.local import local_monotonic_attention as local_monotonic_attention
@@ -72,6 +76,9 @@ from jattn.attention.multi_head import MultiHeadAttended as MultiHeadAttended
 from jattn.attention.multi_head import multi_head_attention as multi_head_attention
 from jattn.attention.multi_head_params import MultiHeadParams as MultiHeadParams
 from jattn.attention.multi_head_params import init_multi_head as init_multi_head
+from jattn.attention.native_sparse import NativeSparseAttended as NativeSparseAttended
+from jattn.attention.native_sparse import native_sparse_attention as native_sparse_attention
+from jattn.attention.nystrom import nystrom_attention as nystrom_attention
 from jattn.attention.over_queries import over_queries as over_queries
 from jattn.attention.query_key_clip import clip_latent_query_key as clip_latent_query_key
 from jattn.attention.query_key_clip import clip_query_key as clip_query_key

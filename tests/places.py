@@ -11,7 +11,7 @@ FOLDERS = ("attention", "alignment", "linear", "recurrent")
 OTHERS = {"catalog", "convert", "engine", "oracle", "plots", "sharded", "testing", "tracing"}
 OTHERS |= {"training"}
 # Folders whose names are attributes of the folder, not of the package.
-NAMESPACES = {"alignment", "biases", "images", "linear"}
+NAMESPACES = {"alignment", "biases", "images", "linear", "selectors"}
 # Functions with an oracle that are parts of mechanisms, whose rows and tests run them.
 PARTS = {"attend", "feed_forward", "post_norm", "pre_norm", "stacked_gru"}
 PARTS |= {"bidirectional", "stacked", "unroll"}
@@ -27,9 +27,11 @@ def functions_of(path: Path) -> list[str]:
 
 def rows_of(root: Path) -> list[str]:
     """Returns the functions that have a row in the catalog."""
-    tree = ast.parse((root / "jattn/catalog/table.py").read_text("utf-8"))
+    tables = [root / f"jattn/catalog/{name}.py" for name in ("table", "selectors")]
+    trees = [ast.parse(table.read_text("utf-8")) for table in tables]
     return [
         ast.unparse(node.args[0]).rpartition(".")[2]
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Mechanism" and node.args
     ]

@@ -503,6 +503,12 @@ NUMBERS = {
         FREQUENCIES, **option
     ),
     "laser_attention": lambda option: jattn.laser_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
+    "linformer_attention": lambda option: jattn.linformer_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, np.eye(5), **option
+    ),
+    "nystrom_attention": lambda option: jattn.nystrom_attention(
+        SEQUENCE, SEQUENCE, SEQUENCE, **{"landmarks": 2, **option}
+    ),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option

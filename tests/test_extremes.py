@@ -75,7 +75,7 @@ def test_X1_products_near_the_ends_of_float64_are_fine(row, factor):
     testing.assert_close(result.gradient, pullback(like(expected, cotangent)), row.tolerance)
 
 
-@each("row", having("mask"))
+@each("row", [row for row in having("mask") if "X1 far" not in row.exceptions])
 def test_X1_scores_as_far_apart_as_finite_numbers_are(row):
     """A difference of two of them is infinite; no weight and no gradient is NaN."""
     call = masked(row)

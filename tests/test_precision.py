@@ -230,7 +230,7 @@ def test_N1_N2_rounding_to_half_is_the_only_error_that_shows(row):
     check_rounding(row, "bfloat16")
 
 
-@each("row", having("mask"))
+@each("row", [row for row in having("mask") if "N1 float64" not in row.exceptions])
 def test_D1_N1_N2_float64_is_as_good_as_eighty_bits_can_tell(row):
     call = with_options(masked(row), mask=RAGGED)
     cotangent = cotangent_of(call)

@@ -102,6 +102,16 @@ REPORTS = {
         "the mask of padding is made of ones, for padding as well",
         "outputs depend on how far a batch is padded; with the right mask accuracy rose",
     ),
+    "an indexer without its rectifier": Report(
+        "huggingface/transformers#44470",
+        "the indexer of sparse attention does not set negative products of its heads to zero",
+        "heads that reject a key lower its score, and other keys are selected than in training",
+    ),
+    "importance from the compressed blocks that follow": Report(
+        "ohdearquant/lattice#6",
+        "the sum of native sparse attention's equation 9 runs over + m + n in place of - m - n",
+        "a selected block gets the weights of compressed blocks after it, and misses those before",
+    ),
     "a window one short on the right": Report(
         "huggingface/transformers#46305",
         "`<` in place of `<=` at the right end of a window",

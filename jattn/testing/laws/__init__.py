@@ -16,6 +16,7 @@ MODULES = (
     *("gated", "alignment", "linear"),
     *("normalizers", "scores", "patterns", "positions", "heads", "sets", "images", "recurrent"),
     *("alignment", "linear"),
+    *("alignment", "linear", "selectors"),
 )
 PAGE = """\
 # Laws and closed forms
