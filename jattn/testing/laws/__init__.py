@@ -12,11 +12,8 @@ from jattn.testing.laws.law import LAWS
 
 # Imported when they are asked for: they draw parameters.
 MODULES = (
-    *("normalizers", "scores", "positions", "heads", "sets", "images", "recurrent"),
-    *("gated", "alignment", "linear"),
-    *("normalizers", "scores", "patterns", "positions", "heads", "sets", "images", "recurrent"),
-    *("alignment", "linear"),
-    *("alignment", "linear", "selectors"),
+    *("normalizers", "scores", "patterns", "selectors", "positions", "heads", "sets", "images"),
+    *("recurrent", "gated", "alignment", "linear"),
 )
 PAGE = """\
 # Laws and closed forms
