@@ -205,7 +205,7 @@ def test_R3_a_target_is_decoded_by_the_equations_of_the_paper(order):
     testing.assert_close(decoded, (np.array(logits), np.array(weights)), 1e-13)
 
 
-OF_LSTM = {"cell": jattn.lstm_cell}
+OF_LSTM: Any = {"cell": jattn.lstm_cell}
 
 
 @pytest.mark.parametrize("order", ["bahdanau", "luong", "luong feeding"])
@@ -216,7 +216,8 @@ def test_R3_decoders_with_an_lstm_are_decoded_by_the_equations_of_the_paper(orde
     values, summary = np.asarray(MEMORY.values)[:LENGTH], np.asarray(MEMORY.summary)
     affine = lambda part, inputs: part.weight @ inputs + part.bias
     read = lambda state: additive_oracle(exact.attention, state[None], values, values)[0][0][0]
-    state = jattn.LSTMState(np.tanh(affine(exact.start, summary)), np.zeros(N))
+    lstm_state: Any = jattn.LSTMState
+    state = lstm_state(np.tanh(affine(exact.start, summary)), np.zeros(N))
     attentional, logits = np.zeros(N), []
     for token in TARGET:
         embedded = exact.embedding.weight[token]

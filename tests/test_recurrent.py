@@ -489,10 +489,18 @@ def test_D1_weights_in_half_precision_are_those_of_float32_rounded(dtype):
     assert_same_bits(half, jax.tree.map(lambda leaf: leaf.astype(dtype), single))
 
 
+# Arrays of NumPy are given where annotations name those of JAX.
+LSTMParams: Any = jattn.LSTMParams
+LSTMState: Any = jattn.LSTMState
+ZoneoutState: Any = jattn.ZoneoutState
+unroll: Any = jattn.unroll
+bidirectional: Any = jattn.bidirectional
+stacked: Any = jattn.stacked
+lstm: Any = jattn.lstm
+
+
 def draw_lstm(inputs=INPUT_SIZE, units=N):
-    return jattn.LSTMParams(
-        draw(4, units, inputs), draw(4, units, units), draw(4, units), draw(4, units)
-    )
+    return LSTMParams(draw(4, units, inputs), draw(4, units, units), draw(4, units), draw(4, units))
 
 
 def test_R3_an_lstm_is_what_is_computed_by_hand():
@@ -503,13 +511,13 @@ def test_R3_an_lstm_is_what_is_computed_by_hand():
     """
     two, three = np.log(2.0), np.log(3.0)
     zeros = np.zeros((4, 1, 1))
-    params = jattn.LSTMParams(
+    params = LSTMParams(
         np.array([-three, 0.0, two, 0.0])[:, None, None],
         np.array([0.0, three, 0.0, 0.0])[:, None, None],
         zeros[..., 0],
         zeros[..., 0],
     )
-    state = jattn.LSTMState(jnp.array([1.0]), jnp.array([two]))
+    state = LSTMState(jnp.array([1.0]), jnp.array([two]))
     found = jattn.lstm_cell(params, state, jnp.array([1.0]))
     cell = np.array([3 / 4 * two + 1 / 4 * 3 / 5])
     testing.assert_close(tuple(found), (np.tanh(cell) / 2, cell), 1e-15)
@@ -520,10 +528,10 @@ def test_G1_G2_layers_of_an_lstm_in_both_directions_match_their_oracle():
         jattn.BidirectionalParams(draw_lstm(2, 3), draw_lstm(2, 3)),
         draw_lstm(6, 2),
     )
-    state = lambda *shape: jattn.LSTMState(draw(*shape), draw(*shape))
+    state = lambda *shape: LSTMState(draw(*shape), draw(*shape))
     initial = (state(2, 3), state(2))
-    options = {"valid": np.array([True, False, True])}
-    ours = lambda layers, inputs, initial: jattn.stacked(
+    options: Any = {"valid": np.array([True, False, True])}
+    ours = lambda layers, inputs, initial: stacked(
         jattn.lstm_cell, layers, inputs, initial=initial, **options
     )
     theirs = lambda layers, inputs, initial: oracle.stacked(
@@ -539,15 +547,15 @@ def test_a_gru_is_unrolled_as_any_other_cell():
     for cell in CELLS:
         options: Any = {"length": 4, "reverse": True, "hidden_scale": scale}
         expected = tuple(jattn.gru(PARAMS, INPUTS[0], cell=cell, **options))
-        assert_same_bits(tuple(jattn.unroll(cell, PARAMS, INPUTS[0], **options)), expected)
+        assert_same_bits(tuple(unroll(cell, PARAMS, INPUTS[0], **options)), expected)
         assert_same_bits(
-            tuple(jattn.bidirectional(cell, both, INPUTS[0], length=3)),
+            tuple(bidirectional(cell, both, INPUTS[0], length=3)),
             tuple(jattn.bidirectional_gru(both, INPUTS[0], length=3, cell=cell)),
         )
     layers = (both, draw_gru(2 * N))
-    options = {"length": 4, "rng": jax.random.key(0), "recurrent_dropout_rate": 0.5}
+    options: Any = {"length": 4, "rng": jax.random.key(0), "recurrent_dropout_rate": 0.5}
     expected = jattn.stacked_gru(layers, INPUTS[0], dropout_rate=0.5, **options)
-    found = jattn.stacked(jattn.gru_cell, layers, INPUTS[0], dropout_rate=0.5, **options)
+    found = stacked(jattn.gru_cell, layers, INPUTS[0], dropout_rate=0.5, **options)
     assert_same_bits(found, expected)
 
 
@@ -563,7 +571,7 @@ def test_a_cell_of_images_has_a_state_of_images():
     images, dirty = draw(4, 2, 3), np.array([True, False, True, True])
     start = np.zeros((2, 3))
     held: Any = np.where(dirty[:, None, None], images, np.nan)
-    outputs, final = jattn.unroll(add, Counter(2.0), held, initial=start, valid=dirty)
+    outputs, final = unroll(add, Counter(2.0), held, initial=start, valid=dirty)
     testing.assert_close(final, 2 * images[dirty].sum(0), 1e-14)
     testing.assert_close(outputs[dirty], 2 * np.cumsum(images[dirty], 0), 1e-14)
     assert not np.any(outputs[1])
@@ -571,8 +579,8 @@ def test_a_cell_of_images_has_a_state_of_images():
 
 def test_K1_recurrent_dropout_of_an_lstm_scales_the_products_alone():
     params, scale = draw_lstm(), np.array([0.0, 2.0, 2.0, 0.0, 2.0])
-    state = jattn.LSTMState(draw(N), draw(N))
-    found = jattn.lstm(params, INPUTS[0, :1], initial=state, hidden_scale=scale).final
+    state = LSTMState(draw(N), draw(N))
+    found = lstm(params, INPUTS[0, :1], initial=state, hidden_scale=scale).final
     dropped = state._replace(hidden=state.hidden * scale)
     testing.assert_close(found, jattn.lstm_cell(params, dropped, INPUTS[0, 0]), 1e-15)
 
@@ -582,32 +590,32 @@ def test_cells_and_states_of_another_kind_are_refused_by_name():
     other: Any = lambda params, state, inputs: state.hidden
     calls: dict[str, Any] = {
         r"unroll: cell returns \(\(5,\), 'float64'\), expected LSTMState\(hidden=": lambda: (
-            jattn.unroll(other, params, inputs)
+            unroll(other, params, inputs)
         ),
-        "unroll: initial is None and Counter has no method zero_state": lambda: jattn.unroll(
+        "unroll: initial is None and Counter has no method zero_state": lambda: unroll(
             other, Counter(1.0), inputs
         ),
-        "unroll: Counter has no hidden_weight, expected one to scale": lambda: jattn.unroll(
+        "unroll: Counter has no hidden_weight, expected one to scale": lambda: unroll(
             lambda params, state, inputs: state, Counter(1.0), inputs,
             initial=inputs[0], hidden_scale=np.ones(INPUT_SIZE),
         ),
-        r"lstm_cell: inputs has shape \(2,\), expected \(i\)": lambda: jattn.unroll(
+        r"lstm_cell: inputs has shape \(2,\), expected \(i\)": lambda: unroll(
             jattn.lstm_cell, params, inputs[:, :2]
         ),
-        "lstm: initial is a tuple, expected LSTMState": lambda: jattn.lstm(
+        "lstm: initial is a tuple, expected LSTMState": lambda: lstm(
             params, inputs, initial=(INITIAL[0], INITIAL[0])  # type: ignore[arg-type]
         ),
         "bidirectional: params is a LSTMParams, expected Bidirectional": lambda: (
-            jattn.bidirectional(jattn.lstm_cell, params, inputs)
+            bidirectional(jattn.lstm_cell, params, inputs)
         ),
-        r"stacked: layers\[0\]: params is a LSTMParams, expected GRUParams": lambda: jattn.stacked(
+        r"stacked: layers\[0\]: params is a LSTMParams, expected GRUParams": lambda: stacked(
             jattn.gru_cell, (params,), inputs
         ),
         "zoneout: rate is 1.5, expected numbers from 0 to 1": lambda: jattn.zoneout(
             jattn.gru_cell, 1.5
         ),
         "zoneout: rate is a LSTMState, expected a number or a ": lambda: jattn.gru(
-            PARAMS, inputs, cell=jattn.zoneout(jattn.gru_cell, jattn.LSTMState(0.1, 0.1))
+            PARAMS, inputs, cell=jattn.zoneout(jattn.gru_cell, LSTMState(0.1, 0.1))
         ),
     }  # fmt: skip
     for message, call in calls.items():
@@ -624,8 +632,8 @@ def test_initial_weights_of_an_lstm_open_the_forget_gate():
 
 
 def test_K1_zoneout_keeps_each_unit_at_its_rate_and_takes_the_mean_without_a_key():
-    params, state = draw_lstm(), jattn.LSTMState(draw(N), draw(N))
-    rates = jattn.LSTMState(0.25, 0.75)
+    params, state = draw_lstm(), LSTMState(draw(N), draw(N))
+    rates = LSTMState(0.25, 0.75)
     cell = jattn.zoneout(jattn.lstm_cell, rates)
     new = jattn.lstm_cell(params, state, INPUTS[0, 0])
     mean = jax.tree.map(lambda rate, old, new: rate * old + (1 - rate) * new, rates, state, new)
@@ -633,7 +641,7 @@ def test_K1_zoneout_keeps_each_unit_at_its_rate_and_takes_the_mean_without_a_key
 
     @jax.jit
     def once(rng):
-        start = jattn.ZoneoutState(state, rng)
+        start = ZoneoutState(state, rng)
         return cell(params, start, INPUTS[0, 0]).state
 
     drawn = jax.vmap(once)(jax.random.split(jax.random.key(0), 2000))
@@ -647,13 +655,13 @@ def test_K1_zoneout_keeps_each_unit_at_its_rate_and_takes_the_mean_without_a_key
 
 def test_K1_zoneout_falls_anew_at_each_valid_step():
     units = 64
-    start = jattn.ZoneoutState(jnp.zeros(units), jax.random.key(0))
+    start = ZoneoutState(jnp.zeros(units), jax.random.key(0))
     cell = jattn.zoneout(lambda params, state, inputs: state + 1.0, 0.5)
     valid = np.array([True, False, True, True])
-    run = jattn.unroll(cell, None, np.zeros((4, 1)), initial=start, valid=valid)
+    run = unroll(cell, None, np.zeros((4, 1)), initial=start, valid=valid)
     steps = np.diff(np.asarray(run.outputs)[valid], axis=0, prepend=0.0)
     assert set(steps.flat) == {0.0, 1.0}
     assert len({tuple(row) for row in steps}) == 3
     testing.assert_close(run.final.state, run.outputs[-1], 0.0)
-    again = jattn.unroll(cell, None, np.zeros((3, 1)), initial=start)
+    again = unroll(cell, None, np.zeros((3, 1)), initial=start)
     testing.assert_close(again.outputs, np.asarray(run.outputs)[valid], 0.0)

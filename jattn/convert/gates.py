@@ -75,7 +75,7 @@ def check_cell(function: str, cell: Cell, *held: Cell, library: str) -> None:
         )
 
 
-def one_bias(params: GRUParams, gates: int) -> Array:
+def one_bias(params: GRUParams | LSTMParams, gates: int) -> Array:
     """Returns both biases added for the first `gates` gates, and the input's bias for the others.
 
     Adding zero keeps the other summand bit for bit, including -0.0.

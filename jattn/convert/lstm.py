@@ -66,7 +66,8 @@ def lstm_to_equinox(params: LSTMParams) -> Weights:
 def lstm_from_equinox(weights: Weights) -> LSTMParams:
     """Returns the parameters of an equinox.nn.LSTMCell; a bias that is None becomes zero."""
     axes = {"weight_ih": "4*n i", "weight_hh": "4*n n", "bias": "4*n"}
-    return _parted(*_taken("lstm_from_equinox", weights, axes), LSTM.order)
+    weight, hidden_weight, bias = _taken("lstm_from_equinox", weights, axes)
+    return _parted(weight, hidden_weight, bias, LSTM.order)
 
 
 def lstm_to_haiku(params: LSTMParams) -> Weights:
@@ -117,8 +118,8 @@ def lstm_from_onnx(weights: Weights) -> LSTMParams:
     """Returns the parameters of an LSTM operator without peepholes; without `B` biases are zero."""
     axes = {"W": "1 4*n i", "R": "1 4*n n", "B": "1 8*n"}
     weight, hidden_weight, biases = _taken("lstm_from_onnx", weights, axes)
-    both = (weight[0], hidden_weight[0], *np.split(biases[0], 2))
-    return LSTMParams(*(parted(array, "iofg", LSTM) for array in both))
+    arrays = (weight[0], hidden_weight[0], *np.split(biases[0], 2))
+    return LSTMParams(*(parted(array, "iofg", LSTM) for array in arrays))
 
 
 def _joined(function: str, params: LSTMParams, order: str) -> list[Array]:
@@ -129,8 +130,14 @@ def _joined(function: str, params: LSTMParams, order: str) -> list[Array]:
 
 
 def _parted(weight: Array, hidden_weight: Array, bias: Array, order: str) -> LSTMParams:
-    arrays = [parted(array, order, LSTM) for array in (weight, hidden_weight, bias)]
-    return LSTMParams(*arrays, np.zeros_like(arrays[2]))
+    weight, hidden_weight, bias = (
+        parted(array, order, LSTM) for array in (weight, hidden_weight, bias)
+    )
+    return LSTMParams(weight, hidden_weight, bias, _zeros_like(bias))
+
+
+def _zeros_like(bias: Array) -> Array:
+    return np.zeros_like(bias)
 
 
 def _taken(function: str, weights: Weights, axes: dict[str, str]) -> list[Array]:
@@ -161,13 +168,10 @@ def _from_flax(function: str, weights: Weights, forget: str) -> LSTMParams:
     for gate, name in names:
         axes |= {f"{name}/kernel": "i n", f"h{gate}/kernel": "n n", f"h{gate}/bias": "n"}
     found = taken(function, weights, axes)
-    bias = np.stack([found[f"h{gate}/bias"] for gate, _ in names])
-    return LSTMParams(
-        np.stack([found[f"{name}/kernel"].T for _, name in names]),
-        np.stack([found[f"h{gate}/kernel"].T for gate, _ in names]),
-        bias,
-        np.zeros_like(bias),
-    )
+    weight: Array = np.stack([found[f"{name}/kernel"].T for _, name in names])
+    hidden_weight: Array = np.stack([found[f"h{gate}/kernel"].T for gate, _ in names])
+    bias: Array = np.stack([found[f"h{gate}/bias"] for gate, _ in names])
+    return LSTMParams(weight, hidden_weight, bias, _zeros_like(bias))
 
 
 def _flax_names(forget: str) -> list[tuple[str, str]]:

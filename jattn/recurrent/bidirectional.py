@@ -146,7 +146,8 @@ def bidirectional_gru(
 
 
 def _both(function, cell, params, inputs, initial, padding, hidden_scale, *, known):
-    check_steps(function, *padding, "inputs", inputs)
+    length, valid = padding
+    check_steps(function, length, valid, "inputs", inputs)
     rows = lambda tree: [jax.tree.map(lambda leaf, row=row: leaf[row], tree) for row in (0, 1)]
     forward, backward = directions(
         function,

@@ -178,7 +178,8 @@ def stacked_gru(
 
 
 def _stacked(function, cell, layers, inputs, initial, padding, rates, rng):
-    check_steps(function, *padding, "inputs", inputs)
+    length, valid = padding
+    check_steps(function, length, valid, "inputs", inputs)
     check_dropout(function, "dropout_rate", rates[0], rng)
     check_dropout(function, "recurrent_dropout_rate", rates[1], rng)
     _check_layers(function, layers, ())
@@ -189,7 +190,7 @@ def _stacked(function, cell, layers, inputs, initial, padding, rates, rng):
         below, hidden = (None, None) if layer_rng is None else jax.random.split(layer_rng)
         if index and rates[0]:
             inputs = dropout(below, inputs, rates[0])
-        options = {"initial": start, "length": padding[0], "valid": padding[1]}
+        options = {"initial": start, "length": length, "valid": valid}
         try:
             if rates[1]:
                 options["hidden_scale"] = dropout(hidden, _ones(function, layer), rates[1])

@@ -36,7 +36,7 @@ def bidirectional(
         )
         for direction, weights in enumerate(params)
     ]
-    units = runs[0][0][0].shape[1]
+    units = runs[0][0][0].shape[-1]
     outputs = np.concatenate([outputs for (outputs, _), _ in runs], axis=1)
     final = both(*(final for (_, final), _ in runs))
 
