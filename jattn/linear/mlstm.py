@@ -53,6 +53,10 @@ def mlstm(
     1 there, whose outputs depend on the choice of m. No output depends on m here. The paper's m has
     no 0: without it exp(-m) overflows. Operations: t k v.
 
+        >>> key, value = jnp.ones((3, 1)), jnp.array([[1.0], [2.0], [6.0]])
+        >>> print(mlstm(key, key, value, jnp.zeros(3), jnp.ones(3)).outputs[:, 0])
+        [1.  1.5 3. ]
+
     Args:
         input_gate: logarithm of the gate, of any sign and size.
         forget: factors of at least 0, such as sigmoids.

@@ -72,6 +72,10 @@ def performer(
     divided by their largest, which cancels, and those of keys by the largest so far, whose
     logarithm is `maximum`. There is no ε. Operations: t m (k + v).
 
+        >>> key, value = jnp.ones((3, 1)), jnp.array([[1.0], [2.0], [6.0]])
+        >>> print(performer(jnp.ones((2, 1)), key, key, value).outputs[:, 0])
+        [1.  1.5 3. ]
+
     Args:
         directions: drawn by `init_performer`, and not to be trained.
         initial: the state before the first step, zeros by default.

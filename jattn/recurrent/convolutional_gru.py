@@ -65,6 +65,10 @@ def convolutional_gru_cell(
     with kernels of one entry. The paper's update gate z multiplies the candidate: it is 1 minus
     this one. Its equations have no biases. Kernels are not flipped.
 
+        >>> params = init_convolutional_gru(jax.random.key(0), input_channels=1, channels=1)
+        >>> print(convolutional_gru_cell(params, jnp.zeros((4, 5, 1)), jnp.ones((4, 5, 1))).shape)
+        (4, 5, 1)
+
     Raises:
         ValueError: if two arguments disagree about the size of an axis, or the kernels have an even
             number of rows or columns.

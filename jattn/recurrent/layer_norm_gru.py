@@ -62,6 +62,10 @@ def layer_norm_gru_cell(
     gate that keeps the old state. Other systems differ: Dreamer normalizes one product of inputs
     and state over the three gates, and Nematus and some PyTorch code have a norm for each gate.
 
+        >>> params = init_layer_norm_gru(jax.random.key(0), input_size=1, units=1)
+        >>> print(layer_norm_gru_cell(params, jnp.array([0.5]), jnp.ones(1)).shape)
+        (1,)
+
     Args:
         epsilon: added to variances, 1e-5 in the authors' code.
 

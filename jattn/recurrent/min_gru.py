@@ -79,6 +79,10 @@ def min_gru(
     The scan has products and sums alone. It equals the steps to rounding, from any initial state,
     and with gates of exactly 0 or 1. Operations: s n (i + log s).
 
+        >>> params = MinGRUParams(jnp.array([[[0.0]], [[1.0]]]), jnp.zeros((2, 1)))
+        >>> print(min_gru(params, jnp.ones((3, 1))).outputs[:, 0])
+        [0.5   0.75  0.875]
+
     Args:
         initial: the state before the first step, zero by default.
         length: number of valid steps, which come first; all steps by default, as in `gru`.

@@ -80,6 +80,10 @@ def min_lstm(
 
     The scan is that of `min_gru`. Operations: s n (i + log s).
 
+        >>> params = MinLSTMParams(jnp.array([[[0.0]], [[0.0]], [[1.0]]]), jnp.zeros((3, 1)))
+        >>> print(min_lstm(params, jnp.ones((3, 1))).outputs[:, 0])
+        [0.5   0.75  0.875]
+
     Args:
         initial: the state before the first step, zero by default.
         length: number of valid steps, which come first; all steps by default, as in `gru`.

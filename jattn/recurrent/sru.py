@@ -56,6 +56,10 @@ def sru(
     With `state_weight`, the steps that remain are by unit. Without it, they are an associative
     scan. Operations: s n i.
 
+        >>> params = SRUParams(jnp.array([[[1.0]], [[0.0]], [[0.0]]]), jnp.zeros((2, 1)))
+        >>> print(sru(params, jnp.ones((3, 1))).outputs[:, 0])
+        [0.75   0.875  0.9375]
+
     Args:
         initial: the cell's state before the first step, zero by default; `final` is of this kind.
         length: number of valid steps, which come first; all steps by default, as in `gru`.
