@@ -14,7 +14,7 @@ from experiments.optimizer import adam, clipped
 from experiments.weights import load_config
 from jattn import training
 
-EVALUATIONS = 10  # On the books to tune on, evenly through `config.steps`.
+EVALUATIONS = 5  # On the books to tune on, evenly through `config.steps`.
 NOT_OF_A_RUN = ("models", "seeds", "seed")
 
 

@@ -27,6 +27,10 @@ class LayerNormGRUParams(NamedTuple):
     input_shift: Float[Array, "3 n"]
     hidden_shift: Float[Array, "3 n"]
 
+    def zero_state(self) -> Float[Array, " n"]:
+        """Returns the state before the first step."""
+        return jnp.zeros_like(self.hidden_shift[0])
+
 
 @named_axes
 def init_layer_norm_gru(

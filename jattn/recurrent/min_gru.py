@@ -20,6 +20,10 @@ class MinGRUParams(NamedTuple):
     input_weight: Float[Array, "2 n i"]
     bias: Float[Array, "2 n"]
 
+    def zero_state(self) -> Float[Array, " n"]:
+        """Returns the state before the first step."""
+        return jnp.zeros_like(self.bias[0])
+
 
 @named_axes
 def init_min_gru(

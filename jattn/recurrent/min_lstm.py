@@ -21,6 +21,10 @@ class MinLSTMParams(NamedTuple):
     input_weight: Float[Array, "3 n i"]
     bias: Float[Array, "3 n"]
 
+    def zero_state(self) -> Float[Array, " n"]:
+        """Returns the state before the first step."""
+        return jnp.zeros_like(self.bias[0])
+
 
 @named_axes
 def init_min_lstm(

@@ -11,6 +11,13 @@ from jattn._axes import named_axes
 from jattn._options import Count
 
 
+class SRUState(NamedTuple):
+    """The output of a step, and the state that the next step reads."""
+
+    hidden: Float[Array, " n"]
+    cell: Float[Array, " n"]
+
+
 class SRUParams(NamedTuple):
     """Weights of `n` units, stacked in the order candidate, forget, reset.
 
@@ -23,12 +30,9 @@ class SRUParams(NamedTuple):
     state_weight: Float[Array, "2 n"] | None = None
     skip_weight: Float[Array, "n i"] | None = None
 
-
-class SRUState(NamedTuple):
-    """The output of a step, and the state that the next step reads."""
-
-    hidden: Float[Array, " n"]
-    cell: Float[Array, " n"]
+    def zero_state(self) -> SRUState:
+        """Returns the state before the first step."""
+        return SRUState(jnp.zeros_like(self.bias[0]), jnp.zeros_like(self.bias[0]))
 
 
 @named_axes
