@@ -114,6 +114,7 @@ FORBIDDEN = {"jattn": HEAVY, "jattn.catalog": HEAVY | {"jattn.testing", "jattn.t
 FORBIDDEN_NAMES = {"_src", "common", "core", "helpers", "misc", "utils"}
 LONGEST = 300
 LONGER = {
+    "jattn/__init__.py": "a list: one line a public name",
     "jattn/catalog/table.py": "a table: one row a mechanism",
 }
 
