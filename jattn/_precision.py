@@ -35,9 +35,12 @@ def at_least_float32(function: Function) -> Function:
 
 
 def inner_dtype(dtype: DTypeLike) -> Any:
-    """Returns `promote_types(dtype, float32)`, also in strict promotion mode."""
+    """Returns `promote_types(dtype, float32)`, also in strict promotion mode.
+
+    Python's `float` is the default dtype here, and no weak type that float32 would win over.
+    """
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(dtype, jnp.float32)
+        return jnp.promote_types(jax.dtypes.canonicalize_dtype(dtype), jnp.float32)
 
 
 def _is_floating(leaf: Any) -> bool:

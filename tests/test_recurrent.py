@@ -665,3 +665,13 @@ def test_K1_zoneout_falls_anew_at_each_valid_step():
     testing.assert_close(run.final.state, run.outputs[-1], 0.0)
     again = unroll(cell, None, np.zeros((3, 1)), initial=start)
     testing.assert_close(again.outputs, np.asarray(run.outputs)[valid], 0.0)
+
+
+@pytest.mark.parametrize("dtype", [float, "float64", "float32", "bfloat16"])
+def test_hidden_weights_are_orthogonal_in_the_precision_of_their_dtype(dtype):
+    weight = jattn.init_gru(jax.random.key(0), input_size=2, units=4, dtype=dtype).hidden_weight
+    wide = np.asarray(weight, np.float64)
+    unit = float(jnp.finfo(weight.dtype).eps)
+    np.testing.assert_allclose(
+        wide @ wide.swapaxes(1, 2), np.tile(np.eye(4), (3, 1, 1)), atol=9 * unit
+    )
