@@ -269,21 +269,30 @@ def test_biases_that_an_lstm_lacks_are_zero():
     assert not convert.lstm_from_onnx(weights).hidden_bias.any()
 
 
-def test_real_modules_of_flax_and_torch_compute_the_same_lstm():
-    """Flax's state is the memory cell and the output, PyTorch's the output and the memory cell."""
+def an_lstm_step():
+    """Parameters, a state, inputs and the next state, in float32."""
     x, h, c = np.random.default_rng(2).standard_normal((3, N)).astype("float32")
     x, params = x[:INPUTS], jax.tree.map(np.float32, draw_lstm())
-    expected = jattn.lstm_cell(params, jattn.LSTMState(h, c), x)
+    state: Any = (h, c)
+    return params, state, x, tuple(jattn.lstm_cell(params, jattn.LSTMState(*state), x))
+
+
+def test_a_real_lstm_of_flax_has_its_memory_cell_first():
     linen = pytest.importorskip("flax.linen")
+    params, (h, c), x, expected = an_lstm_step()
     weights = {"params": convert.lstm_to_linen(params)}
     (cell, hidden), _ = linen.LSTMCell(N).apply(weights, (c, h), x)
-    assert_close((hidden, cell), tuple(expected), 1e-6)
+    assert_close((hidden, cell), expected, 1e-6)
+
+
+def test_a_real_lstm_of_torch_has_its_output_first():
     torch = pytest.importorskip("torch")
+    params, state, x, expected = an_lstm_step()
     module = torch.nn.LSTMCell(INPUTS, N)
-    state = {name: torch.tensor(x) for name, x in convert.lstm_cell_to_torch(params).items()}
-    module.load_state_dict(state)
-    found = module(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
-    assert_close(tuple(part.detach().numpy() for part in found), tuple(expected), 1e-6)
+    weights = convert.lstm_cell_to_torch(params)
+    module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    found = module(torch.tensor(x), tuple(map(torch.tensor, state)))
+    assert_close(tuple(part.detach().numpy() for part in found), expected, 1e-6)
 
 
 H, E, D, K = 2, 3, 6, 5  # Sizes that every library can hold; D is H * E.
