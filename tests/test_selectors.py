@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Selectors: the exact mask of the oracle, ties, hidden keys, and gradients through a choice."""
 
 import functools

@@ -57,8 +57,8 @@ def linformer_attention(
 
         >>> half = jnp.asarray([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
         >>> rows = jnp.ones((4, 1))
-        >>> linformer_attention(rows, rows, rows, half).weights[0]
-        Array([0.5, 0.5], dtype=float32)
+        >>> print(linformer_attention(rows, rows, rows, half).weights[0])
+        [0.5 0.5]
 
     Args:
         projection: of keys; all heads, and all layers, may share it.

@@ -42,8 +42,8 @@ def nystrom_attention(
     depthwise convolution of the values, which is another layer. Cost: m (t + s) (k + v) + n m³.
 
         >>> rows = jnp.ones((4, 1))
-        >>> nystrom_attention(rows, rows, jnp.eye(4), landmarks=1).context[0]
-        Array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+        >>> print(nystrom_attention(rows, rows, jnp.eye(4), landmarks=1).context[0])
+        [0.25 0.25 0.25 0.25]
 
     Args:
         landmarks: number m of segments, whose sizes differ by one at most. Segments without a token

@@ -163,7 +163,8 @@ def one_landmark_is_the_mean_query():
 @law
 def a_pointer_is_the_distribution_itself():
     """additive_attention: a pointer network's output is its weights, the mean of unit vectors."""
-    params = jattn.AdditiveParams(*(RNG.standard_normal((2, 6, K))), RNG.standard_normal(6))
+    of_query, of_key = RNG.standard_normal((2, 6, K))
+    params = jattn.AdditiveParams(of_query, of_key, RNG.standard_normal(6))
     pointed = jattn.additive_attention(params, QUERY, KEY, jnp.eye(S))
     yield pointed.context, pointed.weights
     hidden = np.tanh((QUERY @ params.query_weight.T)[:, None] + (KEY @ params.key_weight.T)[None])
