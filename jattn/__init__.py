@@ -1,4 +1,4 @@
-"""The reference for attention mechanisms and GRU cells in JAX."""
+"""The reference for attention mechanisms and recurrent cells in JAX."""
 
 from importlib import import_module as _import_module
 
