@@ -1,4 +1,4 @@
-"""The matrix LSTM: Beck et al. (2024), arXiv:2405.04517, section 2.3 and appendix A.2."""
+"""The matrix LSTM: Beck et al. (2024), arXiv:2405.04517."""
 
 from typing import NamedTuple
 

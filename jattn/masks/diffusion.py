@@ -1,4 +1,4 @@
-"""Block diffusion: Arriola, Gokaslan, Chiu et al. (2025), arXiv:2503.09573, appendix B.6."""
+"""Block diffusion: Arriola, Gokaslan, Chiu et al. (2025), arXiv:2503.09573."""
 
 import jax.numpy as jnp
 

@@ -1,9 +1,9 @@
 """Sparse patterns of long sequences: blocks with neighbours, strides, summaries, global tokens.
 
-`strided` and `fixed` are of Child, Gray, Radford & Sutskever (2019), arXiv:1904.10509, section 4.3.
-`longformer` is of Beltagy, Peters & Cohan (2020), arXiv:2004.05150, section 3.1. `streaming` is of
+`strided` and `fixed` are of Child, Gray, Radford & Sutskever (2019), arXiv:1904.10509.
+`longformer` is of Beltagy, Peters & Cohan (2020), arXiv:2004.05150. `streaming` is of
 Xiao, Tian, Chen, Han & Lewis (2023), arXiv:2309.17453. `block_window` is the window over blocks of
-Zaheer et al. (2020), arXiv:2007.14062, appendix D.
+Zaheer et al. (2020), arXiv:2007.14062.
 """
 
 from typing import Any

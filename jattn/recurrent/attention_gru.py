@@ -1,6 +1,6 @@
 """GRUs whose update is decided by attention: Xiong et al. (2016) and Zhou et al. (2019).
 
-Sources: arXiv:1603.01417, section 3.2.1, from Kumar et al. (2016), arXiv:1506.07285; and
+Sources: arXiv:1603.01417, from Kumar et al. (2016), arXiv:1506.07285; and
 arXiv:1809.03672, AUGRU.
 """
 

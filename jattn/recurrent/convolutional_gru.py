@@ -1,4 +1,4 @@
-"""A GRU over images: Ballas et al. (2016), arXiv:1511.06432, section 3.1."""
+"""A GRU over images: Ballas et al. (2016), arXiv:1511.06432."""
 
 from typing import NamedTuple
 

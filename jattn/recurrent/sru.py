@@ -1,4 +1,4 @@
-"""The simple recurrent unit: Lei et al. (2018), arXiv:1709.02755, version 5, section 3."""
+"""The simple recurrent unit: Lei et al. (2018), arXiv:1709.02755, version 5."""
 
 import jax
 import jax.numpy as jnp
