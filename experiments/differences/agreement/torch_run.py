@@ -31,8 +31,10 @@ def by_torch(function: Callable[..., Any], *, casts: bool = False) -> Run:
                 stack.callback(torch.set_default_dtype, torch.get_default_dtype())
                 torch.set_default_dtype(torch.float64)
             outputs = jax.tree.leaves(function(*tensors))
+            to_numpy = lambda tensor: tensor.detach().numpy()
+            if not tensors:
+                return list(map(to_numpy, outputs)), None
             gradients = torch.autograd.grad(outputs, tensors, list(map(torch.tensor, cotangents)))
-        to_numpy = lambda tensor: tensor.detach().numpy()
         return list(map(to_numpy, outputs)), list(map(to_numpy, gradients))
 
     return run
@@ -43,4 +45,4 @@ def load(module: Any, weights: Any, *inputs: Any, **options: Any) -> Any:
     unknown = set(weights) ^ {name for name, _ in module.named_parameters()}
     if unknown:
         raise KeyError(f"parameters of {type(module).__name__}: {sorted(unknown)}")
-    return torch.func.functional_call(module.double(), weights, inputs, options)
+    return torch.func.functional_call(module.double().eval(), weights, inputs, options)
