@@ -17,6 +17,7 @@ LIBRARIES = {
     "transformers": "transformers",
     "x-transformers": "x_transformers",
     "torch-geometric": "geometric",
+    "keras": "keras",
     "onnx": "onnx",
 }
 

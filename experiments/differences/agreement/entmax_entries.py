@@ -31,7 +31,8 @@ def bisected(scores, alpha):
 
 ENTRIES = [
     entry("sparsemax", "sparsemax", lambda scores: entmax.sparsemax(scores, dim=-1)),
-    entry("sparsemax", "sparsemax_bisect", lambda scores: entmax.sparsemax_bisect(scores, n_iter=60)),
+    entry("sparsemax", "sparsemax_bisect",
+          lambda scores: entmax.sparsemax_bisect(scores, n_iter=60)),
     entry("entmax15", "entmax15", lambda scores: entmax.entmax15(scores, dim=-1)),
     *(
         entry("entmax", "entmax_bisect", bisected, (SCORES, order(alpha)), of_order,

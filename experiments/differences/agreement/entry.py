@@ -39,7 +39,9 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.mechanism}, {self.library} {self.function}{' (differs)' * bool(self.differs)}"
+        return (
+            f"{self.mechanism}, {self.library} {self.function}{' (differs)' * bool(self.differs)}"
+        )
 
 
 def normal(*shape: int, scale: float = 1.0) -> Draw:
@@ -78,7 +80,7 @@ def measure(entry: Entry) -> Agreement:
     inputs = [draw(rng) for draw in entry.inputs]
     if not inputs:  # Such as frequencies, which depend on numbers alone.
         return Agreement(error(entry.theirs([], [])[0], entry.ours()), None)
-    outputs, pullback = jax.vjp(entry.ours, *inputs)
+    outputs, pullback = jax.vjp(jax.jit(entry.ours), *inputs)
     cotangents = jax.tree.map(lambda output: rng.standard_normal(output.shape), outputs)
     expected = pullback(cotangents)
     actual, gradients = entry.theirs(inputs, jax.tree.leaves(cotangents))

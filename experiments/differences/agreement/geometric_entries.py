@@ -1,4 +1,4 @@
-"""PyTorch Geometric: attention to the neighbours in a graph."""
+"""PyTorch Geometric: attention to the neighbours in a graph, and blocks of the Set Transformer."""
 
 # pyright: reportMissingImports=false
 
@@ -7,9 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from torch_geometric.nn import GATConv, GATv2Conv
+from torch_geometric.nn.aggr import utils as sets
 
 import jattn
 from experiments.differences.agreement.entry import Entry, normal
+from experiments.differences.agreement.torch_entries import FEATURES as WIDTH
+from experiments.differences.agreement.torch_entries import HEADS as SET_HEADS
+from experiments.differences.agreement.torch_entries import attention_parts, draws, heads_of
 from experiments.differences.agreement.torch_run import by_torch, load
 
 NODES, FEATURES, HEADS, UNITS = 6, 5, 2, 3
@@ -54,12 +58,88 @@ def joined(heads):
     return jnp.swapaxes(heads, 0, 1).reshape(NODES, HEADS * UNITS)
 
 
-def entry(mechanism, function, inputs, ours, theirs):
-    return Entry(mechanism, "torch-geometric", function, inputs, ours, by_torch(theirs), NOTE)
+# Sets. The network of a block is one layer with a rectifier.
+
+MEMBERS, POINTS = 5, 3
+LAYER = {"lin.weight": (WIDTH, WIDTH), "lin.bias": (WIDTH,)}
+BLOCK = attention_parts("attn") | LAYER
+BLOCK |= {f"layer_norm{i}.{part}": (WIDTH,) for i in (1, 2) for part in ("weight", "bias")}
+
+
+def layer_of(parts):
+    """Returns a network whose second map is the identity."""
+    return jattn.FeedForwardParams(
+        parts["lin.weight"], jnp.eye(WIDTH), parts["lin.bias"], jnp.zeros(WIDTH)
+    )
+
+
+def block_of(arrays):
+    parts = dict(zip(BLOCK, arrays, strict=True))
+    norms = [
+        jattn.LayerNormParams(parts[f"layer_norm{i}.weight"], parts[f"layer_norm{i}.bias"])
+        for i in (1, 2)
+    ]
+    return jattn.EncoderBlockParams(heads_of(parts, "attn"), norms[0], layer_of(parts), norms[1])
+
+
+def names_of(arrays, prefix):
+    return {f"{prefix}.{name}": array for name, array in zip(BLOCK, arrays, strict=True)}
+
+
+def itself(*arrays):
+    *weights, x = arrays
+    return jattn.set_attention_block(block_of(weights), x, x).outputs
+
+
+def itself_of_theirs(*arrays):
+    *weights, x = arrays
+    return load(sets.SetAttentionBlock(WIDTH, SET_HEADS), names_of(weights, "mab"), x[None])[0]
+
+
+def induced(points, *arrays):
+    *weights, x = arrays
+    blocks = block_of(weights[: len(BLOCK)]), block_of(weights[len(BLOCK) :])
+    return jattn.induced_set_attention(jattn.InducedParams(points, *blocks), x)
+
+
+def induced_of_theirs(points, *arrays):
+    *arrays, x = arrays
+    weights = {"ind": points[None]}
+    weights |= names_of(arrays[: len(BLOCK)], "mab1") | names_of(arrays[len(BLOCK) :], "mab2")
+    module = sets.InducedSetAttentionBlock(WIDTH, POINTS, SET_HEADS)
+    return load(module, weights, x[None])[0]
+
+
+def pooling(seeds, weight, bias, *arrays):
+    *weights, x = arrays
+    members = layer_of({"lin.weight": weight, "lin.bias": bias})
+    params = jattn.SetPoolingParams(seeds, members, block_of(weights))
+    return jattn.pooling_by_attention(params, x)
+
+
+def pooling_of_theirs(seeds, weight, bias, *arrays):
+    *arrays, x = arrays
+    weights = {"seed": seeds[None], "lin.weight": weight, "lin.bias": bias}
+    weights |= names_of(arrays, "mab")
+    module = sets.PoolingByMultiheadAttention(WIDTH, POINTS, SET_HEADS)
+    return load(module, weights, x[None])[0]
+
+
+def entry(mechanism, function, inputs, ours, theirs, note):
+    return Entry(mechanism, "torch-geometric", function, inputs, ours, by_torch(theirs), note)
 
 
 MAP, VECTOR, X = normal(HEADS, UNITS, FEATURES), normal(HEADS, UNITS), normal(NODES, FEATURES)
+SET, SOME = normal(MEMBERS, WIDTH), normal(POINTS, WIDTH)
+ONE_LAYER = "the second map of the network is the identity"
 ENTRIES = [
-    entry("graph_attention", "GATConv", (MAP, VECTOR, VECTOR, X), static, static_of_theirs),
-    entry("dynamic_graph_attention", "GATv2Conv", (MAP, MAP, VECTOR, X), dynamic, dynamic_of_theirs),
-]
+    entry("graph_attention", "GATConv", (MAP, VECTOR, VECTOR, X), static, static_of_theirs, NOTE),
+    entry("dynamic_graph_attention", "GATv2Conv", (MAP, MAP, VECTOR, X), dynamic,
+          dynamic_of_theirs, NOTE),
+    entry("set_attention_block", "SetAttentionBlock", (*draws(BLOCK), SET), itself,
+          itself_of_theirs, ONE_LAYER),
+    entry("induced_set_attention", "InducedSetAttentionBlock",
+          (SOME, *draws(BLOCK), *draws(BLOCK), SET), induced, induced_of_theirs, ONE_LAYER),
+    entry("pooling_by_attention", "PoolingByMultiheadAttention",
+          (SOME, *draws(LAYER), *draws(BLOCK), SET), pooling, pooling_of_theirs, ONE_LAYER),
+]  # fmt: skip

@@ -16,7 +16,7 @@ def entry(mechanism, function, inputs, ours, theirs, note=""):
     return Entry(mechanism, "onnx", function, inputs, ours, by_numpy(theirs), note)
 
 
-def recurrence(rule: str, mechanism, inputs, note="scale 1"):
+def recurrence(rule: str, mechanism, inputs, note="scale 1; the reference computes in float32"):
     """Compares LinearAttention, of one head; inputs after the value are strength, decay, state."""
 
     def theirs(q, k, v, *others):
@@ -92,13 +92,13 @@ plain_linear.__name__ = "delta_rule"
 ENTRIES = [
     recurrence("linear", plain_linear, (Q, K, V)),
     recurrence("gated", linear.gated_linear_attention, (Q, K, V, shares(STEPS, SIZE)),
-               "scale 1; the logarithm of the decay"),
+               "scale 1; the logarithm of the decay; in float32"),
     recurrence("delta", linear.delta_net, (Q, K, V, NUMBERS)),
     recurrence("gated_delta", linear.gated_delta_net, (Q, K, V, NUMBERS, NUMBERS),
-               "scale 1; the logarithm of the decay"),
+               "scale 1; the logarithm of the decay; in float32"),
     recurrence("gated_delta", linear.kimi_delta_attention,
                (Q, K, V, NUMBERS, shares(STEPS, SIZE)),
-               "scale 1; the logarithm of the decay, one for each feature"),
+               "scale 1; the logarithm of the decay of each feature; in float32"),
     turned(interleaved=True),
     turned(interleaved=False),
     entry("multi_head_attention", "Attention(softcap=1.5, is_causal=1)",

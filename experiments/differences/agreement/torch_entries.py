@@ -54,7 +54,9 @@ NETWORK = {
 ENCODER = attention_parts("self_attn") | NETWORK
 DECODER = attention_parts("self_attn") | attention_parts("multihead_attn") | NETWORK
 for block, norms in ((ENCODER, 2), (DECODER, 3)):
-    block |= {f"norm{i + 1}.{part}": (FEATURES,) for i in range(norms) for part in ("weight", "bias")}
+    block |= {
+        f"norm{i + 1}.{part}": (FEATURES,) for i in range(norms) for part in ("weight", "bias")
+    }
 
 
 def draws(shapes):
