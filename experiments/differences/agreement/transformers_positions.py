@@ -31,7 +31,7 @@ def scaled(kind: str, ours, note: str, **parameters) -> Entry:
         rope = {"rope_type": kind, "rope_theta": 10000.0, **parameters}
         length = rope.pop("seq_len", None)
         sizes = {"head_dim": 64, "hidden_size": 128, "num_attention_heads": 2}
-        made = config("Llama", **sizes, max_position_embeddings=4096, rope_parameters=rope)
+        made = config("Llama", **sizes, max_position_embeddings=32768, rope_parameters=rope)
         frequencies, factor = ROPE_INIT_FUNCTIONS[kind](made, torch.device("cpu"), seq_len=length)
         return frequencies, torch.tensor(factor, dtype=torch.float64)
 
@@ -48,7 +48,7 @@ ROPES = [
                       partial(jattn.interpolated_frequencies, factor=4.0), 1.0), "", factor=4.0),
     scaled("dynamic", ("ntk_frequencies", partial(jattn.ntk_frequencies, factor=4.0 * 3 - 3), 1.0),
            "factor f n / m - (f - 1) for n positions and m in training",
-           factor=4.0, seq_len=3 * 4096),
+           factor=4.0, seq_len=3 * 32768),
     scaled("yarn", ("yarn_frequencies", YARN, jattn.yarn_attention_factor(16.0)),
            "with the factor of attention", factor=16.0, **ORIGINAL),
     scaled("yarn", ("yarn_frequencies", partial(YARN, rounded=False),
