@@ -48,7 +48,8 @@ def test_the_measurement_compares_gradients():
 
     entry = Entry("softmax", "numpy", "exp", (normal(3, 4),), jattn.softmax, run)
     agreement = measure(entry)
-    assert agreement.values < 1e-15 < 0.1 < agreement.gradients
+    assert agreement.values < 1e-15
+    assert agreement.largest > 0.1
 
 
 def test_outputs_of_other_shapes_and_dtypes_are_refused():

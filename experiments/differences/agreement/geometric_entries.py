@@ -20,6 +20,7 @@ NODES, FEATURES, HEADS, UNITS = 6, 5, 2, 3
 # Row t holds the nodes that node t attends to, itself among them.
 NEIGHBOURS = np.random.default_rng(7).random((NODES, NODES)) < 0.4
 np.fill_diagonal(NEIGHBOURS, True)
+MASK = jnp.asarray(NEIGHBOURS)
 EDGES = torch.tensor(np.stack(np.nonzero(NEIGHBOURS)[::-1]))  # From a key to its query.
 SIZES = {"bias": False, "add_self_loops": False}
 NOTE = "each head by itself; the values are the mapped keys; edges lead from keys to queries"
@@ -28,7 +29,7 @@ NOTE = "each head by itself; the values are the mapped keys; edges lead from key
 def static(weight, of_query, of_key, x):
     def head(weight, of_query, of_key):
         params = jattn.GraphParams(weight, jnp.stack([of_query, of_key]))
-        return jattn.graph_attention(params, x, x, x @ weight.T, mask=NEIGHBOURS).context
+        return jattn.graph_attention(params, x, x, x @ weight.T, mask=MASK).context
 
     return joined(jax.vmap(head)(weight, of_query, of_key))
 
@@ -43,7 +44,7 @@ def dynamic(query_weight, key_weight, score_weight, x):
     def head(*params):
         params = jattn.DynamicGraphParams(*params)
         value = x @ params.key_weight.T
-        return jattn.dynamic_graph_attention(params, x, x, value, mask=NEIGHBOURS).context
+        return jattn.dynamic_graph_attention(params, x, x, value, mask=MASK).context
 
     return joined(jax.vmap(head)(query_weight, key_weight, score_weight))
 

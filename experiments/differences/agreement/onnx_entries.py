@@ -1,5 +1,6 @@
 """The reference of the ONNX standard, which is in NumPy and has no gradients."""
 
+import jax.numpy as jnp
 import numpy as np
 
 import jattn
@@ -49,7 +50,7 @@ def turned(interleaved: bool):
 
     turn = jattn.rotary if interleaved else jattn.half_split_rotary
     name = f"RotaryEmbedding(interleaved={int(interleaved)})"
-    ours = lambda x: turn(x, np.arange(STEPS))
+    ours = lambda x: turn(x, jnp.arange(STEPS))
     return entry("rotary", name, (X,), ours, theirs, turn.__name__)
 
 

@@ -23,6 +23,8 @@ from experiments.differences.agreement.transformers_models import (
     model,
 )
 from jattn import linear
+from jattn.images.deformable import DeformableParams
+from jattn.images.squeeze import ChannelGateParams
 
 
 def time_first(*tensors):
@@ -71,9 +73,7 @@ def transport_of_theirs(scores, dustbin):
 
 
 def squeeze(reduce_weight, expand_weight, reduce_bias, expand_bias, features):
-    params = jattn.images.squeeze.ChannelGateParams(
-        reduce_weight, expand_weight, reduce_bias, expand_bias
-    )
+    params = ChannelGateParams(reduce_weight, expand_weight, reduce_bias, expand_bias)
     return jattn.images.squeeze_excitation(params, features).features
 
 
@@ -86,9 +86,7 @@ def squeeze_of_theirs(reduce_weight, expand_weight, reduce_bias, expand_bias, fe
 
 
 def deformable(offset, offset_bias, score, score_bias, value, output, query, points, image):
-    params = jattn.images.deformable.DeformableParams(
-        offset, offset_bias, score, score_bias, value, output
-    )
+    params = DeformableParams(offset, offset_bias, score, score_bias, value, output)
     return jattn.images.deformable_attention(params, query, points, image).context
 
 

@@ -159,8 +159,8 @@ def shaw(table, x):
 
 
 def shaw_of_theirs(table, x):
-    options = {"left_max_position_embeddings": 2, "right_max_position_embeddings": 2}
-    options["position_embeddings_type"] = "relative_key"
+    limits = {"left_max_position_embeddings": 2, "right_max_position_embeddings": 2}
+    options = {"position_embeddings_type": "relative_key", **limits}
     return one_head({"distance_embedding.weight": table}, x, "wav2vec2_bert", **options)
 
 

@@ -3,6 +3,7 @@
 # pyright: reportMissingImports=false
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -108,9 +109,15 @@ def one_scale_of_theirs(query, key, value, output, query_scale, key_scale, x):
 def talking(of_logits):
     def ours(params, logits, weights, x):
         logits, weights = logits[:, :, 0, 0], weights[:, :, 0, 0]
-        mixing = of_logits(logits), weights
-        params = jattn.TalkingHeadsParams(*params[:4], *mixing)
-        return jattn.talking_heads_attention(params, x, x, x, mask=CAUSAL).context
+        heads = jattn.TalkingHeadsParams(
+            params.query_weight,
+            params.key_weight,
+            params.value_weight,
+            params.output_weight,
+            of_logits(logits),
+            weights,
+        )
+        return jattn.talking_heads_attention(heads, x, x, x, mask=CAUSAL).context
 
     return ours
 
@@ -201,7 +208,7 @@ def regrouped(params, x):
     return plain(params._replace(query_weight=query, output_weight=output), x)
 
 
-ONE = {"heads": 1}
+ONE: dict[str, Any] = {"heads": 1}
 GATE = "to_v_gate.weight"
 TALK = [
     (f"attend.{part}_softmax_talking_heads.weight", normal(HEADS, HEADS, 1, 1))
