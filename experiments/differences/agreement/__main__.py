@@ -20,16 +20,22 @@ LIBRARIES = {
     "keras": "keras",
     "onnx": "onnx",
 }
+WITHOUT_TORCH = {"keras", "onnx"}
+
+
+class NotInstalled(Exception):
+    """A library, or PyTorch that it runs on, is not installed."""
 
 
 def entries_of(library: str) -> list[Entry]:
     """Returns the entries of a library.
 
     Raises:
-        ImportError: if it is not installed.
+        NotInstalled: if it is not installed.
     """
-    if version_of(library) is None:
-        raise ImportError(f"{library} is not installed")
+    for needed in (library, *(() if library in WITHOUT_TORCH else ("torch",))):
+        if version_of(needed) is None:
+            raise NotInstalled(f"{needed} is not installed")
     module = f"experiments.differences.agreement.{LIBRARIES[library]}_entries"
     return importlib.import_module(module).ENTRIES
 
@@ -61,7 +67,7 @@ def main() -> int:
     for library in options.only or LIBRARIES:
         try:
             entries = entries_of(library)
-        except ImportError:
+        except NotInstalled:
             same.append({"library": library, "function": "not installed"})
             continue
         for entry in entries:
