@@ -66,6 +66,7 @@ def pytest_generate_tests(metafunc):
 # What a second version of Python and JAX tells nothing new about, by file, with the reason. These
 # tests are marked `once`, and `-m "not once"` leaves them out.
 ONCE = {
+    "test_agreement": "is run with other libraries, on the second version too",
     "test_alignment": "composes functions of the catalog",
     "test_article": "runs a tutorial's example in NumPy",
     "test_batched_masks": "composes masks and the engine, which other files test",

@@ -31,7 +31,10 @@ MECHANISMS = {
 }
 ANY_OF_JATTN = {"jattn", *ARRAYS}
 PLOTTING = {"matplotlib"}
-COMPARED = {"absl", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"}
+COMPARED = {
+    *("absl", "entmax", "equinox", "flax", "haiku", "keras", "onnx", "tokamax", "torch"),
+    *("torch_geometric", "transformers", "x_transformers"),
+}
 
 # Imports that a layer may have, in addition to itself and the standard library. The deepest entry
 # decides.

@@ -13,10 +13,18 @@ from jattn import reset_before_gru_cell
 GRU_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h")
 
 
-def evaluate(operator: str, opset: int, feeds: dict, outputs: list[str], **options) -> list:
-    """Runs one operator on arrays."""
+def evaluate(
+    operator: str,
+    opset: int,
+    feeds: dict,
+    outputs: list[str],
+    *,
+    inputs: list[str] | None = None,
+    **options,
+) -> list:
+    """Runs one operator on arrays. `inputs` names them in order, "" for one that is left out."""
     named = lambda name: helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None)
-    node = helper.make_node(operator, list(feeds), outputs, **options)
+    node = helper.make_node(operator, inputs or list(feeds), outputs, **options)
     graph = helper.make_graph(
         [node], operator, [named(name) for name in feeds], [named(name) for name in outputs]
     )
