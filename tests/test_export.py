@@ -61,6 +61,7 @@ def parameters(init: Callable[..., Any], **sizes: Any) -> Any:
     return shapes_of(jax.eval_shape(functools.partial(init, **sizes), jax.random.key(0)))
 
 
+MIXED = jattn.zoneout(jattn.lstm_cell, 0.25)
 RNG = shapes_of(jax.random.key(0))
 TOKENS = jax.ShapeDtypeStruct((5,), "int32")
 SIZES: dict[str, Any] = {"words": 7, "embedding_size": 3, "units": 4}
@@ -155,6 +156,17 @@ ATTENTION: dict[str, dict[str, Any]] = {
 OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "dropout": (lambda rng, x: jattn.dropout(rng, x, 0.5), (RNG, of_shape(3, 4))),
     "stacked_gru": (jattn.stacked_gru, (ENCODER.layers, of_shape(5, 3))),
+    "stacked, bidirectional, unroll, zoneout": (
+        lambda layers, inputs: jattn.stacked(MIXED, layers, inputs).outputs,
+        (
+            parameters(
+                jattn.init_stacked,
+                **{"init_cell": jattn.init_lstm, "layers": 1, "bidirectional": True},
+                **{"input_size": 3, "units": 4},
+            ),
+            of_shape(5, 3),
+        ),
+    ),
     "encode": (jattn.encode, (ENCODER, TOKENS)),
     "attentive_gru": (
         attentive,
