@@ -161,8 +161,11 @@ OTHERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         (
             parameters(
                 jattn.init_stacked,
-                **{"init_cell": jattn.init_lstm, "layers": 1, "bidirectional": True},
-                **{"input_size": 3, "units": 4},
+                init_cell=jattn.init_lstm,
+                layers=1,
+                bidirectional=True,
+                input_size=3,
+                units=4,
             ),
             of_shape(5, 3),
         ),
