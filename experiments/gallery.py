@@ -47,8 +47,11 @@ PLACE = (3, 5)  # The query in the image, on the stroke.
 FEATURES = 16
 STRONGER = 4.0  # Than the parameters that tests draw: their weights are nearly even.
 BLUE, RED = (0.12, 0.47, 0.85), (0.85, 0.25, 0.2)
-# Their values have the width of the model, so the identity cannot be one.
-WIDTHS = {"set_attention_block", "induced_set_attention", "pooling_by_attention"}
+# Their values have the width of the model, or several rows a step: the identity cannot be one.
+OTHER_VALUES = {
+    *("set_attention_block", "induced_set_attention", "pooling_by_attention"),
+    "delta_product",
+}
 HEADINGS = {
     "normalizer": "Normalizers: the same scores, made weights",
     "score": "Scores",
@@ -154,14 +157,13 @@ def map_of(row: Mechanism) -> np.ndarray | None:
     """Returns the map [y x] of a mechanism of images, None where it has none."""
     height, width = IMAGE.shape
     features = patches().reshape(height, width, FEATURES)
-    query = np.array([[(PLACE[1] + 0.5) / width, (PLACE[0] + 0.5) / height]])
+    query = np.array([[(PLACE[0] + 0.5) / height, (PLACE[1] + 0.5) / width]])
     given = {"features": features, "signal": features, "query": features[PLACE][None]}
     sizes = {"y": height, "x": width, "c": FEATURES, "d": FEATURES, "q": FEATURES, "t": 1}
     result = called(row, given | {"points": query}, sizes)
     if row.name == "deformable_attention":
-        found = np.zeros((height + 2, width + 2))
-        places = np.floor(result.places.reshape(-1, 2) * (width, height)).astype(int)
-        x, y = places.clip(-1, (width, height)).T + 1
+        found = np.zeros((height + 2, width + 2))  # With a border for what lies outside.
+        y, x = np.round(result.places).reshape(-1, 2).clip(-1, (height, width)).astype(int).T + 1
         np.add.at(found, (y, x), result.weights.reshape(-1))
         return found[1:-1, 1:-1]
     if hasattr(result, "weights"):
@@ -187,7 +189,7 @@ def maps_of(row: Mechanism) -> Maps | None:
 def drawn_families() -> Iterator[tuple[str, list[Maps]]]:
     """Yields each family with the maps of its mechanisms."""
     for family in HEADINGS:
-        rows = [row for row in MECHANISMS if row.family == family and row.name not in WIDTHS]
+        rows = [row for row in MECHANISMS if row.family == family and row.name not in OTHER_VALUES]
         yield family, [maps for maps in map(maps_of, rows) if maps is not None]
 
 

@@ -13,8 +13,9 @@ from jattn.catalog import MECHANISMS
 
 ROOT = Path(__file__).parent.parent
 # Rows of the families on the page that have no weights of a query over keys, or over places.
-WITHOUT_MAPS = gallery.WIDTHS | {
+WITHOUT_MAPS = gallery.OTHER_VALUES | {
     *("coverage_loss", "guided_attention_loss", "copy_distribution"),
+    *("indexer_loss", "native_sparse_attention"),
     *("pooling_attention", "hierarchical_attention"),
     *("parallel_co_attention", "attention_over_attention"),
     *("interpolated_frequencies", "ntk_frequencies", "by_parts_frequencies"),

@@ -156,7 +156,7 @@ def test_S1_S2_a_step_of_decoding_is_a_row_of_the_full_pass(row):
         )
         options = {"mask": masks.causal(offset=index + s - t)}
         if local:
-            options["offset"] = index
+            options["offset"] = index + call.case.options.get("offset", 0)
         return with_options(call, **options).function(*own)
 
     def run():

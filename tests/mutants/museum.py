@@ -419,7 +419,7 @@ REPORTS = {
 # Parts of the page, by the modules of their mutants.
 PARTS = {
     "Weights and scores": ("normalizers", "attention"),
-    "Masks": ("masks", "engine.forms", "engine.decoding", "caches"),
+    "Masks and selectors": ("masks", "selectors", "engine.forms", "engine.decoding", "caches"),
     "Positions": ("biases", "positions", "attention.transformer_xl"),
     "Alignment": ("alignment",),
     "Linear recurrences": ("linear",),
