@@ -235,6 +235,7 @@ WITH_SIZES = [
     for name, function in vars(package).items()
     if name.startswith("init_")
 ]
+NO_SIZES = {"rng": RNG, "init_cell": jattn.init_gru}
 WITH_SIZES += [jattn.sinusoidal_positions, jattn.half_split_sinusoidal_positions]
 
 
@@ -246,7 +247,7 @@ def test_sizes_and_dtypes_are_refused_by_name(function):
     given = {
         n: 2 for n, p in arguments.items() if p.default is p.empty and p.kind != p.VAR_POSITIONAL
     }
-    given |= {"rng": RNG} if "rng" in given else {}
+    given |= {name: one for name, one in NO_SIZES.items() if name in given}
     function(**given)
     mistakes = [("dtype", wrong, "a floating-point dtype") for wrong in (int, "text", complex)]
     for argument in arguments:
@@ -256,7 +257,7 @@ def test_sizes_and_dtypes_are_refused_by_name(function):
             mistakes.append((argument, least - 1, f"at least {least}"))
             mistakes.append((argument, 1.5, "an integer"))
     tried = {argument for argument, *_ in mistakes}
-    assert tried >= (given.keys() - {"rng"}) | {"dtype"}  # Guards the guard.
+    assert tried >= (given.keys() - NO_SIZES) | {"dtype"}  # Guards the guard.
     for argument, wrong, expected in mistakes:
         said = str(np.dtype(wrong)) if isinstance(wrong, type) else repr(wrong)
         message = re.escape(f"{function.__name__}: {argument} is {said}, expected {expected}")
@@ -267,6 +268,7 @@ def test_sizes_and_dtypes_are_refused_by_name(function):
 WEIGHT = np.ones((3, 2))
 PROBABILITIES = lambda state, token: (np.zeros(3), state)
 GRU = jattn.init_gru(RNG, input_size=2, units=2)
+SRU = jattn.init_sru(RNG, input_size=2, units=2)
 ENCODER = jattn.init_encoder(RNG, words=5, embedding_size=3, units=2)
 ADDITIVE = jattn.init_additive(RNG, query_size=2, key_size=2, units=3)
 DECODER = {"words": 3, "embedding_size": 2, "units": 2, "value_size": 2, "summary_size": 2}
@@ -509,6 +511,10 @@ NUMBERS = {
     "nystrom_attention": lambda option: jattn.nystrom_attention(
         SEQUENCE, SEQUENCE, SEQUENCE, **{"landmarks": 2, **option}
     ),
+    "init_lstm": lambda option: jattn.init_lstm(RNG, input_size=2, units=2, **option),
+    "layer_norm_gru_cell": lambda option: jattn.layer_norm_gru_cell(
+        jattn.init_layer_norm_gru(RNG, input_size=2, units=2), SEQUENCE[0], SEQUENCE[0], **option
+    ),
     "layer_norm": lambda option: jattn.layer_norm(LAYER_NORM, SEQUENCE, **option),
     "luong_decode": lambda option: jattn.luong_decode(
         LUONG, MEMORY, np.arange(2), rng=RNG, **option
@@ -531,6 +537,9 @@ NUMBERS = {
     "sinusoidal_positions": lambda option: jattn.sinusoidal_positions(3, 4, **option),
     "slot_attention": lambda option: jattn.slot_attention(SEQUENCE, SEQUENCE, SEQUENCE, **option),
     "softpick": lambda option: jattn.softpick(SEQUENCE, **option),
+    "sru": lambda option: jattn.sru(SRU, SEQUENCE, **option),
+    "sru_cell": lambda option: jattn.sru_cell(SRU, SRU.zero_state(), SEQUENCE[0], **option),
+    "stacked": lambda option: jattn.stacked(jattn.gru_cell, LAYERS, SEQUENCE, rng=RNG, **option),
     "stacked_gru": lambda option: jattn.stacked_gru(LAYERS, SEQUENCE, rng=RNG, **option),
     "talking_heads_attention": lambda option: jattn.talking_heads_attention(
         jattn.init_talking_heads(RNG, heads=1, query_size=2, head_size=2),
@@ -680,7 +689,7 @@ def test_D1_parameters_are_drawn_in_every_dtype(function):
     """And are finite in the one that ends first."""
     parameters = inspect.signature(function).parameters.values()
     required = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_POSITIONAL]
-    sizes = {argument: RNG if argument == "rng" else 3 for argument in required}
+    sizes = {argument: NO_SIZES.get(argument, 3) for argument in required}
     floats = lambda tree: [
         x for x in jax.tree.leaves(tree) if jax.numpy.issubdtype(x.dtype, jax.numpy.floating)
     ]

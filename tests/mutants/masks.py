@@ -20,7 +20,7 @@ MUTANTS = (
     Mutant(
         "arithmetic in half precision",
         "jattn._precision",
-        "return jnp.promote_types(dtype, jnp.float32)",
+        "return jnp.promote_types(jax.dtypes.canonicalize_dtype(dtype), jnp.float32)",
         "return dtype",
         HALF,
         "dot_attention",
