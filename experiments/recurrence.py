@@ -109,12 +109,12 @@ def gated_as_attention(logits: np.ndarray, candidates: np.ndarray) -> tuple[Any,
     Each step breaks its share off what later steps left, whichever query asks.
     """
     count = len(logits)
-    scores = np.broadcast_to(logits, (count, count))
+    scores = jnp.broadcast_to(logits, (count, count))
     weights = alignment.stick_breaking(scores, mask=masks.causal())
     return weights @ candidates, weights
 
 
-def recalled(kind: str, keys: np.ndarray, *versions: np.ndarray) -> float:
+def recalled(kind: str, keys: Any, *versions: Any) -> float:
     """Returns the share of keys that find their last value, by the nearest of all values.
 
     Args:
@@ -122,19 +122,19 @@ def recalled(kind: str, keys: np.ndarray, *versions: np.ndarray) -> float:
         keys: [n k], stored in this order with each of the versions in turn, then asked.
         versions: the values [n v] of all keys, the older ones first.
     """
-    stored, values = np.tile(keys, (len(versions), 1)), np.concatenate(versions)
+    stored, values = jnp.tile(keys, (len(versions), 1)), jnp.concatenate(versions)
     if kind == "softmax attention":
         found = jattn.scaled_dot_product_attention(keys, stored, values, scale=SHARP).context
     else:
         # Zeros store nothing, so the questions come after all pairs.
-        query = np.concatenate([np.zeros_like(stored), keys])
-        key, value = (np.concatenate([array, np.zeros_like(keys)]) for array in (stored, values))
+        query = jnp.concatenate([jnp.zeros_like(stored), keys])
+        key, value = (jnp.concatenate([array, jnp.zeros_like(keys)]) for array in (stored, values))
         if kind == "DeltaNet":
-            outputs = linear.delta_net(query, key, value, np.ones(len(key), "float32")).outputs
+            outputs = linear.delta_net(query, key, value, jnp.ones(len(key))).outputs
         else:
             outputs = linear.delta_rule(query, key, value).outputs
         found = outputs[len(stored) :]
-    nearest = np.argmax(np.asarray(found) @ values.T, axis=1)
+    nearest = np.argmax(np.asarray(found @ values.T), axis=1)
     return float(np.mean(nearest == np.arange(len(keys)) + len(stored) - len(keys)))
 
 

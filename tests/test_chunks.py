@@ -610,7 +610,7 @@ def test_functions_that_are_seen_not_to_be_row_by_row_are_refused(name):
 
 
 def test_decoders_and_sublayers_are_refused_where_they_are_not_row_by_row():
-    draw = {"words": 5, "embedding_size": 3, "value_size": 2, "summary_size": 2}
+    draw: Any = {"words": 5, "embedding_size": 3, "value_size": 2, "summary_size": 2}
     attention = jattn.init_additive(
         jax.random.key(0), query_size=4, key_size=2, units=3, dtype="float64"
     )

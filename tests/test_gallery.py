@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,8 +43,9 @@ def row(name):
 def test_weights_are_those_of_the_words():
     words = gallery.vectors(["a", "rose", "is", "a", "rose"])
     assert np.array_equal(words[0], words[3])
-    drawn = gallery.weights_of(row("scaled_dot_product_attention"), words)
-    wanted = jattn.scaled_dot_product_attention(words, words, np.eye(5)).weights
+    drawn: Any = gallery.weights_of(row("scaled_dot_product_attention"), words)
+    array = jax.numpy.asarray(words)
+    wanted = jattn.scaled_dot_product_attention(array, array, jax.numpy.eye(5)).weights
     np.testing.assert_allclose(drawn, wanted, atol=1e-6)
 
 
@@ -74,7 +76,7 @@ def test_the_page_shows_every_mechanism_that_has_a_map():
 
 def test_a_picture_has_a_panel_for_each_map():
     maps = [gallery.Maps(name, (np.eye(3), -np.eye(3))) for name in ("one", "two", "three")]
-    axes = gallery.picture(maps).axes
+    axes: Any = gallery.picture(maps).axes
     assert len(axes) == 6
     red, blue = axes[1].images[0].get_array()[0, 0], axes[0].images[0].get_array()[0, 0]
     np.testing.assert_allclose(blue, [*gallery.BLUE, 1.0])

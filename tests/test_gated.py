@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import each, leaves_of, with_options
@@ -12,7 +13,7 @@ import jattn
 from jattn.catalog import MECHANISMS
 
 SCANS = [row for row in MECHANISMS if row.name in ("min_gru", "min_lstm", "sru")]
-VALID = np.array([False, True, False, True])
+VALID: Any = np.array([False, True, False, True])
 
 
 def value_and_gradient(call, inputs):
@@ -53,10 +54,10 @@ REFUSED = {
         lambda: jattn.sru(SRU._replace(skip_weight=None), SEQUENCE)
     ),
     "sru_cell: params.skip_weight is None, expected an array": lambda: jattn.sru_cell(
-        SRU._replace(skip_weight=None), jattn.SRUState(np.ones(2), np.ones(2)), SEQUENCE[0]
+        SRU._replace(skip_weight=None), jattn.SRUState(jnp.ones(2), jnp.ones(2)), SEQUENCE[0]
     ),
     "convolutional_gru_cell: params.input_kernel has shape (3, 1, 2, 2, 1), expected odd l and m": (
-        lambda: jattn.convolutional_gru_cell(IMAGES, np.ones((3, 3, 1)), np.ones((3, 3, 1)))
+        lambda: jattn.convolutional_gru_cell(IMAGES, jnp.ones((3, 3, 1)), jnp.ones((3, 3, 1)))
     ),
 }
 

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,8 +22,7 @@ def as_users_run_it():
 
 def test_steps_have_the_outputs_of_the_whole_and_the_state_that_is_told():
     rng = np.random.default_rng(0)
-    query, value = (rng.standard_normal((6, recurrence.SIZE)).astype("float32") for _ in range(2))
-    key = recurrence.unit(rng, 6)
+    query, key, value = (jnp.asarray(recurrence.unit(rng, 6)) for _ in range(3))
     kept = {}
     for name, form in recurrence.FORMS.items():
         outputs, kept[name] = recurrence.step_by_step(form, query, key, value)

@@ -52,7 +52,7 @@ def native_sparse_attention(
         branch(query, key[:, 1], value[:, 1], chosen),
         branch(query, key[:, 2], value[:, 2], recent),
     ]
-    context = sum(gates[:, :, b, None] * each[0] for b, each in enumerate(branches))
+    context = np.sum([gates[:, :, b, None] * each[0] for b, each in enumerate(branches)], axis=0)
     context[[t for t, seen in enumerate(pasts) if not seen]] = 0
 
     def pullback(cotangent):
