@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc):
 
 
 # What a second version of Python and JAX tells nothing new about, by file, with the reason. These
-# tests are marked `once`, and `-m "not once"` leaves them out.
+# tests are marked `once`, and `-m "not once"` leaves them out, as README's test command does.
 ONCE = {
     "test_agreement": "is run with other libraries, on the second version too",
     "test_alignment": "composes functions of the catalog",
@@ -89,6 +89,7 @@ ONCE = {
     "test_files": "writes and reads files",
     "test_fine_tuning": "trains small models of an experiment",
     "test_fine_tuning_pronunciation": "trains small models of an experiment",
+    "test_gallery": "draws pictures",
     "test_importing": "reads files of weights",
     "test_killed_runs": "starts processes and ends them",
     "test_language": "trains small models of an experiment",
@@ -100,10 +101,12 @@ ONCE = {
     "test_merge": "composes functions of the catalog",
     "test_museum": "reads a page",
     "test_mutations": "tests the tests",
+    "test_patterns": "compares with arrays of NumPy",
     "test_pictures": "draws pictures",
     "test_places": "writes files of a mechanism and reads what is missing",
     "test_plots": "draws pictures",
     "test_pronunciation": "trains small models of an experiment",
+    "test_recurrence": "composes functions of the catalog",
     "test_recurrent": "composes functions of the catalog",
     "test_results": "reads records of experiments",
     "test_scaling": "trains small models of an experiment, in several processes",
@@ -117,20 +120,6 @@ ONCE = {
     "test_translation": "trains small models of an experiment",
     "test_using_with": "is run with other libraries, on the second version too",
     "test_vision": "trains small models of an experiment",
-}
-# README's test command leaves out the tests for these reasons, which are about more than mechanisms
-# and take long; they are marked `long`, and `-m long` runs them.
-REASONS_OF_LONG = {
-    "asks other libraries",
-    "runs a page in a browser",
-    "runs other libraries in processes of their own, a small size of each",
-    "sends signals to processes",
-    "starts processes and ends them",
-    "starts processes of an experiment",
-    "starts the commands of experiments",
-    "tests the tests",
-    "trains small models of an experiment",
-    "trains small models of an experiment, in several processes",
 }
 # The pages whose code a second version runs too: the engine's, and what a newcomer reads first.
 PAGES_OF_EVERY_VERSION = {"README.md", "docs/engine.md", "docs/flex.md", "docs/scaling.md"}
@@ -173,24 +162,16 @@ def is_run_once(item):
     return item.path.stem in ONCE or getattr(item, "originalname", "") in OF_NUMPY
 
 
-def is_long(item):
-    if item.path.stem == "test_docs" and "the_code_of_a_page" in item.name:
-        return item.callspec.params["name"] != "README.md"
-    return ONCE.get(item.path.stem) in REASONS_OF_LONG
-
-
 # These files share what `compiled` compiles, and come first.
 SHARING = {"test_extremes", "test_masking", "test_precision", "test_symmetry"}
 
 
 def pytest_collection_modifyitems(items):
-    """Marks what is run once and what takes long, and sorts."""
+    """Marks what is run once, and sorts."""
     items.sort(key=lambda item: item.path.stem not in SHARING)
     for item in items:
         if is_run_once(item):
             item.add_marker(pytest.mark.once)
-        if is_long(item):
-            item.add_marker(pytest.mark.long)
     gc.freeze()  # Modules and tests stay until the end: collections need not look at them.
 
 
