@@ -90,8 +90,8 @@ def each_branch_that_sees_all_is_causal_attention():
 def one_direction_hashes_by_its_side():
     """selectors.lsh: one direction is two buckets, the sides of a plane; lengths do not matter."""
     side = KEY @ np.ones(K) > 0
-    same = (side[:, None] == side[None]) & ~np.eye(S, dtype=bool)
-    assert same.any(1).all()
+    others = (side[:, None] == side[None]) & ~np.eye(S, dtype=bool)
+    same = others | (np.eye(S, dtype=bool) & ~others.any(1, keepdims=True))
     rotation = np.ones((1, K, 1))
     yield selectors.lsh(KEY, rotation), same
     yield selectors.lsh(KEY * (1.0 + np.arange(S)[:, None]), rotation), same
