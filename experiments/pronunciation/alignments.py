@@ -11,7 +11,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +79,17 @@ def compare(options: argparse.Namespace) -> None:
             both = (f"{100 * wrong[part]['words']:.1f} %" for part in ("others", "longer"))
             print(f"{name}, seed {seed}: {' and '.join(both)} of words wrong", flush=True)
     tables = [table(records, preset)]
-    record = partial(results.record, "pronunciation", options.typed, seeds=range(options.seeds))
     runs = {name: [run["test_longer"] for run in found] for name, found in records.items()}
-    results.write(
-        options.out / "results.json", record(began=began, tables=tables, more={"runs": runs})
+    record = results.record(
+        *("pronunciation", options.typed),
+        seeds=range(options.seeds),
+        began=began,
+        tables=tables,
+        more={"runs": runs},
     )
+    # Of all runs, also of those that were finished before.
+    record["minutes"] = round(sum(run["minutes"] for found in records.values() for run in found), 1)
+    results.write(options.out / "results.json", record)
     print(results.text(tables[0]))
 
 
