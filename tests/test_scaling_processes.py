@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,8 +74,9 @@ def test_a_process_that_does_not_come_up_ends_the_others_with_one_line(command):
     os.kill(both[1], signal.SIGSTOP)
     _, complaint = process.communicate(timeout=50)
     assert process.returncode == 1
-    expected = "process 1 of 0 to 1 did not come up within 10 s; all were ended"
-    assert complaint == f"experiments.scaling: {expected}\n"
+    # On a machine that is busy, the other one may not be up either.
+    expected = r"process (0, )?1 of 0 to 1 did not come up within 10 s; all were ended"
+    assert re.fullmatch(f"experiments.scaling: {expected}\n", complaint)
     assert not any(map(is_alive, both))
 
 

@@ -13,7 +13,12 @@ from jattn.catalog import MECHANISMS
 from jattn.tracing import trace
 from jattn.tracing.costs import cost
 
-NAMING = [row for row in MECHANISMS if row.family in ("score", "local", "multi-head")]
+NAMING = [
+    row
+    for row in MECHANISMS
+    if row.family in ("score", "local", "multi-head")
+    and row.name != "indexer_scores"  # Its scores are the result.
+]
 T, S, Q, K, V, P = 3, 5, 11, 7, 13, 2
 STEPS = ("encode", "score", "weight", "decode")
 

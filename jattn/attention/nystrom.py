@@ -105,4 +105,5 @@ def _weights(query, key, is_query, is_key):
     t, s = query.shape[0], key.shape[0]
     is_query = jnp.ones(t, bool) if is_query is None else jnp.asarray(is_query)
     is_key = jnp.ones(s, bool) if is_key is None else jnp.asarray(is_key)
-    return softmax(jnp.einsum("tk,sk->ts", query, key), is_query[:, None] & is_key[None])
+    scores = named_value(jnp.einsum("tk,sk->ts", query, key), "score/scores")
+    return softmax(scores, is_query[:, None] & is_key[None])
