@@ -86,7 +86,7 @@ def markdown(mechanisms: Sequence[Mechanism] = MECHANISMS) -> str:
         for row in (row for row in mechanisms if row.family == family):
             path = row.function.__module__.replace(".", "/")
             link = r"[arXiv:\1](https://arxiv.org/abs/\1)"
-            source = re.sub(r"arXiv:(\d+\.\d+(?:v\d+)?)", link, row.paper)
+            source = re.sub(r"arXiv:(\d+\.\d+(?:v\d+)?)", link, row.paper or "elementary")
             cells = [f"[`{row.name}`](../{path}.py)", f"`{row.cost}`", source]
             text += f"| {' | '.join([*cells, *(errors(row, dtype) for dtype in ROUNDING)])} |\n"
     return text
