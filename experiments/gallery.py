@@ -4,7 +4,6 @@
 """
 
 import argparse
-import inspect
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,14 +67,14 @@ HEADINGS = {
 PAGE = """\
 # Gallery
 
-What each mechanism looks at, on the same three sentences and one image.
+The weights of each mechanism on the same three sentences and one image.
 `python -m experiments.gallery` draws the pictures and writes this page.
 
 - A word is a vector of {features} random numbers, the same wherever the word stands. Two places are
   alike only where they have the same word.
-- Nothing is trained. Parameters are drawn at random. So a picture shows what a mechanism *can* look
-  at: one word or many, near or far, only backwards or both ways. It does not show what a model
-  learns to look at.
+- Nothing is trained. Parameters are drawn at random. So a picture shows which words a mechanism
+  *can* read: one or many, near or far, only earlier ones or all. It does not show which words a
+  trained model reads.
 - Rows are queries, the first word at the top. Columns are keys, the first word at the left. Queries
   and keys are the words of the same sentence.
 - The fourth panel is the image: the weights of one query, the place in the grey square, over all
@@ -118,13 +117,8 @@ def called(row: Mechanism, given: Mapping[str, np.ndarray], sizes: Mapping[str, 
     """Calls a row with `given`, and with what the tests draw for the other arguments."""
     options = {name: option for name, option in row.cases[0].options.items() if name != "mask"}
     call = CaseCall(row, case(sizes, **options))
-    of_function = inspect.signature(row.function).parameters.values()
-    required = [
-        p.name for p in of_function if p.kind is not p.KEYWORD_ONLY and p.default is p.empty
-    ]
-    names = [name for name in required if name not in row.draw]
     inputs = list(call.inputs())
-    for index, name in enumerate(names):
+    for index, name in enumerate(call.input_names):
         if name == "params":
             inputs[index] = jax.tree.map(lambda array: STRONGER * array, inputs[index])
         elif name in given and np.shape(inputs[index]) == given[name].shape:

@@ -1,6 +1,6 @@
-"""What a mechanism costs in lines: `python -m experiments.lines` prints a table of families.
+"""Lines of code of the mechanisms of each family; `python -m experiments.lines` prints a table.
 
-A module of several mechanisms counts for each of them with an equal share.
+The lines of a module are divided equally among its mechanisms.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Attention as a recurrent network, and back: both forms run, step by step and at once.
 
 `python -m experiments.recurrence` compares the outputs of both forms, the size of the state that
-each keeps, and how much a state can hold. It trains nothing.
+each keeps, and the capacity of the states. It trains nothing.
 """
 
 import argparse

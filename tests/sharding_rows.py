@@ -94,7 +94,7 @@ def attention_rows() -> Iterator[Row]:
         if mechanism.family not in ("score", "local", "multi-head", "layer"):
             continue
         call = mechanism.hardest()
-        names, inputs = call._drawn_names, call.inputs()
+        names, inputs = call.input_names, call.inputs()
         if not {"key", "memory"} & set(names) and mechanism.family == "layer":
             continue
         axes = "".join("." if name in shared else "b" for name in names)

@@ -22,7 +22,7 @@ def step_of(row):
 def stepped(row, dtype):
     """The arguments of a masked call by name, and a step of one of its queries."""
     call = row.hardest()
-    names = call._drawn_names
+    names = call.input_names
     inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), call.inputs())
     given = dict(zip(names, inputs, strict=True)) | {"mask": jnp.asarray(RAGGED)}
     if given["initial"].shape == RAGGED.shape[1:]:  # A whole pass drops the state of unread keys.

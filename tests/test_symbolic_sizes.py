@@ -62,7 +62,7 @@ def test_a_mechanism(mechanism):
     row, call = mechanism, mechanism.hardest()
     options = call.case.options
     fixed = [name for name, option in options.items() if isinstance(option, np.ndarray)]
-    names = [*call._drawn_names, *fixed, *row.draw]
+    names = [*call.input_names, *fixed, *row.draw]
     forms = forms_of_arguments(row.function)
     batched = [0 if name in forms else None for name in names]
 
@@ -80,7 +80,7 @@ def test_a_mechanism(mechanism):
         sizes = {axis: size for axis, size in sizes.items() if axis != "b"}
         case = dataclasses.replace(call.case, sizes={**call.case.sizes, **sizes})
         drawn, rng = CaseCall(row, case), np.random.default_rng(seed)
-        found = dict(zip(drawn._drawn_names, drawn.inputs(seed), strict=True))
+        found = dict(zip(drawn.input_names, drawn.inputs(seed), strict=True))
         for name in fixed:
             shape = [drawn.sizes[letter] for letter in axes(name, options[name].ndim + 1)[1:]]
             found[name] = np.resize(options[name], shape)
@@ -100,7 +100,7 @@ def test_a_mechanism(mechanism):
         given = dict(zip(names, inputs, strict=True))
         case = dataclasses.replace(call.case, options={**options, **{n: given[n] for n in fixed}})
         draw = {name: lambda *_, name=name: given[name] for name in row.draw}
-        drawn = (given[name] for name in call._drawn_names)
+        drawn = (given[name] for name in call.input_names)
         return CaseCall(dataclasses.replace(row, draw=draw), case).function(*drawn)
 
     value = jax.vmap(one, batched)

@@ -16,8 +16,7 @@ from jattn.tracing.costs import cost
 NAMING = [
     row
     for row in MECHANISMS
-    if row.family in ("score", "local", "multi-head")
-    and row.name != "indexer_scores"  # Its scores are the result.
+    if row.family in ("score", "local", "multi-head") and "trace" not in row.exceptions
 ]
 T, S, Q, K, V, P = 3, 5, 11, 7, 13, 2
 STEPS = ("encode", "score", "weight", "decode")

@@ -17,6 +17,7 @@ from typing import Any
 from experiments import command, results
 from experiments.pronunciation.config import ATTENTIONS, Config
 from experiments.pronunciation.train import run
+from jattn import training
 
 COMPARED = ("additive", "location-aware", "coverage", "monotonic")
 
@@ -33,12 +34,17 @@ def trained(config: Config, out: Path, options: argparse.Namespace) -> dict[str,
 
 
 def table(records: dict[str, list[dict[str, Any]]], config: Config) -> results.Table:
-    """Returns a line for each mechanism: means of the seeds, ± the standard error of the mean."""
+    """Returns a line for each mechanism: means of the seeds, ± the standard error of the mean.
+
+    With one seed, ± is the standard error over the test words.
+    """
 
     def cell(runs: Sequence[dict[str, Any]], part: str, kind: str) -> str:
         shares = [100 * run["test_longer"][part][kind] for run in runs]
         if len(shares) == 1:
-            return f"{shares[0]:.1f} %"
+            share, words = shares[0], runs[0]["test_longer"][part]["count"]
+            error = 100 * training.standard_error(share / 100, words)
+            return f"{share:.1f} %" + (f" ± {error:.1f}" if kind == "words" else "")
         return (
             f"{statistics.mean(shares):.1f} % ± {statistics.stdev(shares) / len(shares) ** 0.5:.1f}"
         )
@@ -54,7 +60,7 @@ def table(records: dict[str, list[dict[str, Any]]], config: Config) -> results.T
     columns = ["attention", *(f"{kind}, {part}" for part in (within, beyond) for kind in KINDS)]
     note = (
         f"{count['others']:,} and {count['longer']:,} test words of stems that are not in training;"
-        f" {len(first)} seeds, {config.steps:,} steps."
+        f" seeds: {len(first)}; {config.steps:,} steps. Seconds depend on the machine's load."
     )
     title = f"Share of wrong words and phones, trained on words of up to {config.longest} letters"
     return results.Table(title, [*columns, "seconds of training"], rows, [note])

@@ -141,10 +141,10 @@ class CaseCall:
         """Returns the differentiable arrays in float64: positional ones, then drawn keywords."""
         rng = np.random.default_rng(seed)
         hints = get_type_hints(self.mechanism.function)
-        return tuple(self._draw(rng, name, hints[name]) for name in self._drawn_names)
+        return tuple(self._draw(rng, name, hints[name]) for name in self.input_names)
 
     def _arguments(self, inputs: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
-        drawn = dict(zip(self._drawn_names, inputs, strict=True))
+        drawn = dict(zip(self.input_names, inputs, strict=True))
         fixed = {n: d(np.random.default_rng(0), self.sizes) for n, d in self.mechanism.draw.items()}
         args = [(drawn | fixed)[name] for name in self._positional]
         return args, {n: drawn.get(n, o) for n, o in self.case.options.items() if "." not in n}
@@ -166,7 +166,8 @@ class CaseCall:
         return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
 
     @functools.cached_property
-    def _drawn_names(self) -> list[str]:
+    def input_names(self) -> list[str]:
+        """The names of the arrays that `inputs` returns."""
         signature = inspect.signature(self.mechanism.function).parameters
         keywords = [n for n in signature if self.case.options.get(n) is DRAWN]
         return [n for n in self._positional if n not in self.mechanism.draw] + keywords

@@ -372,7 +372,10 @@ MECHANISMS: tuple[Mechanism, ...] = (
         paper="DeepSeek-AI 2025, arXiv:2512.02556, 2.1, eq. 1",
         cost="h t s k",
         sizes={"h": 4},
-        exceptions={"N1": "scores are products of inputs, which underflow"},
+        exceptions={
+            "N1": "scores are products of inputs, which underflow",
+            "trace": "the scores are the result, without weights and context",
+        },
     ),
     Mechanism(
         jattn.local_monotonic_attention,

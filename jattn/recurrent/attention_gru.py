@@ -4,13 +4,11 @@ Sources: arXiv:1603.01417, from Kumar et al. (2016), arXiv:1506.07285; and
 arXiv:1809.03672, AUGRU.
 """
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jattn._axes import named_axes
 from jattn._precision import at_least_float32
-from jattn.recurrent.cells import GRUParams
+from jattn.recurrent.cells import GRUParams, update_and_candidate
 
 
 @named_axes
@@ -39,7 +37,7 @@ def attention_gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    _, candidate = _update_and_candidate(params, hidden, inputs)
+    _, candidate = update_and_candidate(params, hidden, inputs)
     return attention * candidate + (1.0 - attention) * hidden
 
 
@@ -71,13 +69,6 @@ def attention_update_gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    update, candidate = _update_and_candidate(params, hidden, inputs)
+    update, candidate = update_and_candidate(params, hidden, inputs)
     share = attention * (1.0 - update)
     return share * candidate + (1.0 - share) * hidden
-
-
-def _update_and_candidate(params, hidden, inputs):
-    of_inputs = jnp.einsum("i,gni->gn", inputs, params.input_weight) + params.input_bias
-    of_hidden = jnp.einsum("m,gnm->gn", hidden, params.hidden_weight) + params.hidden_bias
-    reset, update = jax.nn.sigmoid(of_inputs[:2] + of_hidden[:2])
-    return update, jnp.tanh(of_inputs[2] + reset * of_hidden[2])

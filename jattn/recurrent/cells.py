@@ -82,11 +82,19 @@ def gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
+    update, candidate = update_and_candidate(params, hidden, inputs)
+    return (1.0 - update) * candidate + update * hidden
+
+
+def update_and_candidate(
+    params: GRUParams, hidden: Float[Array, " n"], inputs: Float[Array, " i"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Returns the update gate and the candidate of `gru_cell`."""
     projected = input_part(params, inputs)
     recurrent = jnp.einsum("m,gnm->gn", hidden, params.hidden_weight) + params.hidden_bias
     reset, update = jax.nn.sigmoid(projected[:2] + recurrent[:2])
     candidate = jnp.tanh(projected[2] + reset * recurrent[2])
-    return (1.0 - update) * candidate + update * hidden
+    return update, candidate
 
 
 @named_axes

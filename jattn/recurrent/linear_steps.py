@@ -1,12 +1,14 @@
 """Cells whose new state is linear in the old one: all steps of a sequence as a scan."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jattn._varying import varying_as
 from jattn.alignment.recurrence import recurrence
+from jattn.recurrent.padding import check_steps, zero_padding
 
 
 class ScannedOutput(NamedTuple):
@@ -14,6 +16,30 @@ class ScannedOutput(NamedTuple):
 
     outputs: Float[Array, "s n"]
     final: Float[Array, " n"]
+
+
+Linear = Callable[[Float[Array, "s i"]], tuple[Float[Array, "s n"], Float[Array, "s n"]]]
+
+
+def scanned(
+    function: str,
+    steps: Linear,
+    inputs: Float[Array, "s i"],
+    initial: Float[Array, " n"],
+    length: int | Int[Array, ""] | None,
+    valid: Bool[Array, " s"] | None,
+) -> ScannedOutput:
+    """Runs a cell over a sequence, given the factors and the summands of all its steps.
+
+    Args:
+        function: the public function's name, for error messages.
+        steps: returns `kept` and `added` of `linear_steps` for the inputs.
+    """
+    check_steps(function, length, valid, "inputs", inputs)
+    inputs, usable = zero_padding(inputs, length, valid)
+    kept, added = steps(inputs)
+    states, final = linear_steps(initial, kept, added, usable)
+    return ScannedOutput(valid_outputs(states, usable), final)
 
 
 def linear_steps(

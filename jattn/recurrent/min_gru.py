@@ -1,4 +1,4 @@
-"""The minimal GRU, whose gate reads the input alone: Feng et al. (2024), arXiv:2410.01201, 3.1."""
+"""The minimal GRU, whose gate reads the input alone: Feng et al. (2024), arXiv:2410.01201."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
-from jattn.recurrent.linear_steps import ScannedOutput, linear_steps, valid_outputs
-from jattn.recurrent.padding import check_steps, zero_padding
+from jattn.recurrent.linear_steps import ScannedOutput, scanned
 
 
 class MinGRUParams(NamedTuple):
@@ -63,8 +62,8 @@ def min_gru_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    write, candidate = _gate_and_candidate(params, inputs[None], positive)
-    return (1.0 - write[0]) * hidden + write[0] * candidate[0]
+    kept, added = _kept_and_added(params, inputs[None], positive)
+    return kept[0] * hidden + added[0]
 
 
 @named_axes
@@ -97,12 +96,9 @@ def min_gru(
         ValueError: if two arguments disagree about the size of an axis, length is negative or
             more than the number of inputs, or both length and valid are given.
     """
-    check_steps("min_gru", length, valid, "inputs", inputs)
-    inputs, usable = zero_padding(inputs, length, valid)
-    write, candidate = _gate_and_candidate(params, inputs, positive)
-    start = jnp.zeros_like(params.bias[0]) if initial is None else initial
-    states, final = linear_steps(start, 1.0 - write, write * candidate, usable)
-    return ScannedOutput(valid_outputs(states, usable), final)
+    start = params.zero_state() if initial is None else initial
+    steps = lambda inputs: _kept_and_added(params, inputs, positive)
+    return scanned("min_gru", steps, inputs, start, length, valid)
 
 
 def at_least_zero(x: Float[Array, "s n"]) -> Float[Array, "s n"]:
@@ -110,6 +106,8 @@ def at_least_zero(x: Float[Array, "s n"]) -> Float[Array, "s n"]:
     return jnp.where(x > 0.0, x + 0.5, jax.nn.sigmoid(jnp.where(x > 0.0, 0.0, x)))
 
 
-def _gate_and_candidate(params, inputs, positive):
+def _kept_and_added(params, inputs, positive):
+    """Returns the share of the state that is kept, and the share of the candidate times it."""
     mapped = jnp.einsum("si,gni->gsn", inputs, params.input_weight) + params.bias[:, None]
-    return jax.nn.sigmoid(mapped[0]), at_least_zero(mapped[1]) if positive else mapped[1]
+    write, candidate = jax.nn.sigmoid(mapped[0]), mapped[1]
+    return 1.0 - write, write * (at_least_zero(candidate) if positive else candidate)

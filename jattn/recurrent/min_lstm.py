@@ -1,4 +1,4 @@
-"""The minimal LSTM, whose gates read the input alone: Feng et al. (2024), arXiv:2410.01201, 3.2."""
+"""The minimal LSTM, whose gates read the input alone: Feng et al. (2024), arXiv:2410.01201."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jattn._axes import named_axes
 from jattn._options import Count
 from jattn._precision import at_least_float32
-from jattn.recurrent.linear_steps import ScannedOutput, linear_steps, valid_outputs
+from jattn.recurrent.linear_steps import ScannedOutput, scanned
 from jattn.recurrent.min_gru import at_least_zero
-from jattn.recurrent.padding import check_steps, zero_padding
 
 
 class MinLSTMParams(NamedTuple):
@@ -65,7 +64,7 @@ def min_lstm_cell(
     Raises:
         ValueError: if two arguments disagree about the size of an axis.
     """
-    kept, added = _shares(params, inputs[None], positive)
+    kept, added = _kept_and_added(params, inputs[None], positive)
     return kept[0] * hidden + added[0]
 
 
@@ -98,16 +97,13 @@ def min_lstm(
         ValueError: if two arguments disagree about the size of an axis, length is negative or
             more than the number of inputs, or both length and valid are given.
     """
-    check_steps("min_lstm", length, valid, "inputs", inputs)
-    inputs, usable = zero_padding(inputs, length, valid)
-    kept, added = _shares(params, inputs, positive)
-    start = jnp.zeros_like(params.bias[0]) if initial is None else initial
-    states, final = linear_steps(start, kept, added, usable)
-    return ScannedOutput(valid_outputs(states, usable), final)
+    start = params.zero_state() if initial is None else initial
+    steps = lambda inputs: _kept_and_added(params, inputs, positive)
+    return scanned("min_lstm", steps, inputs, start, length, valid)
 
 
-def _shares(params, inputs, positive):
-    """Returns the share that is kept, and the share of the candidate times it."""
+def _kept_and_added(params, inputs, positive):
+    """Returns the share of the state that is kept, and the share of the candidate times it."""
     mapped = jnp.einsum("si,gni->gsn", inputs, params.input_weight) + params.bias[:, None]
     logs = jax.nn.log_sigmoid(mapped[:2])
     candidate = at_least_zero(mapped[2]) if positive else mapped[2]

@@ -21,8 +21,8 @@ MUTANTS = (
     Mutant(
         "a minimal GRU's gate that keeps the state",
         MIN_GRU,
-        "(1.0 - write[0]) * hidden + write[0] * candidate[0]",
-        "write[0] * hidden + (1.0 - write[0]) * candidate[0]",
+        "return 1.0 - write, write * (",
+        "return write, (1.0 - write) * (",
         VALUE,
         "min_gru_cell",
     ),

@@ -27,8 +27,9 @@ GRU_STATES = "jattn.recurrent.gru_states"
 LSTM = "jattn.recurrent.lstm"
 STEPS = "jattn.recurrent.steps"
 STATES = "jattn.recurrent.states"
-RESET_AFTER = """\
-    candidate = jnp.tanh(projected[2] + reset * recurrent[2])
+RESET_AFTER = "    candidate = jnp.tanh(projected[2] + reset * recurrent[2])\n"
+MIXED = """\
+    update, candidate = update_and_candidate(params, hidden, inputs)
     return (1.0 - update) * candidate + update * hidden
 """
 RESET_BEFORE = '    product = jnp.einsum("m,nm->n", reset * hidden, weight[2])\n'
@@ -80,8 +81,8 @@ MUTANTS = (
     Mutant(
         "the update gate flipped",
         CELLS,
-        RESET_AFTER,
-        RESET_AFTER.replace(
+        MIXED,
+        MIXED.replace(
             "(1.0 - update) * candidate + update * hidden",
             "update * candidate + (1.0 - update) * hidden",
         ),
