@@ -27,6 +27,7 @@ def attention_gru_cell(
     read. The paper names the weight g_i: of the facts that a question is about, in their order, it
     is near one. A weight of zero leaves the state.
 
+        >>> import jax.numpy as jnp
         >>> none = GRUParams(*map(jnp.zeros, ((3, 1, 1), (3, 1, 1), (3, 1), (3, 1))))
         >>> print(attention_gru_cell(none, jnp.ones(1), jnp.ones(1), jnp.array(0.25)))
         [0.75]
@@ -59,6 +60,7 @@ def attention_update_gru_cell(
     gate. The authors' code and OpenVINO instead multiply the gate that keeps the old state by
     1 - attention: with a weight of zero that is `gru_cell`, and with one the candidate alone.
 
+        >>> import jax.numpy as jnp
         >>> none = GRUParams(*map(jnp.zeros, ((3, 1, 1), (3, 1, 1), (3, 1), (3, 1))))
         >>> print(attention_update_gru_cell(none, jnp.ones(1), jnp.ones(1), jnp.array(0.25)))
         [0.875]
