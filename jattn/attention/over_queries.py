@@ -10,8 +10,8 @@ def over_queries(normalizer: Normalizer = softmax) -> Normalizer:
 
         >>> import jax.numpy as jnp
         >>> import jattn
-        >>> jattn.over_queries(jattn.softmax)(jnp.zeros((4, 2)))[:, 0]
-        Array([0.25, 0.25, 0.25, 0.25], dtype=float64)
+        >>> print(jattn.over_queries(jattn.softmax)(jnp.zeros((4, 2)))[:, 0])
+        [0.25 0.25 0.25 0.25]
 
     A score matrix of two sequences has a distribution along each axis: the normalizer's own along
     the keys, this one along the queries.
