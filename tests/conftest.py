@@ -125,12 +125,12 @@ ONCE = {
 PAGES_OF_EVERY_VERSION = {"README.md", "docs/engine.md", "docs/flex.md", "docs/scaling.md"}
 
 
-# Of these files a second version runs the first row of each family alone; test_oracle.py, with
-# values, derivatives and rounding, it runs whole.
+# Of these files and tests a second version runs the first row of each family alone. The rest of
+# test_oracle.py, with values, first derivatives and rounding, it runs whole.
 ONCE_BUT_FOR_REPRESENTATIVES = {
     *("test_axes", "test_debug", "test_derivations", "test_export", "test_extremes"),
     *("test_masking", "test_package", "test_precision", "test_symbolic_sizes", "test_symmetry"),
-    "test_transforms",
+    *("test_transforms", "test_G3_second_derivatives_agree_in_every_order"),
 }
 # No JAX is in them.
 OF_NUMPY = {
@@ -153,7 +153,7 @@ def row_of(parameters):
 
 def is_run_once(item):
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if item.path.stem in ONCE_BUT_FOR_REPRESENTATIVES:
+    if ONCE_BUT_FOR_REPRESENTATIVES & {item.path.stem, getattr(item, "originalname", "")}:
         row = row_of(parameters)
         return row not in (None, *representatives()) and item.originalname not in ALWAYS
     of_a_page = item.path.stem == "test_docs" and "the_code_of_a_page" in item.name
@@ -173,6 +173,7 @@ def pytest_collection_modifyitems(items):
         if is_run_once(item):
             item.add_marker(pytest.mark.once)
     gc.freeze()  # Modules and tests stay until the end: collections need not look at them.
+    gc.set_threshold(50_000, 20, 10)  # Traces make many objects and few cycles.
 
 
 @pytest.fixture(scope="module", autouse=True)

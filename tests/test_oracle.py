@@ -41,8 +41,8 @@ def test_T1_T2_jit_and_vmap_change_nothing(row):
     passed(testing.transforms(call.function, call.inputs()), call.name)
 
 
-def test_N1_N2_rounding_to_half_is_the_only_error(hardest):
-    """Float32 has a harder test, in test_precision.py."""
+def test_D1_rounding_to_bfloat16_is_the_only_error(hardest):
+    """Float32, which shows what a compiler reorders, has a harder test, in test_precision.py."""
     conditioning = hardest.mechanism.conditioning
     findings = testing.precision(
         hardest.function,
