@@ -46,7 +46,7 @@ def made(monkeypatch):
     monkeypatch.setattr(canvases, "read_digits", lambda: digits)
     monkeypatch.setattr(canvases, "VARIANTS", 1)
     monkeypatch.setattr(train, "TUNED_ON", 4)
-    monkeypatch.setattr(pictures, "DRAWN", (*pictures.DRAWN, *pictures.DRAWN))  # As many as tested.
+    monkeypatch.setattr(pictures, "DRAWN", pictures.DRAWN[:1])
     monkeypatch.setattr(train, "EVALUATIONS", 1)
     with (
         jax.numpy_dtype_promotion("standard"),
