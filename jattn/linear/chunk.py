@@ -1,4 +1,4 @@
-"""The steps of a chunk of the delta rule at once: products of matrices in place of a loop.
+"""The steps of chunks of the delta rule at once: products of matrices in place of a loop.
 
 Source: Yang et al. (2024), arXiv:2406.06484, whose UT transform is the triangular system here.
 """
@@ -21,8 +21,34 @@ class Chunk(NamedTuple):
     write: Float[Array, "c k"] | None
 
 
-def chunk_of_steps(state: Float[Array, "k v"], chunk: Chunk) -> tuple[Array, Array]:
-    """Returns the state after the steps of a chunk, and their outputs.
+class _Step(NamedTuple):
+    """A chunk as one step: state ← transition state + added, outputs = reads state + own."""
+
+    transition: Float[Array, "k k"] | Float[Array, "k 1"]
+    added: Float[Array, "k v"]
+    reads: Float[Array, "c k"]
+    own: Float[Array, "c v"]
+
+
+def chunks_of_steps(state: Float[Array, "k v"], chunks: Chunk) -> tuple[Array, Array]:
+    """Returns the state after some chunks [n c ...], and their outputs [n c v].
+
+    Only the product of a chunk's transition and the state waits for the chunk before. All else is
+    computed for the chunks together, where products of matrices are fastest.
+    """
+    steps = jax.vmap(_step_of)(chunks)
+
+    def advance(state, step):
+        transition, added = step
+        erases = chunks.erase is not None
+        return (transition @ state if erases else transition * state) + added, state
+
+    state, before = jax.lax.scan(advance, state, (steps.transition, steps.added))
+    return state, steps.reads @ before + steps.own
+
+
+def _step_of(chunk: Chunk) -> _Step:
+    """Returns the step that a chunk makes.
 
     With A(left, right)[t, i] = Σ_k left[t, k] right[i, k] (product of the decays of steps i + 1 to
     t)[k] for i ≤ t, step t reads with `write` from the state after step t - 1
@@ -31,7 +57,7 @@ def chunk_of_steps(state: Float[Array, "k v"], chunk: Chunk) -> tuple[Array, Arr
                                              - Σ_(i < t) A(next, erase)[t - 1, i] read[i]
 
     where P[t] is the product of the decays of the chunk's first steps, and next[t - 1] = write[t].
-    That is a unit lower triangular system for `read`.
+    That is a unit lower triangular system. Its solution is one matrix times the state plus another.
     """
     query, key, value, decay, erase, write = chunk
     # Sums of the logarithms between two steps, as differences of sums would lose their digits.
@@ -39,18 +65,40 @@ def chunk_of_steps(state: Float[Array, "k v"], chunk: Chunk) -> tuple[Array, Arr
     strict = jnp.tril(lower, -1)
     factors, to_end = jnp.exp(lower @ decay), jnp.exp(strict.T @ decay)
     scores = _scores if decay.shape[1] == 1 else _scores_by_feature
-    outputs = (query * factors) @ state
-    after = factors[-1][:, None] * state + (key * to_end).T @ value
+    kept, reads, added = factors[-1][:, None], query * factors, (key * to_end).T @ value
     if erase is None or write is None:
-        return after, outputs + scores(query[None], key[None], decay)[0, 0] @ value
+        return _Step(kept, added, reads, scores(query[None], key[None], decay)[0, 0] @ value)
     following = jnp.pad(write[1:], ((0, 1), (0, 0)))
     found = scores(jnp.stack([query, following]), jnp.stack([key, erase]), decay)
     before = jnp.pad(found[1, :, :-1], ((0, 0), (1, 0), (0, 0)))
-    known = (write * jnp.exp(strict @ decay)) @ state + before[0] @ value
-    system = jnp.eye(len(key), dtype=key.dtype) + before[1]
-    read = jax.scipy.linalg.solve_triangular(system, known, lower=True, unit_diagonal=True)
-    outputs = outputs + found[0, 0] @ value - found[0, 1] @ read
-    return after - (erase * to_end).T @ read, outputs
+    solved = inverse_of_unit_lower(before[1])
+    of_state, of_values = solved @ (write * jnp.exp(strict @ decay)), solved @ (before[0] @ value)
+    erased = (erase * to_end).T
+    return _Step(
+        transition=jnp.eye(key.shape[1], dtype=key.dtype) * kept - erased @ of_state,
+        added=added - erased @ of_values,
+        reads=reads - found[0, 1] @ of_state,
+        own=found[0, 0] @ value - found[0, 1] @ of_values,
+    )
+
+
+@jax.custom_jvp
+def inverse_of_unit_lower(below: Float[Array, "c c"]) -> Float[Array, "c c"]:
+    """Returns the inverse of a matrix of ones on the diagonal and `below`, which is below it."""
+    count = len(below)
+    if count > 16 and count % 2 == 0:
+        half = count // 2
+        first, last = (inverse_of_unit_lower(x) for x in (below[:half, :half], below[half:, half:]))
+        across = last @ (below[half:, :half] @ first)
+        return jnp.block([[first, jnp.zeros_like(across)], [-across, last]])
+    unit = jnp.eye(count, dtype=below.dtype)
+    return jax.scipy.linalg.solve_triangular(unit + below, unit, lower=True, unit_diagonal=True)
+
+
+@inverse_of_unit_lower.defjvp
+def _tangent_of_inverse(primals, tangents):
+    inverse = inverse_of_unit_lower(*primals)
+    return inverse, -inverse @ (tangents[0] @ inverse)
 
 
 def _scores(

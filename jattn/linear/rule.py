@@ -4,6 +4,7 @@ Sources: the delta rule with its chunks is of Yang et al. (2024), arXiv:2406.064
 and two vectors for what is erased are those of RWKV-7, Peng et al. (2025), arXiv:2503.14456.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -16,12 +17,13 @@ from jattn._options import Length, Size
 from jattn._precision import at_least_float32
 from jattn._sizes import are_known
 from jattn._varying import varying_as
-from jattn.linear.chunk import Chunk, chunk_of_steps
+from jattn.linear.chunk import Chunk, chunks_of_steps
 from jattn.linear.padding import without_padding
 
 Decay = Float[Array, "t k"] | Float[Array, "t 1"]
-# Steps at once, the fastest of 16, 32 and 64 on a CPU with AVX-512: for one decay, and for many.
-CHUNK, CHUNK_BY_FEATURE = 32, 16
+# Steps of a chunk, and chunks at once: the fastest of 16, 32 and 64, and of 8 and 16, on a CPU with
+# AVX-512.
+CHUNK, TOGETHER = 32, 16
 LEAST = 1e-30  # Added to factors: of 0, the logarithm and its derivative are finite and precise.
 
 
@@ -66,7 +68,7 @@ def delta_rule(
         erase: what is subtracted for each unit that `write` reads. It comes with `write`.
         initial: the state before the first step, zeros by default.
         length: number of valid steps. Later ones leave the state and have outputs of zero.
-        chunk_size: steps that are computed at once, 32 by default, or 16 with a decay by feature.
+        chunk_size: steps that are computed at once, 32 by default.
 
     Raises:
         ValueError: if two arguments disagree about the size of an axis, length is out of range, or
@@ -81,15 +83,24 @@ def delta_rule(
     (rows,) = cut(Chunk(query, key, value, factors, erase, write))
     # Keys, erasures and logarithms of zero leave the state.
     rows = rows._replace(decay=cut(jnp.log(rows.decay + LEAST))[0])
-    count = chunk_size or (CHUNK if factors.shape[1] == 1 else CHUNK_BY_FEATURE)
-    count = max(1, min(count, steps)) if are_known(steps) else count
-    number = (steps + count - 1) // count
-    pad = lambda x: jnp.pad(x, ((0, number * count - steps), (0, 0)))
-    chunks = jax.tree.map(lambda x: pad(x).reshape(number, count, x.shape[1]), rows)
+    shape = _shape_of_groups(steps, chunk_size or CHUNK)
+    number = (steps + math.prod(shape) - 1) // math.prod(shape)
+    pad = lambda x: jnp.pad(x, ((0, number * math.prod(shape) - steps), (0, 0)))
+    chunks = jax.tree.map(lambda x: pad(x).reshape(number, *shape, x.shape[1]), rows)
     state = jnp.zeros((size, value.shape[1]), value.dtype) if initial is None else initial
-    body = partial(jax.checkpoint, prevent_cse=False)(_step if count == 1 else chunk_of_steps)
+    body = partial(jax.checkpoint, prevent_cse=False)(_step if shape == (1,) else chunks_of_steps)
     state, outputs = jax.lax.scan(body, varying_as(state, chunks), chunks)
-    return LinearOutput(outputs.reshape(number * count, value.shape[1])[:steps], state)
+    return LinearOutput(outputs.reshape(number * math.prod(shape), value.shape[1])[:steps], state)
+
+
+def _shape_of_groups(steps: int, count: int) -> tuple[int, ...]:
+    """Returns how many chunks are computed together, and their steps; one step is a group alone."""
+    chunks = 1
+    if are_known(steps):
+        count = max(1, min(count, steps))
+        chunks = max(1, math.ceil(steps / count))
+        chunks = math.ceil(chunks / math.ceil(chunks / TOGETHER))  # Of as equal groups as can be.
+    return (count,) if count == 1 else (chunks, count)
 
 
 def _step(state: Float[Array, "k v"], rows: Chunk) -> tuple[Array, Array]:
