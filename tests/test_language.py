@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from experiments.language import __main__ as command
-from experiments.language import compressors, data, evaluation, model, report, run, train, writing
+from experiments.language import (
+    compressors,
+    data,
+    evaluation,
+    model,
+    recurrences,
+    report,
+    run,
+    train,
+    writing,
+)
 from experiments.language.config import MODELS, Config
 from jattn import training
 
@@ -136,7 +146,10 @@ def test_a_stopped_run_resumes_bit_for_bit(text, tmp_path):
         train.train(text, "gru", 1, other, tmp_path / "parts", resume=True)
 
 
-@pytest.mark.parametrize("kind", ["transformer", "gru-attention"])  # The others are parts of them.
+OF_ALL_PARTS = ["transformer", "gru-attention", "retention", "gated-linear", "gated-delta"]
+
+
+@pytest.mark.parametrize("kind", OF_ALL_PARTS)
 def test_the_writer_has_the_scores_of_the_whole_pass(kind):
     """With the cache, after a chunk and token by token, past the context; and without it."""
     tokens = np.random.default_rng(0).integers(11, size=25).astype(np.int32)
@@ -228,6 +241,23 @@ def test_models_have_equal_weights():
     for kind, units in (("gru", 3), ("gru-attention", 3)):
         step = 3 * (8 + 2 * units + 9)  # What one unit more costs, about.
         assert abs(counts[kind] - counts["transformer"]) < 2 * step
+    for kind in recurrences.KINDS:  # A hidden unit more in each of four blocks.
+        init = lambda kind: jax.eval_shape(
+            lambda: model.init(jax.random.key(0), kind, Config(), 78)
+        )
+        counted, wanted = model.count(init(kind)), model.count(init("transformer"))
+        assert abs(counted - wanted) <= 4 * 3 * 128 / 2
+
+
+@pytest.mark.parametrize("kind", recurrences.KINDS)
+def test_V3_every_weight_of_a_linear_recurrence_has_a_gradient(kind):
+    tokens = np.random.default_rng(0).integers(11, size=(2, 16)).astype(np.int32)
+    batch: Any = {"before": tokens, "wanted": np.roll(tokens, -1, 1)}
+    total = lambda params: model.loss(params, batch, jax.random.key(0), kind=kind, config=SMALL)[0]
+    gradient = jax.jit(jax.grad(total))
+    for leaf in jax.tree.leaves(gradient(weights(kind))):
+        assert np.isfinite(leaf).all()
+        assert np.any(leaf)
 
 
 def test_compressors_and_tables_of_known_values(text):

@@ -9,14 +9,18 @@ MODELS = {
     "window": "transformer, window",
     "gru": "GRU",
     "gru-attention": "GRU with attention",
+    "retention": "retention",
+    "gated-linear": "gated linear attention",
+    "gated-delta": "gated DeltaNet",
 }
+COMPARED = ("transformer", "window", "gru", "gru-attention")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Models, data and optimisation; every field is an option of the command."""
 
-    models: tuple[str, ...] = option(tuple(MODELS), "models to train", choices=tuple(MODELS))
+    models: tuple[str, ...] = option(COMPARED, "models to train", choices=tuple(MODELS))
     context: int = option(256, "characters that are read at once, in training and in scoring")
     window: int = option(32, "characters that a position of the window's model attends to")
     layers: int = option(4, "blocks of the transformers")

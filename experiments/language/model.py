@@ -1,4 +1,4 @@
-"""Four models of characters: two transformers, a GRU, and a GRU that attends to its past states.
+"""Models of characters: transformers, a GRU, one that attends to its past, linear recurrences.
 
 All have the same form: `logits` of a whole sequence, and `start` and `step` with a cache.
 """
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 import jattn
+from experiments.language import recurrences
 from experiments.language.config import Config
 from jattn import engine, masks
 from jattn.layers import AffineParams, EmbeddingParams
@@ -34,7 +35,7 @@ class AttentionParams(NamedTuple):
 
 
 class Params(NamedTuple):
-    """Weights of a model; `body` is a stack of blocks or a GRU, `attention` is that of a GRU."""
+    """Weights of a model; `body` is of blocks or a GRU, `attention` is that of a GRU."""
 
     table: EmbeddingParams
     body: Any
@@ -46,6 +47,10 @@ def is_transformer(kind: str) -> bool:
     return kind in ("transformer", "window")
 
 
+def is_linear(kind: str) -> bool:
+    return kind in recurrences.KINDS
+
+
 def reach(kind: str, config: Config) -> int:
     """Returns the number of characters that a position attends to, itself included."""
     return min(config.window, config.context) if kind == "window" else config.context
@@ -53,18 +58,21 @@ def reach(kind: str, config: Config) -> int:
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def init(rng: Key[Array, ""], kind: str, config: Config, characters: int) -> Params:
-    """Draws the weights of a model; a GRU has about as many as the transformer."""
+    """Draws the weights of a model; all have about as many as the transformer."""
     if is_transformer(kind):
-        return _draw(rng, kind, config, characters, config.size)
-    return _draw(rng, kind, config, characters, gru_units(kind, config, characters))
+        return _draw(rng, kind, config, characters, config.hidden_size)
+    return _draw(rng, kind, config, characters, fitting_units(kind, config, characters))
 
 
-def gru_units(kind: str, config: Config, characters: int) -> int:
-    """Returns the units of a GRU's state that bring it closest to the transformer's weights."""
+def fitting_units(kind: str, config: Config, characters: int) -> int:
+    """Returns the units that bring a model closest to the transformer's weights.
+
+    They are those of a GRU's state, or of the hidden layers of a linear recurrence's blocks.
+    """
     sized = lambda kind, units: count(
         jax.eval_shape(lambda: _draw(jax.random.key(0), kind, config, characters, units))
     )
-    wanted = sized("transformer", config.size)
+    wanted = sized("transformer", config.hidden_size)
     low, high = 1, 2
     while sized(kind, high) < wanted:
         low, high = high, 2 * high
@@ -82,14 +90,17 @@ def count(params: Any) -> int:
 def _draw(rng: Key[Array, ""], kind: str, config: Config, characters: int, units: int) -> Params:
     rngs = jax.random.split(rng, 7)
     table = jattn.init_embedding(rngs[0], words=characters, size=config.size)
-    readout = jattn.init_affine(rngs[1], input_size=units, output_size=characters, bias=False)
+    width = config.size if is_transformer(kind) or is_linear(kind) else units
+    readout = jattn.init_affine(rngs[1], input_size=width, output_size=characters, bias=False)
+    if is_linear(kind):
+        return Params(table, recurrences.init(rngs[2], kind, config, units), None, readout)
     if is_transformer(kind):
         stack = jattn.init_transformer_encoder(
             rngs[2],
             layers=config.layers,
             size=config.size,
             heads=config.heads,
-            hidden_size=config.hidden_size,
+            hidden_size=units,
             bias=False,
             init_norm=jattn.init_rms_norm,
             init_feed_forward=jattn.init_gated_feed_forward,
@@ -130,6 +141,11 @@ def attended(
             params.body, rows, self_mask=mask, attend=attend, **STACK
         )
         return jattn.affine(params.readout, rows), weights
+    if is_linear(kind):
+        rows, _ = recurrences.run(
+            params.body, rows, recurrences.start(params.body, config), kind, config
+        )
+        return jattn.affine(params.readout, rows), ()
     states, weights = jattn.gru(params.body, rows).outputs, ()
     if params.attention is not None:
         heads = _to_heads(params, states, config)
@@ -165,7 +181,7 @@ def bits(scores: Float[Array, "b t o"], wanted: Int[Array, "b t"]) -> Float[Arra
 
 
 def start(kind: str, params: Params, config: Config, longest_chunk: int) -> Any:
-    """Returns the state before the first character: caches, or a GRU's state, or both."""
+    """Returns the state before the first character: caches, states, or both."""
     cache = partial(
         jattn.init_rolling_cache,
         window=reach(kind, config),
@@ -176,6 +192,8 @@ def start(kind: str, params: Params, config: Config, longest_chunk: int) -> Any:
     )
     if is_transformer(kind):
         return tuple(cache() for _ in params.body.blocks)
+    if is_linear(kind):
+        return recurrences.start(params.body, config)
     hidden = jnp.zeros_like(params.body.hidden_bias[0])
     return hidden, None if params.attention is None else cache()
 
@@ -189,6 +207,9 @@ def step(
         rows, state = jattn.causal_decode(
             params.body, state, rows, attend=engine.attend_with_cache, **STACK
         )
+        return jattn.affine(params.readout, rows), state
+    if is_linear(kind):
+        rows, state = recurrences.run(params.body, rows, state, kind, config)
         return jattn.affine(params.readout, rows), state
     hidden, cache = state
     states, hidden = jattn.gru(params.body, rows, initial=hidden)

@@ -17,7 +17,8 @@ from experiments.language.train import load_weights
 from experiments.results import Table
 from jattn import plots
 
-COLOURS = dict(zip(MODELS, ("#0072B2", "#56B4E9", "#E69F00", "#D55E00"), strict=True))
+OKABE_ITO = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
+COLOURS = dict(zip(MODELS, OKABE_ITO, strict=True))
 # Of the books to test on. What the last character attends to is drawn.
 SENTENCE = "The Light shines in the darkness, and the dar"
 
