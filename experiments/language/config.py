@@ -9,7 +9,7 @@ MODELS = {
     "window": "transformer, window",
     "gru": "GRU",
     "gru-attention": "GRU with attention",
-    "retention": "retention",
+    "retention": "retention, not rotated",
     "gated-linear": "gated linear attention",
     "gated-delta": "gated DeltaNet",
 }

@@ -17,8 +17,8 @@ from experiments.language.train import load_weights
 from experiments.results import Table
 from jattn import plots
 
-OKABE_ITO = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442")
-COLOURS = dict(zip(MODELS, OKABE_ITO, strict=True))
+PALETTE = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#7F5539")
+COLOURS = dict(zip(MODELS, PALETTE, strict=True))
 # Of the books to test on. What the last character attends to is drawn.
 SENTENCE = "The Light shines in the darkness, and the dar"
 
@@ -102,7 +102,8 @@ def curves(out: Path, figures: Mapping[str, Any]) -> Any:
         color=GREY,
         fontsize="small",
     )
-    by_time.legend(frameon=False)
+    named = by_time.get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper center", ncols=len(named[1]), frameon=False)
     return figure
 
 

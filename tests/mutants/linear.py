@@ -3,6 +3,8 @@
 from mutants.mutant import LAW, VALUE, Mutant
 
 PADDING = "test_linear.test_padded_steps_change_nothing"
+CHUNKS = "test_linear.test_every_size_of_a_chunk_gives_the_same"
+INVERSE = "test_linear.test_G1_a_unit_lower_triangular_matrix_is_inverted"
 
 MUTANTS = (
     Mutant(
@@ -29,6 +31,22 @@ MUTANTS = (
         VALUE,
         "delta_rule",
         call=2,
+    ),
+    Mutant(
+        "chunks of a group that all read the state before the first",
+        "jattn.linear.chunk",
+        "steps.reads @ before +",
+        "steps.reads @ before[:1] +",
+        CHUNKS,
+        "delta_rule",
+    ),
+    Mutant(
+        "an inverse whose lower block keeps its sign",
+        "jattn.linear.chunk",
+        "[-across, last]",
+        "[across, last]",
+        INVERSE,
+        given={"count": 32},
     ),
     Mutant(
         "padded keys in the denominator",
