@@ -104,7 +104,7 @@ def _attend(
     scaled = query / jnp.sqrt(query.shape[-1]).astype(query.dtype)
     if kind == "retention":
         fixed = 1 - 2.0 ** (-5 - jnp.arange(config.heads, dtype=rows.dtype))
-        return _by_head(linear.retention, state, scaled, key, value, of_heads=fixed)
+        return _by_head(linear.retention, state, scaled, key, value, fixed, last=0)
     # Of the root of 16, as in gated linear attention, gates are near one at the start.
     decay = jax.nn.sigmoid(split(block.decay)) ** (1 / 16)
     if kind == "gated-linear":
@@ -116,13 +116,11 @@ def _attend(
     return _by_head(linear.gated_delta_net, state, *of_rows)
 
 
-def _by_head(recurrence: Any, state: Array, *rows: Array, of_heads: Any = None) -> Any:
-    """Maps a recurrence over the heads of rows [t h ...], and of an array [h] that is its last."""
-    head = lambda state, last, *rows: tuple(
-        recurrence(*rows, *([] if last is None else [last]), initial=state)
-    )
-    axes = (0, 0, *[1] * len(rows))
-    return jax.vmap(head, axes, (1, 0))(state, of_heads, *rows)
+def _by_head(recurrence: Any, state: Array, *arrays: Array, last: int = 1) -> Any:
+    """Maps a recurrence over the heads of arrays [t h ...], which the last has on axis `last`."""
+    head = lambda state, *arrays: tuple(recurrence(*arrays, initial=state))
+    axes = (0, *[1] * (len(arrays) - 1), last)
+    return jax.vmap(head, axes, (1, 0))(state, *arrays)
 
 
 def _unit(rows: Float[Array, "t h k"]) -> Float[Array, "t h k"]:

@@ -40,8 +40,8 @@ def chunks_of_steps(state: Float[Array, "k v"], chunks: Chunk) -> tuple[Array, A
 
     def advance(state, step):
         transition, added = step
-        erases = chunks.erase is not None
-        return (transition @ state if erases else transition * state) + added, state
+        kept = transition * state if chunks.erase is None else transition @ state
+        return kept + added, state
 
     state, before = jax.lax.scan(advance, state, (steps.transition, steps.added))
     return state, steps.reads @ before + steps.own
